@@ -1,0 +1,71 @@
+"""Tables of `audit`: what happened, and what must still be told to the rooms above."""
+
+from django.conf import settings
+from django.db import models
+
+from tracker import clock, ids
+
+
+class ActivityLog(models.Model):
+    """One act of a person, of staff or of the system. Inserted, never changed.
+
+    Partitioned by month on ``created_at`` (the migration says how). ``user`` is the person whom
+    the act concerns; ``actor`` who did it, when that is someone else (staff).
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, db_constraint=False,
+        related_name="+", db_index=False,
+    )  # fmt: skip
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, db_constraint=False,
+        related_name="+", db_index=False,
+    )  # fmt: skip
+    action = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=16, default="ok")
+    details = models.JSONField(default=dict)
+    ip_address = models.GenericIPAddressField(null=True)
+    session_id = models.UUIDField(null=True)
+    request_id = models.CharField(max_length=64, default="")
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "activity_logs"
+        managed = True
+        indexes = [
+            # a person's own activity, newest first (admin, later /me/activity)
+            models.Index(fields=["user", "-created_at"], name="activity_by_user"),
+            # one kind of act over time (detectors, admin)
+            models.Index(fields=["action", "-created_at"], name="activity_by_action"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} at {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class OutboxEntry(models.Model):
+    """An activity that subscribers above have not handled yet; deleted when they have.
+
+    Written in the transaction of the act itself, so neither exists without the other.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+", db_index=False
+    )
+    action = models.CharField(max_length=64)
+    details = models.JSONField(default=dict)
+    request_id = models.CharField(max_length=64, default="")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "outbox"
+        indexes = [
+            # audit.tasks.sweep_outbox: what is still there after its moment
+            models.Index(fields=["created_at"], name="outbox_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.action

@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class ExchangesConfig(AppConfig):
+    """The outside world: connections, credentials, the gateway, assets, prices."""
+
+    name = "exchanges"

@@ -1,0 +1,107 @@
+"""From an exchange's code to our asset. The ticker is only a label: who is behind it depends on
+the exchange and on the date."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import connection
+
+from exchanges.models import Asset, ExchangeAsset
+
+_TERRA_RENAMED = datetime(2022, 5, 28, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a code stood for during a time; open ends are None."""
+
+    slug: str
+    code: str
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+
+# Codes whose meaning is not simply "the asset of that name"; every exchange unless named.
+_EVERYWHERE: dict[str, tuple[Meaning, ...]] = {
+    "XBT": (Meaning("btc", "BTC"),),
+    "XDG": (Meaning("doge", "DOGE"),),
+    "BCC": (Meaning("bch", "BCH"),),
+    "LUNA": (
+        Meaning("lunc", "LUNC", valid_until=_TERRA_RENAMED),
+        Meaning("luna", "LUNA", valid_from=_TERRA_RENAMED),
+    ),
+    "UST": (Meaning("ustc", "USTC"),),
+}
+Meanings = tuple[tuple[datetime | None, datetime | None, UUID], ...]
+_resolved: dict[tuple[str, str], Meanings] = {}
+
+
+def resolve(exchange: str, codes: Iterable[str]) -> dict[str, "DatedAsset"]:
+    """What each code of an exchange means; unknown codes become new assets of that label.
+
+    Assets are shared by all users. What was read outside of any transaction is remembered by the
+    process: meanings are only ever added, and nothing remembered can be rolled back.
+    """
+    wanted = set(codes)
+    known = {code: _resolved[exchange, code] for code in wanted if (exchange, code) in _resolved}
+    if missing := wanted - known.keys():
+        learned = _learn(exchange, missing)
+        known |= learned
+        if not connection.in_atomic_block:
+            _resolved.update({(exchange, code): rows for code, rows in learned.items()})
+    return {code: DatedAsset(rows) for code, rows in known.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class DatedAsset:
+    """The meanings of one code, by time."""
+
+    meanings: Meanings
+
+    def at(self, instant: datetime) -> UUID:
+        """The asset that the code stood for at an instant; the latest meaning as a fallback."""
+        for start, end, asset_id in self.meanings:
+            if (start is None or start <= instant) and (end is None or instant < end):
+                return asset_id
+        return self.meanings[-1][2]
+
+
+def _learn(exchange: str, codes: set[str]) -> dict[str, Meanings]:
+    found = _read(exchange, codes)
+    if unknown := codes - found.keys():
+        _create(exchange, unknown)
+        found = _read(exchange, codes)
+    return {code: tuple(rows) for code, rows in found.items()}
+
+
+def _read(exchange: str, codes: set[str]) -> dict[str, list]:
+    found: dict[str, list] = {}
+    rows = ExchangeAsset.objects.filter(exchange=exchange, code__in=codes)
+    for row in rows.order_by("code", "valid_from"):
+        found.setdefault(row.code, []).append((row.valid_from, row.valid_until, row.asset_id))
+    return found
+
+
+def _create(exchange: str, codes: set[str]) -> None:
+    meanings = {
+        code: _EVERYWHERE.get(code) or (Meaning(code.lower(), code),) for code in sorted(codes)
+    }
+    by_slug = {meaning.slug: meaning.code for group in meanings.values() for meaning in group}
+    Asset.objects.bulk_create(
+        [Asset(slug=slug, code=code) for slug, code in sorted(by_slug.items())],
+        ignore_conflicts=True,
+    )
+    assets = dict(Asset.objects.filter(slug__in=by_slug).values_list("slug", "id"))
+    ExchangeAsset.objects.bulk_create(
+        [
+            ExchangeAsset(
+                exchange=exchange, code=code, asset_id=assets[meaning.slug],
+                valid_from=meaning.valid_from, valid_until=meaning.valid_until,
+            )
+            for code, group in meanings.items()
+            for meaning in group
+        ],
+        ignore_conflicts=True,
+    )  # fmt: skip

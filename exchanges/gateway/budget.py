@@ -1,0 +1,220 @@
+"""One rate budget per exchange and pool, shared by all processes through Redis.
+
+An exchange counts the weight of all calls from one address, whichever user they are for. So the
+budget is kept in Redis: what was granted in the last minute, in slices of half a second. A grant
+is made when the last minute and a half leave room under the limit; a process takes a little more
+than it needs at once, so that cheap calls do not cost a round trip each.
+
+Without Redis each process gives itself a small fixed share of the limit: slow, never unlimited.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+
+from exchanges.gateway import loop
+from exchanges.gateway.errors import RateLimited
+
+logger = logging.getLogger(__name__)
+
+PERIOD = 60.0  # seconds over which limits are counted
+CHUNK_LIFE = 0.5  # seconds in which a taken chunk must be used
+TRAVEL = 1.0  # seconds a granted call may need to reach the exchange
+WINDOW = PERIOD + CHUNK_LIFE + TRAVEL
+SLICE = 0.5  # seconds; grants are remembered in slices of this length
+CHUNK_PART = 100  # a chunk is at most this part of the limit
+FALLBACK_PART = 8  # without Redis a process allows itself this part of the limit
+DEFAULT_STOP = 60  # seconds, when an exchange says stop and not how long
+_LOOK_AGAIN = 5.0  # seconds until Redis is tried again after it failed
+_REDIS_TIMEOUT = 2.0  # seconds
+
+_TAKE = """
+local now = redis.call('TIME')
+now = tonumber(now[1]) + tonumber(now[2]) / 1000000
+local limit, need, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local window, slice = tonumber(ARGV[4]), tonumber(ARGV[5])
+local stopped = tonumber(redis.call('GET', KEYS[2]) or '0')
+if stopped > now then return {'0', tostring(stopped - now), '1'} end
+local used, grants = 0, redis.call('HGETALL', KEYS[1])
+local slices = {}
+for i = 1, #grants, 2 do
+  local ends = (tonumber(grants[i]) + 1) * slice
+  if ends + window <= now then redis.call('HDEL', KEYS[1], grants[i])
+  else
+    used = used + tonumber(grants[i + 1])
+    slices[#slices + 1] = {ends + window, tonumber(grants[i + 1])}
+  end
+end
+local granted = math.min(want, limit - used)
+if granted >= need then
+  redis.call('HINCRBYFLOAT', KEYS[1], math.floor(now / slice), granted)
+  redis.call('EXPIRE', KEYS[1], math.ceil(window) + 5)
+  return {tostring(granted), '0', '0'}
+end
+table.sort(slices, function(a, b) return a[1] < b[1] end)
+local missing = need - (limit - used)
+for i = 1, #slices do
+  missing = missing - slices[i][2]
+  if missing <= 0 then return {'0', tostring(slices[i][1] - now), '0'} end
+end
+return {'0', tostring(window), '0'}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What one kind of call draws from: its name, and the weight allowed per minute."""
+
+    name: str
+    per_minute: float
+
+
+@dataclass
+class _Share:
+    """What this process holds of one pool: an unused chunk, and who waits first."""
+
+    left: float = 0.0
+    until: float = 0.0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    granted: deque[tuple[float, float]] = field(default_factory=deque)  # without Redis only
+
+
+class Budget:
+    """The budgets of all exchanges as one process sees them; lives on the gateway's loop."""
+
+    def __init__(self, url: str, limits: Mapping[str, Mapping[str, float]]) -> None:
+        self._limits = limits
+        self._redis, self._script = _connect(url)
+        self._no_redis_until = 0.0
+        self._shares: dict[tuple[str, str], _Share] = defaultdict(_Share)
+        self._stops: dict[str, float] = {}
+
+    async def take(self, exchange: str, pool: Pool, weight: float, *, wait: float) -> None:
+        """Wait until ``weight`` may be spent. Raises RateLimited when that is over ``wait`` s."""
+        limit = self.limit(exchange, pool)
+        give_up = time.monotonic() + wait
+        if limit <= 0:
+            await self._wait_for_stop(exchange, give_up)
+            return
+        share = self._shares[exchange, pool.name]
+        async with share.turn:
+            while not self._spend(exchange, share, weight):
+                await self._refill(exchange, pool.name, share, limit, weight, give_up)
+
+    def limit(self, exchange: str, pool: Pool) -> float:
+        """Weight per minute: as the settings say for the pool or its family, else as declared.
+
+        The family of ``sapi:asset/transfer`` is ``sapi``. 0 means unlimited.
+        """
+        ours = self._limits.get(exchange, {})
+        return ours.get(pool.name, ours.get(pool.name.partition(":")[0], pool.per_minute))
+
+    async def stop(self, exchange: str, seconds: float | None) -> None:
+        """Let all processes wait before they ask this exchange again: it answered 429 or 418."""
+        pause = seconds or DEFAULT_STOP
+        self._stops[exchange] = max(self._stops.get(exchange, 0), time.monotonic() + pause)
+        for (name, _), share in self._shares.items():
+            share.left = 0 if name == exchange else share.left
+        if not self._redis or time.monotonic() < self._no_redis_until:
+            return
+        try:
+            until = time.time() + pause
+            await self._redis.set(_stop_key(exchange), until, px=math.ceil(pause * 1000))
+        except Exception:  # noqa: BLE001 (this process stops; the others will be told as well)
+            self._redis_failed()
+
+    def _spend(self, exchange: str, share: _Share, weight: float) -> bool:
+        now = time.monotonic()
+        if now < self._stops.get(exchange, 0) or now > share.until or share.left < weight:
+            return False
+        share.left -= weight
+        return True
+
+    async def _refill(
+        self, exchange: str, pool: str, share: _Share, limit: float, weight: float, give_up: float
+    ) -> None:
+        need = min(weight, limit)  # a call heavier than its limit waits for an empty minute
+        granted, pause = await self._grant(exchange, pool, share, limit, need)
+        if granted:
+            share.left, share.until = max(granted, weight), time.monotonic() + CHUNK_LIFE
+            return
+        await _sleep(pause, give_up)
+
+    async def _grant(
+        self, exchange: str, pool: str, share: _Share, limit: float, need: float
+    ) -> tuple[float, float]:
+        """Weight granted now, else 0 and the seconds until it is worth asking again."""
+        stopped = self._stops.get(exchange, 0) - time.monotonic()
+        if stopped > 0:
+            return 0.0, stopped
+        if self._redis and time.monotonic() >= self._no_redis_until:
+            try:
+                return await self._ask_redis(exchange, pool, limit, need)
+            except Exception:  # noqa: BLE001 (whatever is wrong with Redis, the share is small)
+                self._redis_failed()
+        return _grant_alone(share, max(limit / FALLBACK_PART, need), need)
+
+    async def _ask_redis(
+        self, exchange: str, pool: str, limit: float, need: float
+    ) -> tuple[float, float]:
+        keys = [f"exchange-budget:{exchange}:{pool}", _stop_key(exchange)]
+        want = max(need, math.floor(limit / CHUNK_PART))
+        answer = await self._script(keys=keys, args=[limit, need, want, WINDOW, SLICE])
+        granted, pause, stopped = (float(part) for part in answer)
+        if stopped:
+            self._stops[exchange] = time.monotonic() + pause
+        return granted, pause
+
+    async def _wait_for_stop(self, exchange: str, give_up: float) -> None:
+        while (pause := self._stops.get(exchange, 0) - time.monotonic()) > 0:
+            await _sleep(pause, give_up)
+
+    def _redis_failed(self) -> None:
+        if time.monotonic() >= self._no_redis_until:
+            logger.warning("exchange budget: Redis is unreachable, using a small share")
+        self._no_redis_until = time.monotonic() + _LOOK_AGAIN
+
+
+def shared() -> Budget:
+    """The budget of this process, from ``REDIS_URL`` and ``EXCHANGE_BUDGETS``."""
+    url = getattr(settings, "REDIS_URL", "") or ""
+    limits = getattr(settings, "EXCHANGE_BUDGETS", None) or {}
+    return loop.local(("budget", url, repr(limits)), lambda: Budget(url, limits))
+
+
+def _connect(url: str) -> tuple[Any, Any]:
+    if not url:
+        return None, None
+    import redis.asyncio  # noqa: PLC0415 (only needed on the loop)
+
+    client = redis.asyncio.Redis.from_url(
+        url, socket_timeout=_REDIS_TIMEOUT, socket_connect_timeout=_REDIS_TIMEOUT
+    )
+    return client, client.register_script(_TAKE)
+
+
+def _grant_alone(share: _Share, limit: float, need: float) -> tuple[float, float]:
+    now = time.monotonic()
+    while share.granted and share.granted[0][0] + WINDOW <= now:
+        share.granted.popleft()
+    if sum(weight for _, weight in share.granted) + need <= limit:
+        share.granted.append((now, need))
+        return need, 0.0
+    return 0.0, share.granted[0][0] + WINDOW - now
+
+
+async def _sleep(pause: float, give_up: float) -> None:
+    if time.monotonic() + pause > give_up:
+        raise RateLimited(retry_after=math.ceil(pause))
+    await asyncio.sleep(max(pause, 0.01))
+
+
+def _stop_key(exchange: str) -> str:
+    return f"exchange-stop:{exchange}"

@@ -1,0 +1,103 @@
+"""From ccxt's exceptions to ours. Nothing of their text is kept: it can carry keys.
+
+The order of ``_CLASSES`` matters, because ccxt's hierarchy hides traps: InvalidNonce,
+RateLimitExceeded and DDoSProtection are all NetworkErrors, and PermissionDenied is an
+AuthenticationError. What an exchange says by its own codes goes first (``dialect_errors``).
+"""
+
+import asyncio
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from exchanges.gateway import errors
+from exchanges.gateway.errors import GatewayError
+
+ErrorCodes = Mapping[str, type[GatewayError]]
+
+_CLASSES: tuple[tuple[str, type[GatewayError]], ...] = (
+    ("InvalidNonce", errors.WrongClock),
+    ("RateLimitExceeded", errors.RateLimited),
+    ("DDoSProtection", errors.RateLimited),
+    ("OnMaintenance", errors.OnMaintenance),
+    ("RequestTimeout", errors.TimedOut),
+    ("PermissionDenied", errors.MissingPermission),
+    ("AuthenticationError", errors.WrongKey),
+    ("ArgumentsRequired", errors.WrongKey),
+    ("BadSymbol", errors.SymbolUnknown),
+    ("NotSupported", errors.Unsupported),
+    ("BadResponse", errors.Malformed),
+    ("ExchangeNotAvailable", errors.Unreachable),
+    ("NetworkError", errors.Unreachable),
+    ("OperationFailed", errors.Unreachable),
+    ("BaseError", GatewayError),
+)
+_ADDRESS = re.compile(r"\bip\b|whitelist|address", re.IGNORECASE)
+_SIGNING = (binascii.Error, ValueError, TypeError, IndexError, AttributeError)
+
+
+def translate(error: BaseException, *, client: Any, codes: ErrorCodes) -> GatewayError:
+    """Our error for one of ccxt's, from its class and from what ``client`` got last.
+
+    ``codes`` are the dialect's own error codes as they stand in the body. The result carries
+    ``retry_after`` (seconds) when the exchange sent such a header.
+    """
+    kind = _by_code(client.last_http_response, codes) or _by_class(error, client)
+    return kind(retry_after=retry_after(client))
+
+
+def retry_after(client: Any) -> int | None:
+    """Seconds of the Retry-After header of the last answer, if it had one."""
+    headers = client.last_response_headers or {}
+    for name, value in headers.items():
+        if name.lower() == "retry-after" and str(value).strip().isdigit():
+            return int(value)
+    return None
+
+
+def _by_code(body: Any, codes: ErrorCodes) -> type[GatewayError] | None:
+    for code in _codes_in(body):
+        for known, kind in codes.items():
+            if code == known or (not known.lstrip("-").isdigit() and code.startswith(known)):
+                return kind
+    return None
+
+
+def _codes_in(body: Any) -> list[str]:
+    """The codes of an error body: ``{"code": …}`` or ``{"error": [...]}``, else none."""
+    try:
+        answer = json.loads(body)
+    except (TypeError, ValueError):
+        return []
+    if not isinstance(answer, dict):
+        return []
+    found = answer.get("error") or answer.get("code") or []
+    return [str(code) for code in (found if isinstance(found, list) else [found])]
+
+
+def _by_class(error: BaseException, client: Any) -> type[GatewayError]:
+    if isinstance(error, asyncio.TimeoutError):
+        return errors.TimedOut
+    for ccxt_class, ours in _classes():
+        if isinstance(error, ccxt_class):
+            return _refined(ours, client.last_http_response)
+    if client.last_http_response is None and isinstance(error, _SIGNING):
+        return errors.WrongKey  # the secret could not even sign: not base64, not a PEM key …
+    return errors.Malformed
+
+
+def _refined(ours: type[GatewayError], body: Any) -> type[GatewayError]:
+    """Some exchanges refuse our address in the words of a missing permission."""
+    if ours is errors.MissingPermission and isinstance(body, str) and _ADDRESS.search(body):
+        return errors.AddressNotAllowed
+    return ours
+
+
+@cache
+def _classes() -> tuple[tuple[type[BaseException], type[GatewayError]], ...]:
+    import ccxt  # noqa: PLC0415 (costs seconds and 100 MB; only processes that talk need it)
+
+    return tuple((getattr(ccxt, name), ours) for name, ours in _CLASSES)

@@ -1,0 +1,228 @@
+"""Tables of `exchanges`: the catalogue, assets and prices (shared by all), connections and keys
+(owned by one user)."""
+
+from django.conf import settings
+from django.db import models
+
+from exchanges.reports import Privileges
+from tracker import clock, ids
+from tracker.money import UnitsField
+
+
+class Exchange(models.Model):
+    """One exchange that can be connected; refreshed from ccxt by ``refresh_exchanges``."""
+
+    id = models.CharField(primary_key=True, max_length=32)
+    name = models.CharField(max_length=64)
+    required_fields = models.JSONField(default=list)
+    supports = models.JSONField(default=list)
+    website = models.URLField(max_length=255, default="", blank=True)
+    ccxt_version = models.CharField(max_length=16)
+    is_available = models.BooleanField(default=True)
+    updated_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "exchanges"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Asset(models.Model):
+    """Our own identity of a coin or currency. The code is only a label; ``slug`` is unique."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    slug = models.CharField(max_length=80, unique=True)
+    code = models.CharField(max_length=64)
+    name = models.CharField(max_length=128, default="", blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "assets"
+        indexes = [
+            # looking an asset up by the label people use (filters, prices?assets=)
+            models.Index(fields=["code"], name="assets_by_code"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class ExchangeAsset(models.Model):
+    """What an exchange's code meant, and when: [valid_from, valid_until)."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    exchange = models.CharField(max_length=32)
+    code = models.CharField(max_length=64)
+    asset = models.ForeignKey(Asset, models.CASCADE, related_name="+")
+    valid_from = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "exchange_assets"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["exchange", "code", "valid_from"], nulls_distinct=False,
+                name="exchange_assets_once",
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.code} at {self.exchange}"
+
+
+class Price(models.Model):
+    """The latest known price of an asset in US dollars; kept when its source falls silent."""
+
+    asset = models.OneToOneField(Asset, models.CASCADE, primary_key=True, related_name="price")
+    usd = UnitsField(help_text="US dollars for one unit.")
+    usd_24h_ago = UnitsField(null=True, blank=True)
+    source = models.CharField(max_length=96, help_text="Exchange and the markets crossed.")
+    as_of = models.DateTimeField()
+    fetched_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "prices"
+        constraints = [
+            models.CheckConstraint(condition=models.Q(usd__gt=0), name="prices_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.usd} USD"
+
+
+class ConnectionState(models.TextChoices):
+    """Health of a connection, as the person sees it."""
+
+    PENDING = "pending", "first sync to come"
+    OK = "ok", "everything read"
+    PARTIAL = "partial", "something could not be read"
+    PAUSED = "paused", "paused"
+    NEEDS_NEW_KEY = "needs_new_key", "needs a new key"
+
+
+class ExchangeConnection(models.Model):
+    """One account at one exchange, owned by one user."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="connections", db_index=False
+    )
+    exchange = models.ForeignKey(Exchange, models.PROTECT, related_name="+", db_index=False)
+    label = models.CharField(max_length=64, default="", blank=True)
+    state = models.CharField(
+        max_length=16, choices=ConnectionState.choices, default=ConnectionState.PENDING
+    )
+    reason = models.CharField(max_length=48, default="", blank=True, help_text="Stable code.")
+    privileges = models.CharField(max_length=16, default=Privileges.UNVERIFIED)
+    created_at = models.DateTimeField(default=clock.now)
+    last_synced_at = models.DateTimeField(null=True, blank=True)
+    last_complete_at = models.DateTimeField(null=True, blank=True)
+    last_full_at = models.DateTimeField(null=True, blank=True)
+    next_sync_at = models.DateTimeField(null=True, blank=True)
+    claimed_by = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveIntegerField(default=0, help_text="Failed syncs in a row.")
+
+    class Meta:
+        db_table = "exchange_connections"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "exchange", "label"], name="exchange_connections_once"
+            ),
+            models.UniqueConstraint(fields=["user", "id"], name="exchange_connections_owner"),
+        ]
+        indexes = [
+            # portfolios.sync.claim_due: what is due and not in anybody's hands
+            models.Index(
+                fields=["next_sync_at"], name="connections_due",
+                condition=models.Q(next_sync_at__isnull=False),
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.exchange_id} {self.label}".strip()
+
+
+class ExchangeCredential(models.Model):
+    """The API key of a connection, each field sealed for this user, row and field (S21)."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
+    )
+    connection = models.OneToOneField(
+        ExchangeConnection, models.CASCADE, related_name="credential"
+    )
+    api_key = models.BinaryField()
+    api_secret = models.BinaryField()
+    passphrase = models.BinaryField(default=b"")
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "exchange_credentials"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "id"], name="exchange_credentials_owner"),
+        ]
+
+    def __str__(self) -> str:
+        return "credential"
+
+
+class Coverage(models.Model):
+    """An interval of one feed (and symbol) of a connection that was read to its end."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
+    )
+    connection = models.ForeignKey(ExchangeConnection, models.CASCADE, related_name="coverage")
+    feed = models.CharField(max_length=32)
+    scope = models.CharField(max_length=64, default="", blank=True)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    cursor = models.CharField(max_length=128, default="", blank=True)
+
+    class Meta:
+        db_table = "exchange_coverage"
+        verbose_name_plural = "coverage"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "connection", "feed", "scope"], name="exchange_coverage_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(since__lte=models.F("until")), name="exchange_coverage_forward"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.feed} {self.scope}".strip()
+
+
+class QuarantinedPage(models.Model):
+    """What an exchange sent and we could not read, sealed for its user, kept for a replay."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
+    )
+    connection = models.ForeignKey(ExchangeConnection, models.CASCADE, related_name="quarantine")
+    feed = models.CharField(max_length=32)
+    scope = models.CharField(max_length=64, default="", blank=True)
+    reason = models.CharField(max_length=64)
+    payload = models.BinaryField(help_text="Sealed with the user's data key.")
+    payload_digest = models.BinaryField(max_length=32)
+    ccxt_version = models.CharField(max_length=16, default="")
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "quarantined_pages"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "connection", "feed", "payload_digest"],
+                name="quarantined_pages_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.feed}: {self.reason}"

@@ -1,0 +1,240 @@
+"""What an exchange told us, in our own words: the frozen values that leave the gateway.
+
+No Django and no ccxt here. Quantities are Decimal and never float, instants are aware UTC
+datetimes, codes are the exchange's own spelling of a coin after its dialect has separated the
+wallet from it (``BTC.F`` becomes code ``BTC`` in wallet ``earn``). Who owns the account is not
+known here; ``portfolios.sync`` joins reports to their connection.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+
+class Wallet(StrEnum):
+    """Where in an exchange account a coin lies."""
+
+    SPOT = "spot"
+    FUNDING = "funding"
+    EARN = "earn"
+    MARGIN = "margin"
+    FUTURES = "futures"
+
+
+class TradeKind(StrEnum):
+    """How one asset became another."""
+
+    FILL = "fill"
+    CONVERSION = "conversion"
+    DUST = "dust"
+    FIAT = "fiat"
+
+
+class Direction(StrEnum):
+    """Deposit into, withdrawal from, or internal move between wallets of one account."""
+
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    INTERNAL = "internal"
+
+
+class Privileges(StrEnum):
+    """What the exchange says an API key may do."""
+
+    READ_ONLY = "read_only"
+    TRADE = "trade"
+    WITHDRAW = "withdraw"
+    UNVERIFIED = "unverified"
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Units of one code in one wallet, free and locked together."""
+
+    wallet: str
+    code: str
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A fill, conversion or dust sweep exactly as reported. Quantities are positive.
+
+    ``quote_quantity`` is what the exchange says changed hands, else base x price. The fee, when
+    there is one, comes on top of both and may be in any asset.
+    """
+
+    feed: str
+    exchange_id: str
+    kind: TradeKind
+    symbol: str
+    side: str  # "buy" or "sell", seen from the base
+    base_code: str
+    base_quantity: Decimal
+    quote_code: str
+    quote_quantity: Decimal
+    price: Decimal
+    fee_code: str | None
+    fee_quantity: Decimal | None
+    wallet: str
+    order_id: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A deposit, withdrawal or move between wallets of the same account.
+
+    ``quantity`` is what arrived (deposit, internal) or what the receiver gets (withdrawal);
+    ``fee_quantity`` left the account on top of it, whatever convention the exchange uses.
+    ``counter_wallet`` is where an internal move went; empty otherwise. ``settled`` is False while
+    the exchange still calls it pending: such a transfer is no ledger fact yet.
+    """
+
+    feed: str
+    exchange_id: str
+    direction: Direction
+    code: str
+    quantity: Decimal
+    fee_code: str | None
+    fee_quantity: Decimal | None
+    wallet: str
+    counter_wallet: str
+    settled: bool
+    txid: str
+    address: str
+    network: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """Units credited without a counterpart: interest, staking, airdrop, distribution."""
+
+    feed: str
+    exchange_id: str
+    kind: str
+    code: str
+    quantity: Decimal
+    wallet: str
+    occurred_at: datetime
+
+
+Fact = Trade | Transfer | Reward
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """An interval of one feed (and symbol, else ``scope`` is empty) that was asked to its end.
+
+    ``cursor`` is the dialect's own note of where to go on, such as the last trade id.
+    """
+
+    feed: str
+    scope: str
+    since: datetime
+    until: datetime
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A feed (or wallet) that could not be read: the stable code of the error, no exchange text."""
+
+    feed: str
+    scope: str
+    code: str
+    permanent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row or page that could not be understood, kept for a later replay."""
+
+    feed: str
+    scope: str
+    reason: str
+    payload: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """Everything one visit to one account brought back.
+
+    ``wallets`` are those that were read to their end: a code that is absent from a read wallet is
+    zero, a code in a wallet that is not in ``wallets`` is unknown.
+    """
+
+    connection_id: UUID
+    read_at: datetime
+    wallets: frozenset[str]
+    balances: tuple[Balance, ...]
+    facts: tuple[Fact, ...]
+    covered: tuple[Covered, ...]
+    failures: tuple[Failure, ...]
+    quarantined: tuple[Quarantined, ...]
+    complete_history: bool  # every feed was asked, not only those whose assets moved
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """Latest price of one base in one quote, and what it was 24 hours ago where known."""
+
+    base_code: str
+    quote_code: str
+    last: Decimal
+    open_24h: Decimal | None
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeDescription:
+    """One row of the exchange catalogue."""
+
+    id: str
+    name: str
+    required_fields: tuple[str, ...]
+    supports: tuple[str, ...]
+    website: str
+    ccxt_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCredential:
+    """An API key as stored: ciphertexts by field, and the wrapped data key that opens them."""
+
+    user_id: UUID
+    row_id: UUID
+    key_id: str
+    wrapped_key: bytes = field(repr=False)
+    fields: dict[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An API key in the clear: only ever in memory, for one visit."""
+
+    api_key: str = field(repr=False)
+    api_secret: str = field(repr=False)
+    passphrase: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What to ask of one account.
+
+    ``known`` is the coverage so far by (feed, scope); ``held`` the balances as last recorded, by
+    (wallet, code), from which the dialect sees what moved; ``codes`` every code ever seen on the
+    connection, for symbol discovery. With ``everything`` all feeds are asked, whatever moved.
+    """
+
+    connection_id: UUID
+    exchange: str
+    credential: SealedCredential | Credential
+    now: datetime
+    known: dict[tuple[str, str], Covered]
+    held: dict[tuple[str, str], Decimal]
+    codes: frozenset[str]
+    everything: bool

@@ -1,0 +1,41 @@
+"""System checks: every wrong or missing setting stops the start with one sentence of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register, run_checks
+from django.core.management.base import SystemCheckError
+
+TAG = "settings"
+
+
+@register(TAG)
+def settings_are_sound(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What `tracker.settings` found wrong while it read the environment."""
+    return [
+        Error(problem, id=f"tracker.E{number:03}")
+        for number, problem in enumerate(settings.SETTINGS_PROBLEMS, 1)
+    ]
+
+
+@register(TAG, deploy=True)
+def production_settings_are_sound(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Conditions that only matter before strangers can reach the server."""
+    found: list[CheckMessage] = []
+    if not settings.BURST_LIMITS_ENABLED:
+        found.append(Warning("BURST_LIMITS is off: anyone may call without limit.", id="tracker.W1"))
+    if settings.EXCHANGE_BASE_URLS:
+        found.append(
+            Warning("EXCHANGE_BASE_URLS sends exchange traffic elsewhere.", id="tracker.W2")
+        )
+    return found
+
+
+def refuse_bad_settings() -> None:
+    """Raise SystemCheckError unless the settings are sound; servers call it as they start."""
+    errors: Sequence[CheckMessage] = [
+        message for message in run_checks(tags=[TAG]) if message.is_serious()
+    ]
+    if errors:
+        raise SystemCheckError("\n".join(message.msg for message in errors))

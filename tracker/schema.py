@@ -1,0 +1,28 @@
+"""OpenAPI: errors in the one format on every operation, stable operation ids."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+_ERROR = inline_serializer(
+    "Error",
+    {
+        "code": serializers.CharField(help_text="Stable machine code."),
+        "message": serializers.CharField(help_text="One sentence that the app can show."),
+        "details": serializers.DictField(help_text="What belongs to the code; may be empty."),
+        "request_id": serializers.CharField(allow_null=True, help_text="Quote it to support."),
+    },
+)
+
+
+class ApiSchema(AutoSchema):
+    """Adds a default error response to whatever a view declares."""
+
+    def _get_response_bodies(self, *args: Any, **kwargs: Any) -> Any:
+        bodies = super()._get_response_bodies(*args, **kwargs)
+        bodies["default"] = self._get_response_for_code(
+            OpenApiResponse(_ERROR, description="What went wrong."), "default"
+        )
+        return bodies

@@ -1,0 +1,360 @@
+"""Settings, all from the environment; `docs/operations.md` has the table.
+
+Nothing here starts, connects or guesses. What is missing or wrong is collected in
+``SETTINGS_PROBLEMS`` and reported by a system check, one sentence each, so that a bad environment
+stops the start with all of its faults at once instead of a traceback for the first.
+"""
+
+import json
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+
+from tracker import money
+from tracker.vault import Keyring, WeakKey
+
+money.set_precision()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+SETTINGS_PROBLEMS: list[str] = []
+
+
+def _secret(name: str) -> str:
+    """Read raw: django-environ would expand a ``$`` inside a secret."""
+    value = os.environ.get(name, "").strip()
+    if not value:
+        SETTINGS_PROBLEMS.append(f"{name} is not set.")
+    elif len(value) < 32:
+        SETTINGS_PROBLEMS.append(f"{name} is shorter than 32 characters.")
+    return value
+
+
+def _json(name: str, default: dict) -> dict:
+    try:
+        value = json.loads(os.environ.get(name) or "null")
+    except ValueError:
+        value = False
+    if value is None:
+        return default
+    if not isinstance(value, dict):
+        SETTINGS_PROBLEMS.append(f"{name} is not a JSON object.")
+        return default
+    return value
+
+
+def _int(name: str, default: int) -> int:
+    try:
+        return int(os.environ.get(name) or default)
+    except ValueError:
+        SETTINGS_PROBLEMS.append(f"{name} is not a whole number.")
+        return default
+
+
+ENVIRONMENT = os.environ.get("ENVIRONMENT", "development")
+if ENVIRONMENT not in ("development", "production"):
+    SETTINGS_PROBLEMS.append("ENVIRONMENT is neither 'development' nor 'production'.")
+DEBUG = ENVIRONMENT == "development"
+PRODUCTION = not DEBUG
+
+# --- secrets ------------------------------------------------------------------------------------
+SECRET_KEY = _secret("SECRET_KEY") or "unset-and-refused-by-the-settings-check"
+JWT_SECRET_KEY = _secret("JWT_SECRET_KEY")
+JWT_REFRESH_SECRET_KEY = _secret("JWT_REFRESH_SECRET_KEY")
+if JWT_SECRET_KEY and len({SECRET_KEY, JWT_SECRET_KEY, JWT_REFRESH_SECRET_KEY}) < 3:
+    SETTINGS_PROBLEMS.append(
+        "SECRET_KEY, JWT_SECRET_KEY and JWT_REFRESH_SECRET_KEY must be three different secrets."
+    )
+try:
+    ENCRYPTION_KEYRING = Keyring.parse(os.environ.get("ENCRYPTION_KEY", ""))
+except WeakKey as problem:
+    SETTINGS_PROBLEMS.append(f"{problem}.")
+    ENCRYPTION_KEYRING = Keyring(())
+
+# --- hosts --------------------------------------------------------------------------------------
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CORS_ALLOWED_ORIGINS = env.list("CORS_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin.startswith("https://")]
+for _origin in CORS_ALLOWED_ORIGINS:
+    if not re.fullmatch(r"https?://[^/*\s]+", _origin):
+        SETTINGS_PROBLEMS.append(f"CORS_ORIGINS holds {_origin!r}, which is not an exact origin.")
+_LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "testserver"}
+if DEBUG and not set(ALLOWED_HOSTS) <= _LOCAL_HOSTS:
+    SETTINGS_PROBLEMS.append(
+        "ALLOWED_HOSTS names a public host while ENVIRONMENT is 'development', which turns "
+        "debugging on. Set ENVIRONMENT to 'production'."
+    )
+if PRODUCTION and (not ALLOWED_HOSTS or set(ALLOWED_HOSTS) <= _LOCAL_HOSTS):
+    SETTINGS_PROBLEMS.append("ALLOWED_HOSTS names no public host.")
+if PRODUCTION and "*" in ALLOWED_HOSTS:
+    SETTINGS_PROBLEMS.append("ALLOWED_HOSTS allows every host; name yours.")
+# How many proxies of ours stand before the application and append to X-Forwarded-For.
+TRUSTED_PROXY_COUNT = _int("TRUSTED_PROXY_COUNT", 0)
+
+# --- database -----------------------------------------------------------------------------------
+STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 30_000)
+try:
+    DATABASES = {"default": env.db_url("DATABASE_URL")}
+    if "postgresql" not in DATABASES["default"]["ENGINE"]:
+        SETTINGS_PROBLEMS.append("DATABASE_URL is not a PostgreSQL URL.")
+except (environ.ImproperlyConfigured, ValueError):
+    SETTINGS_PROBLEMS.append("DATABASE_URL is not set or cannot be read.")
+    DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "unset"}}
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": _int("DATABASE_CONN_MAX_AGE", 60),
+    "CONN_HEALTH_CHECKS": True,
+    # Server-side cursors break behind a pooler in transaction mode.
+    "DISABLE_SERVER_SIDE_CURSORS": True,
+}
+DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"] |= {
+    "connect_timeout": 5,
+    "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis --------------------------------------------------------------------------------------
+REDIS_URL = os.environ.get("REDIS_URL", "")
+if not re.match(r"(rediss?|unix)://", REDIS_URL):
+    SETTINGS_PROBLEMS.append("REDIS_URL is not set or is not a redis:// URL.")
+_CACHE = {
+    "BACKEND": "django_redis.cache.RedisCache",
+    "LOCATION": REDIS_URL or "redis://unset.invalid",
+    "TIMEOUT": 300,
+    "OPTIONS": {
+        # Never pickle: what can write to Redis must not be able to run code here.
+        "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+        "SOCKET_CONNECT_TIMEOUT": 1,
+        "SOCKET_TIMEOUT": 1,
+    },
+}
+CACHES = {
+    # A read goes on without the cache; limits must not, so they have an alias that fails loudly.
+    "default": _CACHE | {"OPTIONS": _CACHE["OPTIONS"] | {"IGNORE_EXCEPTIONS": True}},
+    "limits": _CACHE | {"KEY_PREFIX": "limits"},
+}
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_HTTPONLY = True
+
+# --- applications -------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "django_structlog",
+    "tracker.apps.TrackerConfig",
+    "audit.apps.AuditConfig",
+    "billing.apps.BillingConfig",
+    "accounts.apps.AccountsConfig",
+    "exchanges.apps.ExchangesConfig",
+    "portfolios.apps.PortfoliosConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "tracker.middleware.RequestIdMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "tracker.middleware.OutageMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "tracker.middleware.AdminTenancyMiddleware",
+]
+ROOT_URLCONF = "tracker.urls"
+WSGI_APPLICATION = "tracker.wsgi.application"
+APPEND_SLASH = False
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "admin:login"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static_root"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# --- passwords and tokens -----------------------------------------------------------------------
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+]
+_VALIDATION = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
+    {
+        "NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email"]},
+    },
+]
+ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
+REFRESH_TOKEN_LIFETIME = timedelta(days=7)
+SESSION_LIFETIME = timedelta(days=30)
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
+    "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SECRET_KEY or "unset",
+    "AUDIENCE": "tracker-api",
+    "ISSUER": "tracker",
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": "typ",
+}
+
+# --- API ----------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["billing.throttling.BurstThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["tracker.api.FastJSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["tracker.api.StrictJSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "tracker.schema.ApiSchema",
+    "EXCEPTION_HANDLER": "tracker.api.handle_exception",
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Portfolio tracker API",
+    "DESCRIPTION": "What the mobile app reads and writes. Decimals are strings, instants are UTC.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {},
+}
+PAGE_SIZE, MAX_PAGE_SIZE = 100, 500
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+MAX_JSON_DEPTH = 12
+IDEMPOTENCY_LIFETIME = timedelta(days=1)
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID", "RateLimit", "RateLimit-Policy"]
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "if-none-match", "x-request-id",
+]  # fmt: skip
+CORS_URLS_REGEX = r"^/api/.*$"
+
+# --- plans and limits ---------------------------------------------------------------------------
+BURST_LIMITS_ENABLED = env.bool("BURST_LIMITS", default=True)
+# django-ratelimit: the blunt shield of sign-up and login, per client address.
+AUTH_SHIELD_RATES = env.list("AUTH_SHIELD_RATES", default=["20/m", "200/h"])
+AUTH_ACCOUNT_RATES = env.list("AUTH_ACCOUNT_RATES", default=["10/m", "50/h"])
+RATELIMIT_ENABLE = env.bool("AUTH_SHIELD", default=True)
+RATELIMIT_USE_CACHE = "limits"
+SILENCED_SYSTEM_CHECKS = [
+    # django-ratelimit knows no django-redis by name; the backend is shared and atomic.
+    "django_ratelimit.E003",
+    "django_ratelimit.W001",
+]
+
+# --- exchanges and prices -----------------------------------------------------------------------
+EXCHANGE_BASE_URLS = _json("EXCHANGE_BASE_URLS", {})
+EXCHANGE_BUDGETS = _json("EXCHANGE_BUDGETS", {})
+PRICE_EXCHANGES = env.list("PRICE_EXCHANGES", default=["binance", "kraken"])
+PRICE_CACHE_SECONDS = 300
+PRICE_STALE_AFTER = timedelta(minutes=15)
+BALANCE_STALE_AFTER = timedelta(hours=36)
+CONNECTION_TEST_SECONDS = 10
+SYNC_DEADLINE_SECONDS = _int("SYNC_DEADLINE_SECONDS", 1500)
+SYNC_CONCURRENCY = _int("SYNC_CONCURRENCY", 64)
+
+# --- Celery -------------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 1800
+CELERY_TASK_SOFT_TIME_LIMIT = 1700
+# Longer than any task may run: a task that is still running is never handed out again.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 10}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    "portfolios.tasks.sync_batch": {"queue": "sync"},
+    "portfolios.tasks.derive": {"queue": "derive"},
+}
+CELERY_BEAT_SCHEDULE = {
+    "audit.sweep-outbox": {"task": "audit.tasks.sweep_outbox", "schedule": 60.0},
+    "accounts.forget-idempotency-keys": {
+        "task": "accounts.tasks.forget_idempotency_keys",
+        "schedule": 3600.0,
+    },
+    "exchanges.refresh-prices": {"task": "exchanges.tasks.refresh_prices", "schedule": 60.0},
+    "portfolios.dispatch-due-syncs": {
+        "task": "portfolios.tasks.dispatch_due_syncs",
+        "schedule": 30.0,
+    },
+    "portfolios.take-due-snapshots": {
+        "task": "portfolios.tasks.take_due_snapshots",
+        "schedule": 300.0,
+    },
+    "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},
+}
+
+# --- safety in production -----------------------------------------------------------------------
+if PRODUCTION:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_HSTS_SECONDS = 63_072_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# --- logs and errors ----------------------------------------------------------------------------
+SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
+DJANGO_STRUCTLOG_USER_ID_FIELD = None
+from tracker.logs import LOGGING, start_sentry  # noqa: E402, F401  (after SENTRY_DSN is known)
+
+start_sentry(dsn=SENTRY_DSN, environment=ENVIRONMENT)

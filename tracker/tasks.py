@@ -1,0 +1,20 @@
+"""Housekeeping that belongs to no room."""
+
+from datetime import timedelta
+
+from celery import shared_task
+
+from tracker import clock, partitions, tenancy
+
+PARTITIONED = ("portfolio_snapshots", "activity_logs")
+
+
+@shared_task(ignore_result=True)
+def extend_partitions(**kwargs: object) -> None:
+    """Make sure that the coming months have their partitions. Runs daily; idempotent."""
+    today = clock.now().date()
+    with tenancy.as_system("extend partitions"):
+        for table in PARTITIONED:
+            partitions.ensure(
+                table, first=today, last=today + timedelta(days=31 * partitions.MONTHS_AHEAD)
+            )

@@ -1,0 +1,143 @@
+"""Who a database transaction acts for: the second fence, held by PostgreSQL itself.
+
+Every table with a user has row-level security, enabled and forced. A policy compares the row's
+user with a setting of the *transaction*; unset means no rows. There are two ways in, each around
+one domain call, each owning its transaction:
+
+- ``as_user(user_id)`` for requests and for each person's part of a task,
+- ``as_system(reason)`` for admin, migrations and fleet-wide tasks.
+
+Before there is an identity, ``as_lookup(email=…)`` opens exactly one row of one table.
+
+The settings are transaction-local (``set_config(…, true)``), so a pooled connection never carries
+an identity into the next request. A released savepoint would keep them, therefore they are put
+back explicitly when a context ends inside an outer transaction.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.migrations.operations import RunSQL
+
+USER, SYSTEM, LOOKUP_EMAIL = "app.user_id", "app.system", "app.lookup_email"
+_SETTINGS = (USER, SYSTEM, LOOKUP_EMAIL)
+
+
+class TenancyError(RuntimeError):
+    """A nested context asked for another identity: a programming error, never a person's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """For whom a transaction acts, as the three settings that policies read."""
+
+    user_id: str = ""
+    system: str = ""
+    lookup_email: str = ""
+
+
+_NOBODY = Identity()
+
+
+@contextmanager
+def as_user(user_id: UUID) -> Iterator[None]:
+    """Act for one user: only their rows exist, and only theirs can be written."""
+    with _acting_as(Identity(user_id=str(user_id))):
+        yield
+
+
+@contextmanager
+def as_system(reason: str) -> Iterator[None]:
+    """Act for the whole fleet. ``reason`` is visible in ``pg_stat_activity`` and required."""
+    if not reason:
+        raise TenancyError("as_system needs a reason")
+    with _acting_as(Identity(system=reason)):
+        yield
+
+
+@contextmanager
+def as_lookup(*, email: str) -> Iterator[None]:
+    """Act for nobody yet: only the user row with this e-mail address exists."""
+    with _acting_as(Identity(lookup_email=email)):
+        yield
+
+
+def current() -> Identity:
+    """The identity of this thread's database connection."""
+    return getattr(connection, "tenancy_identity", _NOBODY)
+
+
+@contextmanager
+def _acting_as(identity: Identity) -> Iterator[None]:
+    before = current()
+    if before == identity and connection.in_atomic_block:
+        yield
+        return
+    if before != _NOBODY and connection.in_atomic_block:
+        raise TenancyError("another identity is already in force in this transaction")
+    nested = connection.in_atomic_block
+    with transaction.atomic():
+        _apply(identity)
+        connection.tenancy_identity = identity
+        try:
+            yield
+            if nested:
+                _apply(_NOBODY)
+        finally:
+            connection.tenancy_identity = _NOBODY
+
+
+def _apply(identity: Identity) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config(%s, %s, true), set_config(%s, %s, true), set_config(%s, %s, true)",
+            [USER, identity.user_id, SYSTEM, identity.system, LOOKUP_EMAIL, identity.lookup_email],
+        )
+
+
+# The sub-selects make PostgreSQL read a setting once per statement instead of once per row;
+# nullif because a setting that was once local reads as '' afterwards, not as null.
+_CURRENT_USER = f"(SELECT nullif(current_setting('{USER}', true), '')::uuid)"
+_IS_SYSTEM = f"(SELECT nullif(current_setting('{SYSTEM}', true), '') IS NOT NULL)"
+_LOOKUP_EMAIL = f"(SELECT nullif(current_setting('{LOOKUP_EMAIL}', true), ''))"
+
+
+def protect(table: str, *, user_column: str = "user_id", lookup_column: str = "") -> RunSQL:
+    """Migration operation: enable and force row-level security on a table that has a user.
+
+    The ORM has no notion of policies, hence SQL. ``lookup_column`` opens a single row for
+    reading before there is an identity.
+    """
+    owner = f"{user_column} = {_CURRENT_USER} OR {_IS_SYSTEM}"
+    forward = [
+        f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
+        f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
+        f'CREATE POLICY owner ON "{table}" USING ({owner}) WITH CHECK ({owner})',
+    ]
+    reverse = [f'DROP POLICY owner ON "{table}"']
+    if lookup_column:
+        match = f"{lookup_column} = {_LOOKUP_EMAIL}"
+        forward.append(f'CREATE POLICY lookup ON "{table}" FOR SELECT USING ({match})')
+        reverse.append(f'DROP POLICY lookup ON "{table}"')
+    reverse += [
+        f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY',
+        f'ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY',
+    ]
+    return RunSQL(sql=forward, reverse_sql=reverse)
+
+
+def same_owner(table: str, column: str, target: str, *, on_delete: str = "CASCADE") -> RunSQL:
+    """Migration operation: a composite foreign key (user_id, column) → target (user_id, id).
+
+    A plain foreign key accepts another tenant's row, because referential checks look past the
+    policies; Django cannot declare composite ones. ``target`` needs a unique (user_id, id).
+    """
+    name = f"{table}_{column}_same_owner"
+    return RunSQL(
+        sql=f'ALTER TABLE "{table}" ADD CONSTRAINT "{name}" FOREIGN KEY (user_id, "{column}") '
+        f'REFERENCES "{target}" (user_id, id) ON DELETE {on_delete} DEFERRABLE INITIALLY DEFERRED',
+        reverse_sql=f'ALTER TABLE "{table}" DROP CONSTRAINT "{name}"',
+    )
