@@ -17,6 +17,10 @@ def main() -> None:
         from tracker.embedded import use_embedded_servers
 
         use_embedded_servers(os.environ)
+    if sys.argv[1:2] == ["run_local"]:
+        from tracker import local_environment
+
+        local_environment.apply(os.environ)
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

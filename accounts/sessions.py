@@ -83,16 +83,19 @@ def refresh(*, token: str, now: datetime) -> SignedIn:
     old = RefreshToken.read(token)
     new = RefreshToken.issue(user_id=old.user_id, session_id=old.session_id)
     with tenancy.as_user(old.user_id):
+        # No join here: Django would turn it into a sub-select, whose conditions PostgreSQL does
+        # not check again after waiting for the row, and then several callers win.
         live = Session.objects.filter(
-            id=old.session_id, user_id=old.user_id, user__is_active=True,
-            ended_at=None, expires_at__gt=now,
-        )  # fmt: skip
+            id=old.session_id, user_id=old.user_id, ended_at=None, expires_at__gt=now
+        )
         rotated = live.filter(refresh_digest=old.digest()).update(
             refresh_digest=new.digest(), refreshed_at=now
         )
         if rotated:
-            session = live.select_related("user").get()
-            return _pair(session.user, session.id, new)
+            user = User.objects.get(id=old.user_id)
+            if not user.is_active:
+                raise InvalidToken
+            return _pair(user, old.session_id, new)
         _end_replayed(live, old, now)
     raise InvalidToken
 

@@ -212,7 +212,7 @@ class Holding(models.Model):
     connection = _connection()
     wallet = models.CharField(max_length=16)
     asset = _asset()
-    code = models.CharField(max_length=64, help_text="The exchange's own code.")
+    exchange_code = models.CharField(max_length=64, help_text="The exchange's own code.")
     quantity = UnitsField()
     changed_at = models.DateTimeField()
     last_confirmed_at = models.DateTimeField()
@@ -221,12 +221,12 @@ class Holding(models.Model):
         db_table = "holdings"
         constraints = [
             models.UniqueConstraint(
-                fields=["user", "connection", "wallet", "code"], name="holdings_once"
+                fields=["user", "connection", "wallet", "exchange_code"], name="holdings_once"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} {self.code}"
+        return f"{self.quantity} {self.exchange_code}"
 
 
 class HoldingChange(models.Model):
@@ -237,7 +237,7 @@ class HoldingChange(models.Model):
     connection = _connection()
     wallet = models.CharField(max_length=16)
     asset = _asset()
-    code = models.CharField(max_length=64)
+    exchange_code = models.CharField(max_length=64)
     quantity = UnitsField()
     previous = UnitsField(null=True)
     reported_at = models.DateTimeField()
@@ -253,7 +253,7 @@ class HoldingChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.code} → {self.quantity}"
+        return f"{self.exchange_code} → {self.quantity}"
 
 
 class SyncState(models.TextChoices):

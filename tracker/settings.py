@@ -249,7 +249,7 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "tracker.schema.ApiSchema",
     "EXCEPTION_HANDLER": "tracker.api.handle_exception",
-    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "DATETIME_FORMAT": None,  # the renderer writes RFC 3339 with a Z
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -264,7 +264,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_NAME_OVERRIDES": {
+        "PortfolioStatusEnum": "portfolios.models.Status",
+        "SyncStateEnum": "portfolios.models.SyncState",
+        "ConnectionStateEnum": "exchanges.models.ConnectionState",
+        "PriceStatusEnum": ["complete", "stale", "unpriced"],
+        "TestStatusEnum": ["ok"],
+        "ChangeStatusEnum": ["complete", "partial"],
+    },
 }
 PAGE_SIZE, MAX_PAGE_SIZE = 100, 500
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
@@ -336,6 +343,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "portfolios.tasks.take_due_snapshots",
         "schedule": 300.0,
     },
+    "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},
     "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},
 }
 

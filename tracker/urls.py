@@ -1,1 +1,29 @@
-urlpatterns: list = []
+"""All addresses. API paths have no trailing slash."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from tracker import health
+
+urlpatterns = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("api/v1/", include("accounts.urls")),
+    path("api/v1/", include("portfolios.urls")),
+    path("api/v1/", include("exchanges.urls")),
+    path("api/schema", SpectacularAPIView.as_view(throttle_classes=[]), name="schema"),
+    path(
+        "api/docs",
+        SpectacularSwaggerView.as_view(url_name="schema", throttle_classes=[]),
+        name="docs",
+    ),
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(pattern_name="docs")),
+]
+handler400 = "tracker.api.bad_request"
+handler403 = "tracker.api.forbidden"
+handler404 = "tracker.api.not_found"
+handler500 = "tracker.api.server_error"

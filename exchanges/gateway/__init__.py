@@ -1,0 +1,78 @@
+"""The only place that talks to exchanges: the only one that imports ccxt or opens an API key.
+
+All functions are called from ordinary (synchronous) code, outside any transaction; they never
+touch the ORM. What they return is in ``exchanges.reports``; what they raise is in
+``exchanges.gateway.errors``, and neither holds a key or a word of ccxt's. Importing this package
+is cheap: ccxt is imported with the first call.
+
+Where an exchange is reached: ``EXCHANGE_BASE_URLS``. How fast: ``EXCHANGE_BUDGETS``.
+"""
+
+from collections.abc import Iterable, Iterator
+from uuid import UUID
+
+from exchanges.gateway import loop
+from exchanges.gateway.errors import GatewayError
+from exchanges.reports import (
+    AccountReport,
+    Credential,
+    ExchangeDescription,
+    Privileges,
+    SealedCredential,
+    Ticker,
+    Visit,
+)
+
+_MARGIN = 0.5  # seconds that the caller's thread waits beyond the loop's own timeout
+
+
+def visit_accounts(
+    visits: Iterable[Visit], *, concurrency: int = 64, deadline_seconds: float = 240.0
+) -> Iterator[AccountReport | tuple[UUID, GatewayError]]:
+    """Read accounts, at most ``concurrency`` at once; yield each as it finishes.
+
+    A visit that could read at least one wallet yields an AccountReport, with what failed among
+    its ``failures``; any other yields its connection id and the error. Each visit has
+    ``deadline_seconds`` from its own start: when they are over it yields what it has, and its
+    coverage says where the next visit goes on. ``visits`` is consumed before the first call.
+    """
+    from exchanges.gateway import visits as visiting  # noqa: PLC0415
+
+    started = [
+        visiting.visit_account(visit, deadline_seconds=deadline_seconds) for visit in visits
+    ]
+    return loop.as_finished(started, concurrency=concurrency)
+
+
+def check_key(
+    exchange: str, credential: SealedCredential | Credential, *, timeout: float = 10.0
+) -> Privileges:
+    """What the exchange says an API key may do: READ_ONLY, or UNVERIFIED where it tells nothing.
+
+    Raises, within ``timeout`` seconds: WrongKey, MissingPermission, AddressNotAllowed,
+    KeyTooPowerful (it may trade or withdraw), Unreachable, TimedOut, OnMaintenance, WrongClock,
+    RateLimited (with ``retry_after``), UnknownExchange, Malformed.
+    """
+    from exchanges.gateway import visits as visiting  # noqa: PLC0415
+
+    work = visiting.check_key(exchange, credential, timeout=timeout)
+    return loop.run(work, timeout=timeout + _MARGIN)
+
+
+def fetch_tickers(exchange: str) -> list[Ticker]:
+    """The latest spot prices of an exchange, in one batch. Raises GatewayError."""
+    from exchanges.gateway import visits as visiting  # noqa: PLC0415
+
+    return loop.run(visiting.fetch_tickers(exchange), timeout=60)
+
+
+def describe_exchanges() -> list[ExchangeDescription]:
+    """Every exchange that can be connected: balances and own trades readable with a key."""
+    from exchanges.gateway import catalogue  # noqa: PLC0415
+
+    return catalogue.describe()
+
+
+def supports(exchange: str) -> bool:
+    """Whether ccxt knows an exchange of this id that can be connected."""
+    return any(described.id == exchange for described in describe_exchanges())

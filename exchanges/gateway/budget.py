@@ -34,14 +34,15 @@ FALLBACK_PART = 8  # without Redis a process allows itself this part of the limi
 DEFAULT_STOP = 60  # seconds, when an exchange says stop and not how long
 _LOOK_AGAIN = 5.0  # seconds until Redis is tried again after it failed
 _REDIS_TIMEOUT = 2.0  # seconds
+_MANY_SHARES = 5000
 
 _TAKE = """
 local now = redis.call('TIME')
 now = tonumber(now[1]) + tonumber(now[2]) / 1000000
 local limit, need, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local window, slice = tonumber(ARGV[4]), tonumber(ARGV[5])
-local stopped = tonumber(redis.call('GET', KEYS[2]) or '0')
-if stopped > now then return {'0', tostring(stopped - now), '1'} end
+local stopped = redis.call('PTTL', KEYS[2])
+if stopped > 0 then return {'0', tostring(stopped / 1000), '1'} end
 local used, grants = 0, redis.call('HGETALL', KEYS[1])
 local slices = {}
 for i = 1, #grants, 2 do
@@ -103,10 +104,13 @@ class Budget:
         if limit <= 0:
             await self._wait_for_stop(exchange, give_up)
             return
-        share = self._shares[exchange, pool.name]
-        async with share.turn:
+        share = self._share(exchange, pool)
+        await _take_turn(share.turn, wait)
+        try:
             while not self._spend(exchange, share, weight):
                 await self._refill(exchange, pool.name, share, limit, weight, give_up)
+        finally:
+            share.turn.release()
 
     def limit(self, exchange: str, pool: Pool) -> float:
         """Weight per minute: as the settings say for the pool or its family, else as declared.
@@ -125,10 +129,16 @@ class Budget:
         if not self._redis or time.monotonic() < self._no_redis_until:
             return
         try:
-            until = time.time() + pause
-            await self._redis.set(_stop_key(exchange), until, px=math.ceil(pause * 1000))
+            await self._redis.set(_stop_key(exchange), 1, px=math.ceil(pause * 1000))
         except Exception:  # noqa: BLE001 (this process stops; the others will be told as well)
             self._redis_failed()
+
+    def _share(self, exchange: str, pool: Pool) -> _Share:
+        if len(self._shares) > _MANY_SHARES:  # pools of single accounts come and go
+            idle = [k for k, s in self._shares.items() if not s.turn.locked() and not s.granted]
+            for key in idle:
+                del self._shares[key]
+        return self._shares[exchange, pool.name]
 
     def _spend(self, exchange: str, share: _Share, weight: float) -> bool:
         now = time.monotonic()
@@ -208,6 +218,16 @@ def _grant_alone(share: _Share, limit: float, need: float) -> tuple[float, float
         share.granted.append((now, need))
         return need, 0.0
     return 0.0, share.granted[0][0] + WINDOW - now
+
+
+async def _take_turn(turn: asyncio.Lock, wait: float) -> None:
+    try:
+        async with asyncio.timeout(max(wait, 0)):
+            await turn.acquire()
+            return
+    except TimeoutError:
+        pass
+    raise RateLimited(retry_after=math.ceil(PERIOD))
 
 
 async def _sleep(pause: float, give_up: float) -> None:

@@ -44,9 +44,7 @@ def _series(folder: Path) -> dict[tuple[str, str], list[prices.Candle]]:
     return found
 
 
-def _best(
-    series: dict[tuple[str, str], list[prices.Candle]], code: str
-) -> Sequence[prices.Candle]:
+def _best(series: dict[tuple[str, str], list[prices.Candle]], code: str) -> Sequence[prices.Candle]:
     return prices.joined(series.get((code, "1h"), []), series.get((code, "1d"), []))
 
 

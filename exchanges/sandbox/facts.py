@@ -12,6 +12,9 @@ from typing import Any, ClassVar, get_type_hints
 SPOT, FUNDING, EARN = "spot", "funding", "earn"
 WALLETS = (SPOT, FUNDING, EARN)
 
+# No wire format here carries more decimals, so books with more could never be reproduced.
+_LEAST = Decimal("0.00000001")
+
 COMPLETED, CANCELLED, FAILED = "completed", "cancelled", "failed"
 
 
@@ -410,17 +413,20 @@ def _value(name: str, wanted: type, given: Any) -> Any:
     if name in _CHOICES and given not in _CHOICES[name]:
         raise FactError(f"{name} must be one of {', '.join(_CHOICES[name])}")
     if wanted is Decimal:
-        return _quantity(name, given)
+        return quantity(name, given)
     if type(given) is not wanted:
         raise FactError(f"{name} must be of type {wanted.__name__}")
     return given
 
 
-def _quantity(name: str, given: Any) -> Decimal:
+def quantity(name: str, given: Any) -> Decimal:
+    """A decimal from its string. Raises FactError for anything else, and for a negative one."""
     try:
         value = Decimal(given) if isinstance(given, str) else None
     except InvalidOperation:
         value = None
     if value is None or not value.is_finite() or value < 0:
         raise FactError(f"{name} must be a decimal number, not negative, as a string")
+    if value != value.quantize(_LEAST):
+        raise FactError(f"{name} has more than 8 decimals")
     return value

@@ -11,7 +11,7 @@ _DAY = 86_400_000
 _HALTED_FOR = 400 * _DAY
 _SAMPLES = 8
 _EIGHT_PLACES = Decimal("0.00000001")
-_REMEMBERED_PRICES = 65_536
+_REMEMBERED_PRICES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Market:
         self.codes = _codes(chosen)
         self._candles = candles or {}
         self._paths: dict[str, prices.Path] = {}
-        # Tickers of all symbols ask for the same few instants of each asset again and again.
+        # Tickers of all symbols, and fills of one order, ask for the same instants again.
         self._usd = lru_cache(maxsize=_REMEMBERED_PRICES)(self._usd_now)
 
     def asset(self, code: str) -> assets.Asset:
@@ -56,17 +56,15 @@ class Market:
 
     def usd(self, code: str, instant: int) -> int:
         """USD price of an asset in units of 10^-12."""
-        return self._path(code).at(instant)
+        return self._usd(code, instant)
 
     def price(self, symbol: symbols.Symbol, instant: int) -> Decimal:
         """What one base unit costs in quote units, to the symbol's tick."""
-        instant = self._live(symbol, instant)
-        base, quote = self._path(symbol.base), self._path(symbol.quote)
-        return _quoted(symbol, base.at(instant), quote.at(instant))
+        return self._remembered(symbol, self._live(symbol, instant))
 
     def rate(self, base: str, quote: str, instant: int) -> Decimal:
         """What one unit of an asset is worth in another, to 8 decimals, listed or not."""
-        value = self.usd(base, instant) * prices.ONE_USD // self.usd(quote, instant)
+        value = self._usd(base, instant) * prices.ONE_USD // self._usd(quote, instant)
         return Decimal(value).scaleb(-prices.SCALE_DIGITS).quantize(_EIGHT_PLACES)
 
     def bar(self, symbol: symbols.Symbol, start: int, end: int) -> Bar:
@@ -123,10 +121,10 @@ class Market:
             return recording.volume(start, end).quantize(_EIGHT_PLACES)
         if not symbol.trading:
             return Decimal(0)
-        turnover = _daily_turnover(symbol.name) * (end - start) * prices.ONE_USD // _DAY
         percent = 50 + prices.mix(start ^ prices.code_number(symbol.name)) % 100
-        steps = turnover * percent // 100 // self._usd(symbol.base, start)
-        return (steps / symbol.step).quantize(Decimal(1)) * symbol.step
+        turnover = _daily_turnover(symbol.name) * (end - start) * percent // (100 * _DAY)
+        quantity = prices.scaled(Decimal(turnover)) / Decimal(self._usd(symbol.base, start))
+        return max(quantity // symbol.step, Decimal(1)) * symbol.step
 
     def _recording(self, code: str, start: int, end: int) -> prices.CandlePath | None:
         path = self._path(code)
@@ -146,7 +144,7 @@ def _samples(start: int, end: int) -> list[int]:
 def _daily_turnover(name: str) -> int:
     """Between 50,000 and 50 million USD."""
     number = prices.code_number(name)
-    return (50_000 + number % 450_000) * 10 ** (number % 3)
+    return (50_000 + number % 450_000) * (1, 10, 100)[number % 3]
 
 
 def _codes(chosen: Iterable[symbols.Symbol]) -> list[str]:

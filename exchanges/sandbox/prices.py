@@ -8,15 +8,17 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
 from exchanges.sandbox.assets import Asset
 
 SCALE_DIGITS = 12
-ONE_USD = 10**SCALE_DIGITS
+ONE_USD: int = 10**SCALE_DIGITS
 
 _MILLION = 1_000_000
+_NOISES = 2 * _MILLION + 1
 _MASK = (1 << 64) - 1
 _SECOND = 1_000
 _MINUTE = 60 * _SECOND
@@ -52,6 +54,10 @@ def mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
+# The slow waves have few values, and every history asks for the same ones.
+_slow = lru_cache(maxsize=65_536)(mix)
+
+
 def code_number(text: str) -> int:
     """A stable number for a text; Python's own `hash` differs between processes."""
     return mix(int.from_bytes(text.encode(), "big") & _MASK)
@@ -74,31 +80,33 @@ class ConstantPath:
 
 
 class SeededPath:
-    """A wandering price: value noise of several periods, multiplied on a base price."""
+    """A wandering price: waves of several periods, multiplied on a base price.
+
+    Each wave is noise in ±10^6, linear between scattered values, one per period.
+    """
 
     def __init__(self, *, seed: int, asset: Asset) -> None:
         self._base = scaled(asset.usd)
         key = mix(seed) ^ code_number(asset.code)
         self._octaves = [
-            (mix(key + number), period, amplitude * asset.swing // 100)
-            for number, (period, amplitude) in enumerate(_OCTAVES)
+            (_slow if period > _DAY else mix, mix(key + number), period, amplitude)
+            for number, (period, amplitude) in enumerate(_swung(asset.swing))
         ]
 
     def at(self, instant: int) -> int:
-        """Price at `instant`; every wave is continuous, so neighbours are close."""
+        """Price at `instant`; neighbours are close, since every wave is continuous."""
         price = self._base
-        for key, period, amplitude in self._octaves:
-            price = price * (_MILLION + amplitude * _wave(key, period, instant) // _MILLION)
-            price //= _MILLION
+        for scatter, key, period, amplitude in self._octaves:
+            index, offset = divmod(instant, period)
+            left = scatter(key + index) % _NOISES - _MILLION
+            right = scatter(key + index + 1) % _NOISES - _MILLION
+            noise = left + (right - left) * offset // period
+            price = price * (_MILLION + amplitude * noise // _MILLION) // _MILLION
         return max(price, 1)
 
 
-def _wave(key: int, period: int, instant: int) -> int:
-    """Noise in ±10^6 at `instant`: linear between hashed values, one per period."""
-    index, offset = divmod(instant, period)
-    left = mix(key + index) % (2 * _MILLION + 1) - _MILLION
-    right = mix(key + index + 1) % (2 * _MILLION + 1) - _MILLION
-    return left + (right - left) * offset // period
+def _swung(swing: int) -> list[tuple[int, int]]:
+    return [(period, amplitude * swing // 100) for period, amplitude in _OCTAVES]
 
 
 @dataclass(frozen=True, slots=True)

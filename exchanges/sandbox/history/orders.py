@@ -66,9 +66,7 @@ def _portions(story: Story, steps: int, fills: int) -> list[int]:
     return [b - a for a, b in zip([0, *cuts], [*cuts, steps], strict=True)]
 
 
-def _fill(
-    story: Story, instant: int, placed: _Order, price: Decimal, quantity: Decimal
-) -> None:
+def _fill(story: Story, instant: int, placed: _Order, price: Decimal, quantity: Decimal) -> None:
     symbol, cost = placed.symbol, floor(price * quantity)
     commission, commission_asset = _commission(story, instant, placed, quantity, cost)
     story.add(

@@ -1,0 +1,47 @@
+# Two commands do everything: `make run` and `make test`. Nothing but Python 3.11+ and make needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check bench lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed ## Create the virtual environment with pinned, hashed requirements
+
+$(VENV)/.installed: requirements/development.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+run: install ## Run everything here: API, worker, beat, sandbox exchange (PORT=8000)
+	@exec $(BIN)/python manage.py run_local
+
+test: install ## Run all tests on real servers, in parallel
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+
+check: install ## Lint, format, types, layers, migrations, deployment settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m tests.deploy_check
+
+bench: $(VENV)/.bench ## Measure, print a table, write bench.json
+	$(BIN)/python -m tests.benchmarks
+
+$(VENV)/.bench: $(VENV)/.installed requirements/bench.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
+lock: install ## Pin requirements/*.in anew, with hashes
+	cd requirements && for name in base production development bench; do \
+	  ../$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	    --quiet --upgrade $$name.in -o $$name.txt; done
+
+clean: ## Remove the virtual environment and all local data
+	rm -rf $(VENV) var

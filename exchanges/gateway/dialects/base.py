@@ -1,0 +1,261 @@
+"""What a dialect declares: calls, wallets, feeds, paging, privileges. ``engine`` reads it.
+
+A dialect is data: a ``Dialect`` made of the frozen pieces below, and small pure functions that
+turn one row of an answer into facts. To add an exchange, copy a neighbour (``bitstamp`` is the
+shortest) and register it in ``dialects.table``. Exchanges without a module of their own speak
+``generic``.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from exchanges.gateway.budget import Pool
+from exchanges.gateway.errors import GatewayError
+from exchanges.gateway.markets import Market, Markets
+from exchanges.gateway.rows import Row
+from exchanges.reports import Balance, Fact, Privileges, Ticker
+
+Parse = Callable[[Row, str, "Surroundings"], Iterable[Fact]]
+Rows = Callable[[Any], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One endpoint: a method of ccxt, what it weighs, and which pool the weight is drawn from.
+
+    ``method`` is an implicit method (raw answer) or, for the generic dialect, a unified one.
+    ``per_account`` pools are counted per API key's account and not per address.
+    """
+
+    method: str
+    weight: float = 1
+    pool: Pool = Pool("ip", 600)
+    per_account: bool = False
+    unified: bool = False  # called as (symbol, since, limit, params)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+# --- paging -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Pages by time: adjacent windows that share their edge, halved while a page comes back full.
+
+    Needs no order, no page number and no id from the exchange. ``length`` is the longest window
+    that it accepts. ``since`` and ``until`` name the parameters, ``stamp`` writes an instant.
+    """
+
+    length: timedelta
+    limit: int
+    since: str = "startTime"
+    until: str = "endTime"
+    size: str = "limit"
+    stamp: Callable[[datetime], Any] | None = None
+    smallest: timedelta = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Pages of one symbol by ascending id, from the cursor on."""
+
+    limit: int
+    param: str = "fromId"
+    size: str = "limit"
+    field: str = "id"
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offsets:
+    """Pages by offset inside one span, newest first; stops when a page brings nothing new."""
+
+    since: str
+    until: str
+    param: str
+    stamp: Callable[[datetime], Any]
+    total: Callable[[Any], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Pages by the cursor that each answer gives, until it gives none or nothing new comes."""
+
+    param: str
+    following: Callable[[Any], str]
+    since: str = ""
+    stamp: Callable[[datetime], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Unified ccxt methods: ``since`` moves to the newest row seen until nothing new comes."""
+
+    limit: int
+
+
+Paging = Windows | Ids | Offsets | Cursor | Forward
+
+
+# --- feeds and wallets --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """One kind of history.
+
+    ``id_field`` names the exchange's id in a row; where a row has none, ``stable`` are the fields
+    that never change and stand in for it. ``interpret`` replaces ``parse`` where several rows
+    make one fact. ``scoped`` feeds are asked once per symbol or account (see ``Dialect.scopes``).
+    """
+
+    name: str
+    call: Call
+    paging: Paging
+    launched: datetime
+    rows: Rows
+    parse: Parse | None = None
+    interpret: "Interpret | None" = None
+    id_field: str = "id"
+    stable: tuple[str, ...] = ()
+    scoped: bool = False
+    scope_param: str = "symbol"
+    overlap: timedelta = timedelta(hours=1)
+    horizon: timedelta | None = None  # how far back the exchange remembers
+    concerns: Callable[[Collection[str]], bool] = bool  # of the codes that moved
+    optional: bool = False  # "not permitted" means "not enabled here", and is no failure
+    needs_earn: bool = False  # only where earn was ever seen
+    when: Callable[[Row], datetime] | None = None  # for ``Forward`` only
+
+
+Bad = tuple[str, Any]  # reason, row(s)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Where the rows of one reading come from.
+
+    Rows up to ``known_until`` were read before (None at first); those after ``until`` are still
+    to come. ``error`` is set when the reading broke off, so that rows may be missing.
+    """
+
+    since: datetime
+    until: datetime
+    known_until: datetime | None = None
+    error: GatewayError | None = None
+
+
+Interpret = Callable[[Mapping[str, Row], Batch, "Surroundings"], tuple[list[Fact], list[Bad]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletCall:
+    """One call that tells (a part of) a wallet's balances.
+
+    ``parse`` gives (code, quantity) pairs; several pairs of one code are added up.
+    """
+
+    wallet: str
+    call: Call
+    otherwise: Call | None = None  # an older endpoint, asked when ``call`` gives nothing usable
+    parse: "Callable[[Any, Surroundings], Iterable[Holding]]"
+    page: str = ""  # parameter of the page number, where the answer is paged
+    total: Callable[[Any], int] | None = None
+    page_size: int = 100
+    following: Callable[[Any], str] | None = None  # cursor of the next page
+    optional: bool = False
+    rarely: bool = False  # only when everything is asked
+    needs_earn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Units of a code, in the call's wallet unless the row names another."""
+
+    code: str
+    quantity: Decimal
+    wallet: str = ""
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What parsing may need to know, and what it may note for later calls."""
+
+    markets: Markets
+    known_codes: Collection[str] = ()
+    earn_seen: bool = False
+    accounts: dict[str, str] = field(default_factory=dict)  # account id -> code (coinbase)
+    bad: list[Bad] = field(default_factory=list)
+    noted: dict[str, Row] = field(default_factory=dict)  # rows that help to read another feed
+
+
+# --- dialect ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCheck:
+    """How the exchange tells what a key may do; ``read`` may raise MissingPermission."""
+
+    call: Call
+    read: Callable[[Any], Privileges]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """Everything that sets one exchange apart."""
+
+    id: str
+    wallets: tuple[WalletCall, ...]
+    feeds: tuple[Feed, ...]
+    key_check: KeyCheck | None = None
+    error_codes: Mapping[str, type[GatewayError]] = field(default_factory=dict)
+    needs_markets: bool = False
+    load_markets: Callable[[Any], Any] | None = None  # async (client) -> Markets
+    markets_call: Call = Call("load_markets")
+    tickers_call: Call = Call("fetch_tickers")
+    tickers_args: tuple[Any, ...] = ()  # (None,) for unified methods: all symbols
+    read_tickers: Callable[[Any, Markets, datetime], Iterable[Ticker]] | None = None
+    major_quotes: frozenset[str] = frozenset()
+    limits_by_key: bool = False  # "too many requests" is meant for the key, not for our address
+    symbols: bool = False  # scoped feeds are scoped by symbol (else by account)
+
+
+async def load_with_ccxt(client: Any) -> Markets:
+    """Spot markets through ccxt's own loading, for dialects that need unified methods."""
+    await client.load_markets()
+    return Markets(
+        Market(market["symbol"], market["base"], market["quote"])
+        for market in client.markets.values()
+        if market.get("spot") and market.get("base") and market.get("quote")
+    )
+
+
+def at(year: int, month: int = 1, day: int = 1) -> datetime:
+    """A date as an instant in UTC."""
+    return datetime(year, month, day, tzinfo=UTC)
+
+
+def the_list(answer: Any) -> Sequence[Any]:
+    """Rows of an answer that is a list itself."""
+    if not isinstance(answer, list):
+        raise TypeError("not a list")
+    return answer
+
+
+def under(*path: str) -> Rows:
+    """Rows found by walking down ``path``; a missing or wrong step is a malformed answer."""
+
+    def walk(answer: Any) -> Sequence[Any]:
+        for step in path:
+            answer = answer[step]
+        return the_list(answer if answer is not None else [])
+
+    return walk
+
+
+def balance(wallet: str, holding: Holding) -> Balance:
+    """A holding as it is reported."""
+    return Balance(holding.wallet or wallet, holding.code, holding.quantity)

@@ -1,0 +1,291 @@
+"""Any other exchange, as far as ccxt's unified methods reach (``has``).
+
+What an exchange lacks is not covered, and shows as such: no feed, no coverage.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from exchanges.gateway import errors, rows
+from exchanges.gateway.budget import Pool
+from exchanges.gateway.dialects.base import (
+    Call,
+    Dialect,
+    Feed,
+    Forward,
+    Holding,
+    KeyCheck,
+    Paging,
+    Surroundings,
+    WalletCall,
+    Windows,
+    at,
+    load_with_ccxt,
+    the_list,
+)
+from exchanges.gateway.markets import Markets
+from exchanges.gateway.rows import BadRow, Row
+from exchanges.reports import (
+    Direction,
+    Fact,
+    Privileges,
+    Ticker,
+    Trade,
+    TradeKind,
+    Transfer,
+    Wallet,
+)
+
+LIMIT = 100
+OLDEST = at(2017)
+LAUNCHED = {"cryptocom": at(2019, 11), "bybit": at(2019, 12), "bitvavo": at(2018, 5)}
+TRANSFER_DAYS = {"bybit": 30, "gate": 30, "bitget": 90, "mexc": 90}  # longest window, in days
+_PENDING = ("pending", "open", "processing")
+_DONE = ("ok", "closed", "completed", "success")
+
+# Wallets beyond the one that fetchBalance shows by default: ccxt's ``type`` for each.
+TYPES: Mapping[str, Mapping[str, str]] = {
+    "okx": {Wallet.SPOT: "trading", Wallet.FUNDING: "funding"},
+    "bybit": {Wallet.SPOT: "unified", Wallet.FUNDING: "funding"},
+    "kucoin": {Wallet.SPOT: "trade", Wallet.FUNDING: "main"},
+}
+
+
+def balances(answer: Any, around: Surroundings) -> Iterator[Holding]:
+    """The totals of a unified balance, else free and used."""
+    totals = answer["total"]
+    for code in totals:
+        try:
+            part = answer[code] if isinstance(answer.get(code), Mapping) else {}
+            amount = _total(totals[code], part)
+        except BadRow as problem:
+            around.bad.append((str(problem), {code: answer.get(code)}))
+            continue
+        if amount:
+            yield Holding(code, amount)
+
+
+def _total(total: Any, part: Row) -> Decimal:
+    if total is not None:
+        return rows.number(total, field="total")
+    if part.get("free") is None and part.get("used") is None:
+        return Decimal()
+    return rows.quantity_or_zero(part, "free") + rows.quantity_or_zero(part, "used")
+
+
+def trade(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
+    """A unified trade. Several fees in several coins are not known to occur here."""
+    base, quote = _pair(row)
+    price, amount = rows.quantity(row, "price"), rows.positive(rows.quantity(row, "amount"), field="amount")
+    if row.get("side") not in ("buy", "sell"):
+        raise BadRow("side is neither buy nor sell")
+    fee_code, fee = _fee(row)
+    yield Trade(
+        feed="trades", exchange_id=f"{row['symbol']}:{name}", kind=TradeKind.FILL,
+        symbol=f"{base}/{quote}", side=row["side"], base_code=base, base_quantity=amount,
+        quote_code=quote,
+        quote_quantity=rows.quantity(row, "cost") if row.get("cost") else price * amount,
+        price=price, fee_code=fee_code, fee_quantity=fee, wallet=Wallet.SPOT,
+        order_id=rows.text(row, "order"), occurred_at=rows.milliseconds(row, "timestamp"),
+    )  # fmt: skip
+
+
+def _pair(row: Row) -> tuple[str, str]:
+    base, slash, quote = rows.code({"symbol": rows.text(row, "symbol").replace("/", "|")}, "symbol").partition("|")
+    if not (base and slash and quote) or ":" in quote:
+        raise BadRow("symbol is not a spot pair")
+    return base, quote
+
+
+def _fee(row: Row) -> tuple[str | None, Decimal | None]:
+    fee = row.get("fee")
+    if not isinstance(fee, Mapping) or fee.get("cost") is None:
+        return None, None
+    return rows.fee(rows.text(fee, "currency"), rows.quantity(fee, "cost"))
+
+
+def transfer(feed: str, direction: Direction | None) -> Callable[..., Iterator[Fact]]:
+    """A unified transaction; ``direction`` None means that the row tells. Amounts are net."""
+
+    def parse(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
+        settled = _settled(row)
+        if settled is None:
+            return
+        code, way = rows.code(row, "currency"), direction or _direction(row)
+        fee_code, fee = _fee(row) if way is Direction.WITHDRAWAL else (None, None)
+        yield Transfer(
+            feed=feed, exchange_id=name, direction=way, code=code,
+            quantity=rows.positive(abs(rows.quantity(row, "amount")), field="amount"),
+            fee_code=fee_code or (code if fee else None), fee_quantity=fee, wallet=Wallet.SPOT,
+            counter_wallet="", settled=settled, txid=rows.text(row, "txid"),
+            address=rows.text(row, "address"), network=rows.text(row, "network"),
+            occurred_at=rows.milliseconds(row, "timestamp"),
+        )  # fmt: skip
+
+    return parse
+
+
+def _settled(row: Row) -> bool | None:
+    """Whether a transaction is final; None when it failed."""
+    status = rows.text(row, "status").lower()
+    if status in _PENDING:
+        return False
+    return True if status in _DONE or not status else None
+
+
+def _direction(row: Row) -> Direction:
+    kind = rows.text(row, "type")
+    if kind not in ("deposit", "withdrawal"):
+        raise BadRow("type is neither deposit nor withdrawal")
+    return Direction(kind)
+
+
+def tickers(answer: Any, markets: Markets, now: datetime) -> Iterator[Ticker]:
+    """Unified tickers of spot pairs; one that cannot be read is left out."""
+    for symbol, row in answer.items():
+        market = markets.by_id.get(symbol)
+        try:
+            last = rows.positive(rows.quantity(row, "last", "close"), field="last")
+            opened = rows.quantity_or_zero(row, "open")
+            stamp = rows.milliseconds(row, "timestamp") if row.get("timestamp") else now
+        except (BadRow, AttributeError, TypeError):
+            continue
+        if market:
+            yield Ticker(market.base, market.quote, last, opened or None, stamp)
+
+
+# --- building -----------------------------------------------------------------------------------
+
+
+def dialect(exchange: str) -> Dialect:
+    """The dialect that ccxt's description of an exchange allows."""
+    described = _described(exchange)
+    per_minute = max(60_000 / (described.rateLimit or 1000), 6)  # rateLimit: ms between calls
+    pool = Pool("ip", per_minute)
+    feeds = tuple(_feeds(described, pool))
+    return Dialect(
+        id=exchange,
+        wallets=tuple(_wallets(exchange, pool)),
+        feeds=feeds,
+        key_check=_key_check(exchange, pool),
+        needs_markets=True,
+        load_markets=load_with_ccxt,
+        markets_call=Call("load_markets", 1, pool),
+        tickers_call=Call("fetch_tickers", 1, pool),
+        tickers_args=(None,),
+        read_tickers=tickers,
+        major_quotes=frozenset("USDT USDC USD EUR BTC ETH".split()),
+        symbols=True,
+    )
+
+
+def _described(exchange: str) -> Any:
+    import ccxt.async_support as ccxt  # noqa: PLC0415
+
+    if exchange not in ccxt.exchanges:
+        raise errors.UnknownExchange(details={"exchange": exchange})
+    return getattr(ccxt, exchange)({"enableRateLimit": False})
+
+
+def _wallets(exchange: str, pool: Pool) -> Iterator[WalletCall]:
+    for wallet, kind in TYPES.get(exchange, {Wallet.SPOT: ""}).items():
+        fixed = {"type": kind} if kind else {}
+        call = Call("fetch_balance", 1, pool, fixed=fixed)
+        yield WalletCall(wallet=wallet, call=call, parse=balances)
+
+
+def _feeds(described: Any, pool: Pool) -> Iterator[Feed]:
+    has = described.has
+    if has.get("fetchMyTrades") is True:
+        yield _trades(described, pool)
+    if has.get("fetchDeposits") is True:
+        yield _transfers(described, pool, "deposits", "fetch_deposits", Direction.DEPOSIT)
+    if has.get("fetchWithdrawals") is True:
+        yield _transfers(described, pool, "withdrawals", "fetch_withdrawals", Direction.WITHDRAWAL)
+    if has.get("fetchDeposits") is not True and has.get("fetchDepositsWithdrawals") is True:
+        yield _transfers(described, pool, "transfers", "fetch_deposits_withdrawals", None)
+
+
+def _trades(described: Any, pool: Pool) -> Feed:
+    features = _features(described, "fetchMyTrades")
+    return Feed(
+        name="trades", call=Call("fetch_my_trades", 1, pool, unified=True),
+        paging=_paging(features), launched=LAUNCHED.get(described.id, OLDEST), rows=the_list, parse=trade,
+        scoped=bool(features.get("symbolRequired")), horizon=_horizon(features),
+        stable=("timestamp", "symbol", "side", "price", "amount"), when=_when,
+    )  # fmt: skip
+
+
+def _transfers(
+    described: Any, pool: Pool, name: str, method: str, direction: Direction | None
+) -> Feed:
+    days = {"untilDays": TRANSFER_DAYS.get(described.id)}
+    return Feed(
+        name=name, call=Call(method, 1, pool, unified=True), paging=_paging(days),
+        launched=LAUNCHED.get(described.id, OLDEST), rows=the_list, parse=transfer(name, direction), optional=True,
+        stable=("timestamp", "currency", "amount", "txid", "type"), when=_when,
+    )  # fmt: skip
+
+
+def _features(described: Any, method: str) -> Mapping[str, Any]:
+    spot = (described.features or {}).get("spot") or {}
+    return spot.get(method) or {}
+
+
+def _paging(features: Mapping[str, Any]) -> Paging:
+    limit, days = features.get("limit") or LIMIT, features.get("untilDays")
+    if days:
+        return Windows(timedelta(days=days), limit, since="since", until="until")
+    return Forward(limit)
+
+
+def _horizon(features: Mapping[str, Any]) -> timedelta | None:
+    days = features.get("daysBack")
+    return timedelta(days=days) if days and days < 10_000 else None
+
+
+def _when(row: Row) -> datetime:
+    return rows.milliseconds(row, "timestamp")
+
+
+# --- what a key may do --------------------------------------------------------------------------
+
+
+def _words(allowed: str, *, trade: tuple[str, ...], withdraw: tuple[str, ...]) -> Privileges:
+    words = allowed.lower()
+    if any(word in words for word in withdraw):
+        return Privileges.WITHDRAW
+    return Privileges.TRADE if any(word in words for word in trade) else Privileges.READ_ONLY
+
+
+def _okx(answer: Any) -> Privileges:
+    return _words(answer["data"][0]["perm"], trade=("trade",), withdraw=("withdraw",))
+
+
+def _kucoin(answer: Any) -> Privileges:
+    trade = ("trade", "spot", "margin", "futures", "earn")
+    return _words(answer["data"]["permission"], trade=trade, withdraw=("transfer", "withdraw"))
+
+
+def _bybit(answer: Any) -> Privileges:
+    result = answer["result"]
+    if str(result["readOnly"]) == "1":
+        return Privileges.READ_ONLY
+    wallet = (result.get("permissions") or {}).get("Wallet") or []
+    return Privileges.WITHDRAW if "Withdraw" in wallet else Privileges.TRADE
+
+
+_CHECKS: Mapping[str, tuple[str, Callable[[Any], Privileges]]] = {
+    "okx": ("privateGetAccountConfig", _okx),
+    "bybit": ("privateGetV5UserQueryApi", _bybit),
+    "kucoin": ("privateGetUserApiKey", _kucoin),
+}
+
+
+def _key_check(exchange: str, pool: Pool) -> KeyCheck | None:
+    if exchange not in _CHECKS:
+        return None
+    method, read = _CHECKS[exchange]
+    return KeyCheck(call=Call(method, 1, pool), read=read)

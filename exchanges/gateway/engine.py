@@ -1,0 +1,562 @@
+"""One visit to one account: reads what a dialect declares, and says exactly what it got.
+
+Calls go out one after the other, because exchanges want one ordered stream of nonces per key.
+Nothing here knows an exchange by name.
+"""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from exchanges.gateway import budget, clients, pagination, rows, translation
+from exchanges.gateway.budget import Pool
+from exchanges.gateway.dialects.base import Batch, Call, Dialect, Feed, Surroundings, WalletCall
+from exchanges.gateway.errors import (
+    AddressNotAllowed,
+    GatewayError,
+    Malformed,
+    MissingPermission,
+    OnMaintenance,
+    RateLimited,
+    SymbolUnknown,
+    TimedOut,
+    Unreachable,
+    Unsupported,
+    WrongClock,
+    WrongKey,
+)
+from exchanges.gateway.markets import Markets
+from exchanges.gateway.pagination import Span
+from exchanges.gateway.rows import BadRow
+from exchanges.reports import (
+    AccountReport,
+    Balance,
+    Covered,
+    Credential,
+    Fact,
+    Failure,
+    Quarantined,
+    Trade,
+    Transfer,
+    Visit,
+)
+
+FUTURE = timedelta(days=2)  # a row dated further ahead than this is not believed
+LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's coverage this long
+DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
+DELISTED_REST = timedelta(days=30)
+_ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
+_NOT_ENABLED = (MissingPermission, WrongKey, Unsupported)
+_HOPELESS = (RateLimited, OnMaintenance, TimedOut, WrongKey, AddressNotAllowed, WrongClock)
+
+
+class Line:
+    """The way to one exchange: paces, sends, translates errors, and repeats what may be."""
+
+    def __init__(self, exchange: clients.Exchange, dialect: Dialect, *, deadline: float) -> None:
+        self.exchange, self.dialect, self.deadline = exchange, dialect, deadline
+        self.budget = budget.shared()
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.deadline - time.monotonic()
+
+    async def ask(
+        self, client: Any, call: Call, *args: Any, account: str = "", **params: Any
+    ) -> Any:
+        """The answer to one call. Raises our errors only, and none of them holds a key."""
+        for last in (False, True):
+            try:
+                return await self._once(client, call, args, params, account)
+            except WrongClock:
+                if last or not self.exchange.keeps_time:
+                    raise
+                await self._set_clock(client)
+            except Unreachable as error:
+                if last or isinstance(error, (TimedOut, OnMaintenance)) or _answered(client):
+                    raise  # a dropped connection is worth one more try, an answer is not
+        raise AssertionError("unreachable")
+
+    async def _once(
+        self, client: Any, call: Call, args: Any, params: Mapping[str, Any], account: str
+    ) -> Any:
+        client.last_http_response = client.last_response_headers = None
+        await self._pace(call, account)
+        problem = None
+        try:
+            return await self._send(client, call, args, params)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 (ccxt raises anything; none of it may pass)
+            codes = self.dialect.error_codes
+            problem = translation.translate(error, client=client, codes=codes)
+        if isinstance(problem, RateLimited) and not self.dialect.limits_by_key:
+            await self.budget.stop(self.exchange.name, problem.retry_after)
+        raise problem
+
+    async def _pace(self, call: Call, account: str) -> None:
+        pool = call.pool
+        if call.per_account:
+            pool = Pool(f"{pool.name}:{account}", pool.per_minute)
+        wait = max(self.left, 0)
+        await self.budget.take(self.exchange.name, pool, call.weight, wait=wait)
+
+    async def _send(self, client: Any, call: Call, args: Any, params: Mapping[str, Any]) -> Any:
+        seconds = min(clients.REQUEST_TIMEOUT, self.left)
+        if seconds <= 0:
+            raise TimeoutError
+        client.timeout = math.ceil(seconds * 1000)
+        method = getattr(client, call.method)
+        async with asyncio.timeout(seconds + 1):
+            return await method(*args, {**call.fixed, **params})
+
+    async def _set_clock(self, client: Any) -> None:
+        await self.exchange.measure_clock(again=True)
+        client.options["timeDifference"] = self.exchange.template.options["timeDifference"]
+
+    async def markets(self) -> Markets:
+        """The exchange's markets, shared by the process."""
+        load = self.dialect.load_markets
+        if load is None:
+            return Markets(())
+
+        async def loading(template: Any) -> Markets:
+            return await self._load(template, load)
+
+        return await self.exchange.markets(loading)
+
+    async def _load(self, template: Any, load: Any) -> Markets:
+        await self._pace(self.dialect.markets_call, "")
+        problem = None
+        try:
+            return await load(template)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 (ccxt raises anything; none of it may pass)
+            codes = self.dialect.error_codes
+            problem = translation.translate(error, client=template, codes=codes)
+        raise problem
+
+
+def _answered(client: Any) -> bool:
+    return client.last_http_response is not None
+
+
+class AccountVisit:
+    """Collects the report of one account."""
+
+    def __init__(self, visit: Visit, line: Line, client: Any, credential: Credential) -> None:
+        self.visit, self.line, self.client = visit, line, client
+        self.dialect = line.dialect
+        self._secrets = (credential.api_key, credential.api_secret, credential.passphrase)
+        self.markets = Markets(())
+        self.surroundings = Surroundings(self.markets, visit.codes)
+        self.wallets: set[str] = set()
+        self.balances: dict[tuple[str, str], Decimal] = {}
+        self.facts: dict[tuple[str, str], Fact] = {}
+        self.covered: list[Covered] = []
+        self.failures: list[Failure] = []
+        self.quarantined: list[Quarantined] = []
+        self.given_up: GatewayError | None = None
+        self._last_error: GatewayError | None = None
+        self._unreachable = 0
+        self._account = str(visit.connection_id)
+
+    async def report(self) -> AccountReport:
+        """Balances first, then the feeds that can have changed. Raises GatewayError when
+        not even a balance could be read."""
+        await self._prepare()
+        await self._read_wallets()
+        for feed in self.dialect.feeds:
+            if self._wanted(feed):
+                await self._read_feed(feed)
+        return self._finished()
+
+    # --- preparation ----------------------------------------------------------------------------
+
+    async def _prepare(self) -> None:
+        await self.line.exchange.measure_clock()
+        options = self.line.exchange.template.options
+        if "timeDifference" in options:
+            self.client.options["timeDifference"] = options["timeDifference"]
+        if self.dialect.needs_markets:
+            self.markets = await self.line.markets()
+            self._share_markets()
+        known = self.markets.codes | self.visit.codes
+        self.surroundings = Surroundings(self.markets, known)
+
+    def _share_markets(self) -> None:
+        template = self.line.exchange.template
+        if template.markets:
+            self.client.set_markets_from_exchange(template)
+
+    async def _ask(self, call: Call, *args: Any, **params: Any) -> Any:
+        if self.given_up:
+            raise type(self.given_up)(retry_after=self.given_up.retry_after)
+        try:
+            answer = await self.line.ask(
+                self.client, call, *args, account=self._account, **params
+            )
+        except GatewayError as error:
+            ours_alone = call.per_account and not _answered(self.client)
+            if not (ours_alone and isinstance(error, RateLimited)):
+                self._consider_giving_up(error)
+            raise
+        self._unreachable = 0
+        return answer
+
+    def _consider_giving_up(self, error: GatewayError) -> None:
+        """After a ban or two dead calls in a row, asking on would only make it worse."""
+        self._unreachable += isinstance(error, Unreachable)
+        out_of_time = self.line.left <= 0
+        if isinstance(error, (RateLimited, OnMaintenance)) or self._unreachable > 1 or out_of_time:
+            self.given_up = error
+
+    # --- balances -------------------------------------------------------------------------------
+
+    async def _read_wallets(self) -> None:
+        first: GatewayError | None = None
+        for wallet in dict.fromkeys(call.wallet for call in self.dialect.wallets):
+            calls = [c for c in self.dialect.wallets if c.wallet == wallet and self._due(c)]
+            if not calls:
+                continue
+            try:
+                await self._read_wallet(wallet, calls)
+            except GatewayError as error:
+                self._wallet_failed(wallet, error)
+                first = first or error
+        if not self.wallets and first and not self.quarantined:
+            raise type(first)(retry_after=first.retry_after)
+
+    def _due(self, call: WalletCall) -> bool:
+        if self.visit.everything:
+            return True
+        return not call.rarely and (not call.needs_earn or self._earn_seen())
+
+    def _earn_seen(self) -> bool:
+        held = any(wallet == "earn" and amount for (wallet, _), amount in self.visit.held.items())
+        return held or self.surroundings.earn_seen
+
+    async def _read_wallet(self, wallet: str, calls: Iterable[WalletCall]) -> None:
+        found: Counter[tuple[str, str]] = Counter()
+        read = False
+        for call in calls:
+            try:
+                holdings = await self._read_part(call)
+            except _NOT_ENABLED:
+                if not call.optional or not self.wallets:
+                    raise
+                continue
+            read = True
+            for holding in holdings:
+                found[holding.wallet or wallet, holding.code] += holding.quantity
+        if read:
+            self.wallets.add(wallet)
+            self.wallets |= {name for name, _ in found}
+            self.balances |= {key: amount for key, amount in found.items() if amount}
+
+    async def _read_part(self, call: WalletCall) -> list[Any]:
+        holdings: list[Any] = []
+        page, cursor = 1, ""
+        while True:
+            params = {call.page: page} if call.page else {}
+            params |= {"cursor": cursor} if cursor else {}
+            answer = await self._ask_balances(call, params)
+            got = self._parse_balances(call, answer)
+            holdings += got
+            more, cursor = _more(call, answer, page, cursor)
+            if not more or not got:
+                return holdings
+            page += 1
+
+    async def _ask_balances(self, call: WalletCall, params: Mapping[str, Any]) -> Any:
+        if call.otherwise is None:
+            return await self._ask(call.call, **params)
+        try:
+            return await self._ask(call.call, **params)
+        except (*_HOPELESS, MissingPermission):
+            raise
+        except GatewayError:
+            pass
+        return await self._ask(call.otherwise, **params)
+
+    def _parse_balances(self, call: WalletCall, answer: Any) -> list[Any]:
+        before = len(self.surroundings.bad)
+        try:
+            holdings = list(call.parse(answer, self.surroundings))
+        except _ANSWER_FAULTS:
+            self._quarantine("balances", call.wallet, "the answer has another shape", answer)
+            raise Malformed from None
+        for reason, row in self.surroundings.bad[before:]:
+            self._quarantine("balances", call.wallet, reason, row)
+        if len(self.surroundings.bad) > before:
+            raise Malformed  # a wallet with an unreadable row is not known to its end
+        return holdings
+
+    def _wallet_failed(self, wallet: str, error: GatewayError) -> None:
+        if not self.wallets and isinstance(error, _HOPELESS):
+            raise type(error)(retry_after=error.retry_after) from None
+        self.failures.append(Failure("balances", wallet, error.code, error.permanent))
+
+    # --- what to ask ----------------------------------------------------------------------------
+
+    def _moved(self) -> frozenset[str]:
+        """Codes whose balance differs from what was last recorded, in the wallets just read."""
+        before = {key: q for key, q in self.visit.held.items() if key[0] in self.wallets and q}
+        keys = before.keys() | self.balances.keys()
+        return frozenset(c for w, c in keys if before.get((w, c)) != self.balances.get((w, c)))
+
+    def _wanted(self, feed: Feed) -> bool:
+        if feed.needs_earn and not (self._earn_seen() or self.visit.everything):
+            return False
+        return self.visit.everything or bool(self._moved() and feed.concerns(self._moved()))
+
+    def _codes_seen(self) -> set[str]:
+        codes = {code for _, code in self.balances} | {code for _, code in self.visit.held}
+        codes |= self.visit.codes
+        for fact in self.facts.values():
+            codes |= {fact.base_code, fact.quote_code} if isinstance(fact, Trade) else {fact.code}
+        return codes
+
+    def _scopes(self, asked: Collection[str]) -> list[str]:
+        """Symbols or accounts still to ask of a scoped feed."""
+        found = self._symbols() if self.dialect.symbols else self._accounts()
+        return [scope for scope in found if scope not in asked]
+
+    def _symbols(self) -> list[str]:
+        codes = self._codes_seen()
+        first_time = not any(feed == "trades" for feed, _ in self.visit.known)
+        quotes = None if first_time else codes | self.dialect.major_quotes
+        between = self.markets.between(codes, quotes)
+        if not self.visit.everything:
+            moved = self._moved()
+            between = [m for m in between if m.base in moved or m.quote in moved]
+        known = [scope for feed, scope in self.visit.known if feed == "trades" and scope]
+        again = [s for s in known if self.visit.everything and self._had_rows(s)]
+        return list(dict.fromkeys([market.id for market in between] + again))
+
+    def _had_rows(self, symbol: str) -> bool:
+        cursor = self.visit.known["trades", symbol].cursor
+        return bool(cursor) and not cursor.startswith(DELISTED)
+
+    def _accounts(self) -> list[str]:
+        moved = self._moved()
+        return [
+            account
+            for account, code in self.surroundings.accounts.items()
+            if self.visit.everything or code in moved
+        ]
+
+    # --- history --------------------------------------------------------------------------------
+
+    async def _read_feed(self, feed: Feed) -> None:
+        collected: dict[str, Any] = {}
+        failures, covered = len(self.failures), len(self.covered)
+        if not feed.scoped:
+            await self._read_scope(feed, "", collected)
+        else:
+            await self._read_scopes(feed, collected)
+        if feed.interpret:
+            broke = self._last_error if len(self.failures) > failures else None
+            self._interpret(feed, collected, broke)
+            if broke and feed.scoped:
+                del self.covered[covered:]  # a fact's other half may lie in the missing part
+
+    async def _read_scopes(self, feed: Feed, collected: dict[str, Any]) -> None:
+        """Each round may reveal codes whose markets were not asked yet."""
+        asked: set[str] = set()
+        while scopes := self._scopes(asked):
+            for scope in scopes:
+                asked.add(scope)
+                if not self._rests(feed, scope):
+                    await self._read_scope(feed, scope, collected)
+
+    def _rests(self, feed: Feed, scope: str) -> bool:
+        known = self.visit.known.get((feed.name, scope))
+        delisted = known is not None and known.cursor.startswith(DELISTED)
+        return delisted and self.visit.now - known.until < DELISTED_REST  # type: ignore[union-attr]
+
+    async def _read_scope(self, feed: Feed, scope: str, collected: dict[str, Any]) -> None:
+        known = self.visit.known.get((feed.name, scope))
+        progress = _Progress(feed, scope, known, self.visit.now)
+        try:
+            await self._read_pages(feed, scope, progress, collected)
+        except SymbolUnknown as error:
+            progress.cursor = f"{DELISTED} {progress.cursor}".strip()
+            progress.until = self.visit.now
+            self._failed(feed, scope, error)
+        except GatewayError as error:
+            if not (feed.optional and isinstance(error, _NOT_ENABLED)):
+                self._failed(feed, scope, error)
+        except _ANSWER_FAULTS:
+            self._failed(feed, scope, Malformed())
+        if covered := progress.covered(self.visit.now):
+            self.covered.append(covered)
+
+    async def _read_pages(
+        self, feed: Feed, scope: str, progress: "_Progress", collected: dict[str, Any]
+    ) -> None:
+        last: list[Any] = []
+
+        async def ask(**params: Any) -> Any:
+            last[:] = [await self._ask(feed.call, *_arguments(feed, scope, params), **params)]
+            return last[0]
+
+        try:
+            async for page in pagination.pages(feed, ask, progress.span):
+                pending = self._take(feed, scope, page.rows, collected)
+                if page.overfull:
+                    self._quarantine(feed.name, scope, "more rows than one page can hold", [])
+                progress.move(page, pending)
+        except _ANSWER_FAULTS:
+            self._quarantine(feed.name, scope, "the page has another shape", last)
+            raise Malformed from None
+
+    def _take(
+        self, feed: Feed, scope: str, page: Iterable[Any], collected: dict[str, Any]
+    ) -> datetime | None:
+        """Turn a page into facts; the result is the oldest transfer that is still pending."""
+        counted: Counter[str] = Counter()
+        pending: list[datetime] = []
+        for row in page:
+            try:
+                name = _row_name(feed, row, counted)
+                if feed.interpret:
+                    collected.setdefault(name, row)
+                    continue
+                facts = list(feed.parse(row, name, self.surroundings)) if feed.parse else []
+                pending += self._add(facts)
+            except BadRow as problem:
+                self._quarantine(feed.name, scope, str(problem), row)
+            except _ANSWER_FAULTS:
+                self._quarantine(feed.name, scope, "the row has another shape", row)
+        return min(pending, default=None)
+
+    def _add(self, facts: Iterable[Fact]) -> list[datetime]:
+        pending = []
+        for fact in facts:
+            if fact.occurred_at > self.visit.now + FUTURE:
+                raise BadRow("the time lies in the future")
+            self.facts.setdefault((fact.feed, fact.exchange_id), fact)
+            if isinstance(fact, Transfer) and not fact.settled:
+                pending.append(fact.occurred_at)
+        return pending
+
+    def _interpret(
+        self, feed: Feed, collected: Mapping[str, Any], broke: GatewayError | None
+    ) -> None:
+        known = [c for (name, _), c in self.visit.known.items() if name == feed.name]
+        known_until = min((c.until for c in known), default=None)
+        since = known_until - feed.overlap if known_until else feed.launched
+        batch = Batch(since, self.visit.now, known_until, broke)
+        assert feed.interpret is not None
+        facts, bad = feed.interpret(collected, batch, self.surroundings)
+        for fact in facts:
+            try:
+                self._add([fact])
+            except BadRow as problem:
+                bad.append((str(problem), fact.exchange_id))
+        for reason, row in bad:
+            self._quarantine(feed.name, "", reason, row)
+
+    # --- outcome --------------------------------------------------------------------------------
+
+    def _failed(self, feed: Feed, scope: str, error: GatewayError) -> None:
+        self._last_error = error
+        self.failures.append(Failure(feed.name, scope, error.code, error.permanent))
+
+    def _quarantine(self, feed: str, scope: str, reason: str, row: Any) -> None:
+        payload = rows.payload(row, secrets=self._secrets)
+        self.quarantined.append(Quarantined(feed, scope, reason, payload))
+
+    def _finished(self) -> AccountReport:
+        return AccountReport(
+            connection_id=self.visit.connection_id,
+            read_at=self.visit.now,
+            wallets=frozenset(self.wallets),
+            balances=tuple(Balance(w, c, amount) for (w, c), amount in self.balances.items()),
+            facts=tuple(self.facts.values()),
+            covered=tuple(self.covered),
+            failures=tuple(self.failures),
+            quarantined=tuple(self.quarantined),
+            complete_history=self.visit.everything and self.given_up is None,
+        )
+
+
+class _Progress:
+    """How far one feed (and scope) has been read."""
+
+    def __init__(self, feed: Feed, scope: str, known: Covered | None, now: datetime) -> None:
+        self.feed, self.scope, self.known = feed, scope, known
+        start = _start(feed, known, now)
+        self.since = known.since if known else start
+        self.cursor = _resumable(known.cursor) if known else ""
+        self.span = Span(start, now, self.cursor)
+        self.until = known.until if known else None
+        self.pending: datetime | None = None
+
+    def move(self, page: pagination.Page, pending: datetime | None) -> None:
+        """Note that a page was taken in."""
+        self.cursor = page.cursor or self.cursor
+        self.until = page.until or self.until
+        found = [moment for moment in (self.pending, pending) if moment]
+        self.pending = min(found, default=None)
+
+    def covered(self, now: datetime) -> Covered | None:
+        """The interval read without a gap; it ends before what is still pending."""
+        until = self.until
+        if until is None:
+            if not self.cursor:
+                return None
+            until = self.since  # by id: the cursor says where to go on, no time does yet
+        if self.pending and self.pending > now - LONGEST_PENDING:
+            until = min(until, self.pending)
+        return Covered(self.feed.name, self.scope, self.since, until, self.cursor)
+
+
+def _start(feed: Feed, known: Covered | None, now: datetime) -> datetime:
+    earliest = max(feed.launched, now - feed.horizon) if feed.horizon else feed.launched
+    if known is None:
+        return earliest
+    return max(known.until - feed.overlap, earliest)
+
+
+def _resumable(cursor: str) -> str:
+    return cursor.removeprefix(DELISTED).strip()
+
+
+def _row_name(feed: Feed, row: Any, counted: Counter[str]) -> str:
+    """The exchange's id of a row, else its value and how often it came in this page so far.
+
+    Windows share their edges, so a row can come twice; real twins come together in one page.
+    """
+    if not isinstance(row, Mapping):
+        raise BadRow("the row is not an object")
+    if found := rows.text(row, feed.id_field):
+        return found
+    value = rows.digest(row, feed.stable or sorted(row))
+    counted[value] += 1
+    return f"{value}-{counted[value]}"
+
+
+def _arguments(feed: Feed, scope: str, params: dict[str, Any]) -> tuple[Any, ...]:
+    """Positional arguments for ccxt's unified methods; implicit ones take parameters only."""
+    if feed.call.unified:
+        return scope or None, params.pop("since", None), params.pop("limit", None)
+    if scope:
+        params[feed.scope_param] = scope
+    return ()
+
+
+def _more(call: WalletCall, answer: Any, page: int, before: str) -> tuple[bool, str]:
+    """Whether a paged balance goes on, and the cursor of its next page."""
+    if call.following:
+        cursor = call.following(answer)
+        return bool(cursor) and cursor != before, cursor
+    return bool(call.total) and page * call.page_size < call.total(answer), ""  # type: ignore[misc]

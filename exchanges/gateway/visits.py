@@ -1,0 +1,153 @@
+"""Visits, key checks and tickers on the gateway's loop; the package's front door is above."""
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from exchanges.gateway import clients, credentials
+from exchanges.gateway.dialects import table
+from exchanges.gateway.dialects.base import KeyCheck, WalletCall
+from exchanges.gateway.engine import AccountVisit, Line
+from exchanges.gateway.errors import (
+    GatewayError,
+    KeyTooPowerful,
+    Malformed,
+    TimedOut,
+    Unsupported,
+)
+from exchanges.reports import (
+    AccountReport,
+    Credential,
+    Privileges,
+    SealedCredential,
+    Ticker,
+    Visit,
+)
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+AnyCredential = SealedCredential | Credential
+GRACE = 2.0  # seconds beyond the deadline after which a visit is cut off
+CATALOGUE_DEADLINE = 30.0  # seconds for one batch of tickers
+_TOO_POWERFUL = (Privileges.TRADE, Privileges.WITHDRAW)
+
+
+async def visit_account(
+    visit: Visit, *, deadline_seconds: float
+) -> AccountReport | tuple[UUID, GatewayError]:
+    """One account's report, or whose visit failed and why. Never raises."""
+    try:
+        return await _bounded(_visit(visit, deadline_seconds), deadline_seconds + GRACE)
+    except GatewayError as error:
+        return visit.connection_id, _bare(error)
+
+
+async def _visit(visit: Visit, deadline_seconds: float) -> AccountReport:
+    credential = credentials.opened(visit.credential)
+    line = _line(visit.exchange, deadline_seconds)
+    with line.exchange.account(credential) as client:
+        return await AccountVisit(visit, line, client, credential).report()
+
+
+async def check_key(exchange: str, credential: AnyCredential, *, timeout: float) -> Privileges:
+    """What a key may do. Raises what is wrong with it, within ``timeout`` seconds."""
+    return await _bounded(_check_key(exchange, credential, timeout), timeout)
+
+
+async def _check_key(exchange: str, credential: AnyCredential, timeout: float) -> Privileges:
+    line = _line(exchange, timeout)
+    await line.exchange.measure_clock()
+    with line.exchange.account(credentials.opened(credential)) as client:
+        if line.dialect.key_check is None:
+            return await _read_something(line, client)
+        privileges = await _ask_privileges(line, client, line.dialect.key_check)
+    if privileges in _TOO_POWERFUL:
+        raise KeyTooPowerful(details={"privileges": privileges})
+    return privileges
+
+
+async def _ask_privileges(line: Line, client: Any, check: KeyCheck) -> Privileges:
+    answer = await line.ask(client, check.call, account="check")
+    try:
+        return check.read(answer)
+    except (KeyError, TypeError, IndexError, AttributeError):
+        pass
+    raise Malformed
+
+
+async def _read_something(line: Line, client: Any) -> Privileges:
+    """Where the exchange does not tell, a balance shows at least that the key may read."""
+    wallet = line.dialect.wallets[0]
+    client.markets = client.markets or {}  # most balances need no markets …
+    client.markets_by_id, client.currencies_by_id = client.markets_by_id or {}, {}
+    try:
+        await line.ask(client, wallet.call, account="check")
+    except (Malformed, Unsupported):
+        await _read_with_markets(line, client, wallet)  # … some do
+    return Privileges.UNVERIFIED
+
+
+async def _read_with_markets(line: Line, client: Any, wallet: WalletCall) -> None:
+    await line.markets()
+    if line.exchange.template.markets:
+        client.set_markets_from_exchange(line.exchange.template)
+    await line.ask(client, wallet.call, account="check")
+
+
+async def fetch_tickers(exchange: str) -> list[Ticker]:
+    """All spot tickers of an exchange in one batch."""
+    return await _bounded(_fetch_tickers(exchange), CATALOGUE_DEADLINE + GRACE)
+
+
+async def _fetch_tickers(exchange: str) -> list[Ticker]:
+    line = _line(exchange, CATALOGUE_DEADLINE)
+    dialect, read = line.dialect, line.dialect.read_tickers
+    if read is None:
+        raise Unsupported
+    markets = await line.markets()
+    answer = await line.ask(line.exchange.template, dialect.tickers_call, *dialect.tickers_args)
+    try:
+        return list(read(answer, markets, datetime.now(UTC)))
+    except (KeyError, TypeError, AttributeError):
+        pass
+    raise Malformed
+
+
+def _line(exchange: str, seconds: float) -> Line:
+    found = clients.exchange(exchange)
+    return Line(found, table.dialect(exchange), deadline=time.monotonic() + seconds)
+
+
+async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """The result of ``work``, or an error of ours that remembers no frame of the work.
+
+    Frames hold answers, and answers can hold keys: tools that report errors show both.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except GatewayError as error:
+        problem = _bare(error)
+    except TimeoutError:
+        problem = TimedOut()
+    except Exception as error:  # noqa: BLE001 (a bug met by one account must not stop the others)
+        problem = Malformed()
+        logger.error("a visit met a fault: %s at %s", type(error).__name__, _place(error))
+    raise problem
+
+
+def _bare(error: GatewayError) -> GatewayError:
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _place(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"

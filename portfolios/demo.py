@@ -1,0 +1,61 @@
+"""The demo of ``make run``: a person with history, a member of staff, and a key for the reader."""
+
+import json
+import urllib.request
+from datetime import datetime, timedelta
+
+from accounts.models import User
+from exchanges import connections, prices
+from exchanges.models import ExchangeConnection
+from exchanges.reports import Credential
+from tracker import clock, local, tenancy
+from tracker.local_environment import Ports
+
+DEMO, STAFF = "demo@example.com", "staff@example.com"
+_DEMO_ACCOUNT, _READER_ACCOUNT = 0, 1
+
+
+def introduce(where: Ports) -> str:
+    """Make sure that the demo exists; returns the lines that ``make run`` prints."""
+    logins = local.demo_logins()
+    seed(where, logins=logins, now=clock.now())
+    reader = _sandbox_key(where, _READER_ACCOUNT)
+    return "\n".join([
+        "",
+        f"API:              {where.web_url}/api/v1",
+        f"Docs:             {where.web_url}/api/docs",
+        f"Admin:            {where.web_url}/admin/",
+        f"Sandbox exchange: {where.sandbox_url}",
+        f"Demo login:       {DEMO}  {logins['demo']}",
+        f"Staff login:      {STAFF}  {logins['staff']}",
+        "",
+        "A sandbox account that nobody has connected yet, for your own sign-up:",
+        f"API key: {reader.api_key}",
+        f"API secret: {reader.api_secret}",
+        "",
+    ])  # fmt: skip
+
+
+def seed(where: Ports, *, logins: dict[str, str], now: datetime) -> None:
+    """Create the demo person with a connected account, and a member of staff. Idempotent."""
+    with tenancy.as_system("seed demo"):
+        demo = User.objects.filter(email=DEMO).first()
+        if demo is None:
+            demo = User.objects.create_user(DEMO, logins["demo"])
+        if not User.objects.filter(email=STAFF).exists():
+            User.objects.create_superuser(STAFF, logins["staff"])
+        connected = ExchangeConnection.objects.filter(user_id=demo.id).exists()
+    if not connected:
+        prices.refresh_due(now=now)
+        connections.create(
+            user_id=demo.id, exchange="binance", label="",
+            credential=_sandbox_key(where, _DEMO_ACCOUNT), now=now,
+        )  # fmt: skip
+
+
+def _sandbox_key(where: Ports, number: int) -> Credential:
+    """The read-only key of a sandbox account, as the sandbox hands it out."""
+    url = f"{where.sandbox_url}/sandbox/accounts/{number}"
+    with urllib.request.urlopen(url, timeout=timedelta(seconds=10).seconds) as answer:  # noqa: S310
+        key = json.load(answer)["keys"]["read"]
+    return Credential(api_key=key["api_key"], api_secret=key["api_secret"])

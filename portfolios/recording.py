@@ -1,0 +1,392 @@
+"""Writing what a visit brought back: one transaction per connection, under its own user.
+
+Raw facts, then the ledger legs of those that are new, then holdings, coverage and the run. The
+coverage moves in the same transaction as the rows, or not at all. Recording the same report
+twice changes nothing the second time.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from accounts import datakeys
+from audit import log
+from audit.actions import Action
+from exchanges import assets
+from exchanges.assets import DatedAsset
+from exchanges.gateway.errors import GatewayError, KeyTooPowerful, MissingPermission, WrongKey
+from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
+from exchanges.reports import (
+    AccountReport,
+    Covered,
+    Fact,
+    Quarantined,
+    Reward,
+    Trade,
+    Transfer,
+)
+from portfolios import holdings, ledger, models
+from portfolios.models import LedgerEntry, PortfolioState, SyncRun, SyncState
+from tracker import bulk, ids, money, tenancy, vault
+
+RETRY_AFTER = timedelta(minutes=2)
+RETRY_AT_MOST = timedelta(hours=6)
+_NEEDS_NEW_KEY = (WrongKey.code, MissingPermission.code, KeyTooPowerful.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A connection in this worker's hands: who owns it, and by which token it is held."""
+
+    connection_id: UUID
+    user_id: UUID
+    exchange: str
+    token: UUID
+    sync_every: timedelta
+    snapshot_every: timedelta
+
+
+def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState | None:
+    """Store a report and release the claim; returns how the run ended.
+
+    Returns None, and stores nothing, when the claim was lost meanwhile: whoever has it now
+    reads the same facts again.
+    """
+    report = _without_unstorable(report)
+    meanings = assets.resolve(claim.exchange, _codes(report))
+    with tenancy.as_user(claim.user_id):
+        connection = _still_ours(claim)
+        if connection is None:
+            return None
+        counts = _record_facts(claim, report, meanings)
+        moved = holdings.apply_report(user_id=claim.user_id, report=report, assets=meanings)
+        _record_coverage(claim, report.covered)
+        _record_quarantine(claim, report.quarantined)
+        state = SyncState.PARTIAL if _is_partial(report) else SyncState.COMPLETE
+        changes = _success(claim, report, state, connection, now)
+        _settle(claim, connection, changes)
+        _finish_run(claim, state, now, counts=counts, report=report)
+        _bump_portfolio(claim, counts, now)
+        if any(counts.values()) or connection.state != changes["state"]:
+            log.record(
+                Action.SYNC_FINISHED, user_id=claim.user_id, outcome=str(state),
+                connection_id=str(claim.connection_id), holdings_changed=moved, **counts,
+            )  # fmt: skip
+        return state
+
+
+def record_failure(*, claim: Claim, error: GatewayError, now: datetime) -> None:
+    """Note that nothing could be read; a permanent error stops the syncing until a new key."""
+    with tenancy.as_user(claim.user_id):
+        connection = _still_ours(claim)
+        if connection is None:
+            return
+        changes = _failure(connection, error, now)
+        _settle(claim, connection, changes)
+        _finish_run(claim, SyncState.FAILED, now, error=error.code)
+        if changes.get("state", connection.state) != connection.state:
+            log.record(
+                Action.SYNC_FINISHED, user_id=claim.user_id, outcome="failed", code=error.code,
+                connection_id=str(claim.connection_id),
+            )  # fmt: skip
+
+
+# --- facts and ledger ---------------------------------------------------------------------------
+def _record_facts(
+    claim: Claim, report: AccountReport, meanings: Mapping[str, DatedAsset]
+) -> dict[str, int]:
+    counts = {}
+    for kind, build, link, name in (
+        (Trade, _trade_row, "trade_id", "new_trades"),
+        (Transfer, _transfer_row, "transfer_id", "new_transfers"),
+        (Reward, _reward_row, "reward_id", "new_rewards"),
+    ):
+        facts = [fact for fact in report.facts if isinstance(fact, kind)]
+        rows = [build(claim, fact, meanings) for fact in facts]
+        new = bulk.insert_new(rows)
+        fresh = [(row.id, fact) for row, fact in zip(rows, facts, strict=True) if row.id in new]
+        if kind is Transfer:
+            fresh += _settle_pending(claim, facts)
+        bulk.insert_new(_entries(claim, fresh, link, meanings))
+        counts[name] = len(fresh)
+    return counts
+
+
+def _entries(
+    claim: Claim,
+    facts: Iterable[tuple[UUID, Fact]],
+    link: str,
+    meanings: Mapping[str, DatedAsset],
+) -> list[LedgerEntry]:
+    return [
+        LedgerEntry(
+            user_id=claim.user_id, connection_id=claim.connection_id, leg=number,
+            asset_id=meanings[leg.code].at(leg.occurred_at), wallet=leg.wallet, kind=leg.kind,
+            quantity=leg.quantity, occurred_at=leg.occurred_at, **{link: fact_id},
+        )
+        for fact_id, fact in facts
+        for number, leg in enumerate(ledger.legs(fact))
+    ]  # fmt: skip
+
+
+def _settle_pending(claim: Claim, facts: list[Any]) -> list[tuple[UUID, Fact]]:
+    """Transfers that were pending when last seen and are settled now enter the ledger."""
+    settled = {(fact.feed, fact.exchange_id): fact for fact in facts if fact.settled}
+    if not settled:
+        return []
+    pending = models.Transfer.objects.filter(
+        user_id=claim.user_id, connection_id=claim.connection_id, is_settled=False
+    )
+    done = [
+        (row.id, settled[row.feed, row.exchange_id])
+        for row in pending
+        if (row.feed, row.exchange_id) in settled
+    ]
+    for row_id, fact in done:
+        models.Transfer.objects.filter(id=row_id).update(
+            is_settled=True, quantity=fact.quantity, fee_quantity=fact.fee_quantity,
+            txid=fact.txid,
+        )  # fmt: skip
+    return done
+
+
+def _owned(claim: Claim, fact: Fact) -> dict[str, Any]:
+    return {
+        "id": ids.new_id(), "user_id": claim.user_id, "connection_id": claim.connection_id,
+        "feed": fact.feed, "exchange_id": fact.exchange_id, "wallet": fact.wallet,
+        "occurred_at": fact.occurred_at,
+    }  # fmt: skip
+
+
+def _fee(fact: Trade | Transfer, meanings: Mapping[str, DatedAsset]) -> dict[str, Any]:
+    if not fact.fee_code:
+        return {"fee_asset_id": None, "fee_quantity": None}
+    asset_id = meanings[fact.fee_code].at(fact.occurred_at)
+    return {"fee_asset_id": asset_id, "fee_quantity": fact.fee_quantity}
+
+
+def _trade_row(claim: Claim, fact: Trade, meanings: Mapping[str, DatedAsset]) -> models.Trade:
+    at = fact.occurred_at
+    return models.Trade(
+        **_owned(claim, fact), **_fee(fact, meanings), order_id=fact.order_id, kind=fact.kind,
+        symbol=fact.symbol, side=fact.side, price=fact.price,
+        base_asset_id=meanings[fact.base_code].at(at), base_quantity=fact.base_quantity,
+        quote_asset_id=meanings[fact.quote_code].at(at), quote_quantity=fact.quote_quantity,
+    )  # fmt: skip
+
+
+def _transfer_row(
+    claim: Claim, fact: Transfer, meanings: Mapping[str, DatedAsset]
+) -> models.Transfer:
+    return models.Transfer(
+        **_owned(claim, fact), **_fee(fact, meanings), direction=fact.direction,
+        asset_id=meanings[fact.code].at(fact.occurred_at), quantity=fact.quantity,
+        counter_wallet=fact.counter_wallet, is_settled=fact.settled, txid=fact.txid[:200],
+        address=fact.address[:200], network=fact.network[:64],
+    )  # fmt: skip
+
+
+def _reward_row(claim: Claim, fact: Reward, meanings: Mapping[str, DatedAsset]) -> models.Reward:
+    return models.Reward(
+        **_owned(claim, fact), kind=fact.kind[:32], quantity=fact.quantity,
+        asset_id=meanings[fact.code].at(fact.occurred_at),
+    )  # fmt: skip
+
+
+def _codes(report: AccountReport) -> set[str]:
+    codes = {balance.code for balance in report.balances}
+    for fact in report.facts:
+        if isinstance(fact, Trade):
+            codes |= {fact.base_code, fact.quote_code}
+        else:
+            codes.add(fact.code)
+        fee_code = getattr(fact, "fee_code", None)
+        if fee_code:
+            codes.add(fee_code)
+    return codes
+
+
+# --- numbers that do not fit --------------------------------------------------------------------
+def _without_unstorable(report: AccountReport) -> AccountReport:
+    """Put aside what PostgreSQL could only store rounded: kept, said, never altered."""
+    facts = tuple(fact for fact in report.facts if _storable(fact))
+    balances = tuple(item for item in report.balances if money.fits_units(item.quantity))
+    aside = [
+        Quarantined(fact.feed, "", "number_too_long", repr(fact))
+        for fact in report.facts
+        if not _storable(fact)
+    ]
+    aside += [
+        Quarantined("balances", item.wallet, "number_too_long", repr(item))
+        for item in report.balances
+        if not money.fits_units(item.quantity)
+    ]
+    if not aside:
+        return report
+    return replace(
+        report, facts=facts, balances=balances, quarantined=(*report.quarantined, *aside)
+    )
+
+
+def _storable(fact: Fact) -> bool:
+    numbers = [getattr(fact, name) for name in fact.__dataclass_fields__]
+    return all(money.fits_units(item) for item in numbers if isinstance(item, Decimal))
+
+
+def _is_partial(report: AccountReport) -> bool:
+    return bool(report.failures or report.quarantined)
+
+
+# --- coverage and quarantine --------------------------------------------------------------------
+def _record_coverage(claim: Claim, covered: Iterable[Covered]) -> None:
+    """Extend what was read: the earliest beginning and the latest end of what touches."""
+    rows = [
+        Coverage(
+            user_id=claim.user_id, connection_id=claim.connection_id, feed=item.feed,
+            scope=item.scope, since=item.since, until=item.until, cursor=item.cursor,
+        )
+        for item in covered
+    ]  # fmt: skip
+    if not rows:
+        return
+    before = {
+        (row.feed, row.scope): row.since
+        for row in Coverage.objects.filter(
+            user_id=claim.user_id, connection_id=claim.connection_id
+        )
+    }
+    for row in rows:
+        row.since = min(row.since, before.get((row.feed, row.scope), row.since))
+    Coverage.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["user", "connection", "feed", "scope"],
+        update_fields=["since", "until", "cursor"],
+    )
+
+
+def _record_quarantine(claim: Claim, items: Iterable[Quarantined]) -> None:
+    rows = []
+    for item in items:
+        row = QuarantinedPage(
+            id=ids.new_id(), user_id=claim.user_id, connection_id=claim.connection_id,
+            feed=item.feed, scope=item.scope, reason=item.reason[:64],
+        )  # fmt: skip
+        data_key = datakeys.obtain(claim.user_id)
+        row.payload = vault.seal(
+            item.payload, data_key=data_key, user_id=claim.user_id, row_id=row.id, field="payload"
+        )
+        row.payload_digest = hashlib.blake2b(
+            item.payload.encode(), key=data_key, digest_size=32
+        ).digest()
+        rows.append(row)
+    bulk.insert_new(rows)
+
+
+# --- connection, run, portfolio -----------------------------------------------------------------
+def _still_ours(claim: Claim) -> ExchangeConnection | None:
+    return (
+        ExchangeConnection.objects.select_for_update()
+        .filter(id=claim.connection_id, user_id=claim.user_id, claimed_by=claim.token)
+        .first()
+    )
+
+
+def _success(
+    claim: Claim, report: AccountReport, state: SyncState, before: ExchangeConnection, now: datetime
+) -> dict[str, Any]:
+    complete = state == SyncState.COMPLETE
+    changes: dict[str, Any] = {
+        "state": ConnectionState.OK if complete else ConnectionState.PARTIAL,
+        "reason": "" if complete else _reason(report),
+        "last_synced_at": now,
+        "failures": 0,
+        "next_sync_at": now + claim.sync_every + _jitter(claim),
+    }
+    if complete:
+        changes["last_complete_at"] = report.read_at
+    if complete and report.complete_history:
+        changes["last_full_at"] = report.read_at
+    if before.state == ConnectionState.PAUSED:  # paused while the visit ran: it stays so
+        changes |= {"state": before.state, "reason": before.reason, "next_sync_at": None}
+    if not complete and any(not failure.permanent for failure in report.failures):
+        changes["next_sync_at"] = now + min(claim.sync_every, RETRY_AFTER * 5)
+    return changes
+
+
+def _reason(report: AccountReport) -> str:
+    if report.failures:
+        return report.failures[0].code[:48]
+    return "rows_quarantined"
+
+
+def _jitter(claim: Claim) -> timedelta:
+    """Up to a tenth of the cadence, the same for a connection each time: a fleet spreads out."""
+    share = claim.connection_id.int % 1000 / 1000
+    return claim.sync_every * (share / 10)
+
+
+def _failure(before: ExchangeConnection, error: GatewayError, now: datetime) -> dict[str, Any]:
+    failures = before.failures + 1
+    if error.permanent:
+        needs_key = error.code in _NEEDS_NEW_KEY
+        state = ConnectionState.NEEDS_NEW_KEY if needs_key else ConnectionState.PAUSED
+        return {
+            "state": state, "reason": error.code, "failures": failures, "next_sync_at": None,
+        }  # fmt: skip
+    wait = min(RETRY_AFTER * 2 ** min(failures - 1, 10), RETRY_AT_MOST)
+    if error.retry_after:
+        wait = max(wait, timedelta(seconds=error.retry_after))
+    next_sync_at = None if before.state == ConnectionState.PAUSED else now + wait
+    return {"reason": error.code, "failures": failures, "next_sync_at": next_sync_at}
+
+
+def _settle(claim: Claim, connection: ExchangeConnection, changes: Mapping[str, Any]) -> None:
+    ExchangeConnection.objects.filter(id=connection.id).update(
+        **changes, claimed_by=None, lease_until=None
+    )
+
+
+def _finish_run(
+    claim: Claim,
+    state: SyncState,
+    now: datetime,
+    *,
+    counts: Mapping[str, int] | None = None,
+    report: AccountReport | None = None,
+    error: str = "",
+) -> None:
+    problems = [
+        {"feed": item.feed, "scope": item.scope, "code": item.code}
+        for item in (report.failures if report else ())
+    ]
+    SyncRun.objects.filter(
+        user_id=claim.user_id, connection_id=claim.connection_id, state=SyncState.RUNNING
+    ).update(
+        state=state, finished_at=now, problems=problems, error=error,
+        quarantined=len(report.quarantined) if report else 0, **(counts or {}),
+    )  # fmt: skip
+
+
+def _bump_portfolio(claim: Claim, counts: Mapping[str, int], now: datetime) -> None:
+    """Give the ledger a new revision when it grew; the first visit makes snapshots due."""
+    if any(counts.values()):
+        changed = PortfolioState.objects.filter(user_id=claim.user_id).update(
+            ledger_revision=F("ledger_revision") + 1
+        )
+        if changed:
+            return
+    elif PortfolioState.objects.filter(user_id=claim.user_id).exists():
+        return
+    with transaction.atomic():
+        PortfolioState.objects.bulk_create(
+            [PortfolioState(user_id=claim.user_id, ledger_revision=1, next_snapshot_at=now)],
+            ignore_conflicts=True,
+        )

@@ -1,0 +1,67 @@
+"""Snapshots: the portfolio as it was shown at an instant, for everybody due in one statement."""
+
+from datetime import datetime
+
+from django.db import connection
+
+from billing import plans
+from portfolios import valuation
+from tracker import tenancy
+
+# Picks who is due and sets when they are due next in the same statement, so that two beats at
+# once take one snapshot. The next time is the next full step of the plan's cadence in UTC.
+_TAKE_DUE = f"""
+WITH cadence AS (
+    SELECT * FROM unnest(%(tiers)s::text[], %(seconds)s::int[]) AS cadence (tier, seconds)
+),
+due AS (
+    SELECT states.user_id, coalesce(cadence.seconds, %(default_seconds)s) AS seconds
+    FROM portfolio_states AS states
+    JOIN users ON users.id = states.user_id AND users.is_active
+    LEFT JOIN cadence ON cadence.tier = users.subscription_tier
+    WHERE states.next_snapshot_at <= %(now)s
+    FOR UPDATE OF states SKIP LOCKED
+),
+moved AS (
+    UPDATE portfolio_states AS states SET next_snapshot_at =
+        date_bin(make_interval(secs => due.seconds), %(now)s, '2000-01-01 00:00+00')
+        + make_interval(secs => due.seconds)
+    FROM due WHERE states.user_id = due.user_id
+    RETURNING states.user_id
+),
+people AS MATERIALIZED (
+    SELECT users.id AS user_id, users.base_currency::text AS currency
+    FROM users JOIN moved ON moved.user_id = users.id
+),
+{valuation.VALUED},
+lists AS (
+    SELECT valued.user_id, jsonb_agg(jsonb_build_object(
+               'asset', valued.asset_id,
+               'code', valued.code,
+               'quantity', trim_scale(valued.quantity)::text,
+               'price', trim_scale(round(valued.price, 18))::text,
+               'value', trim_scale(round(valued.value, 8))::text,
+               'status', valued.status)) AS holdings
+    FROM valued GROUP BY valued.user_id
+)
+INSERT INTO portfolio_snapshots
+    (id, user_id, taken_at, total_value, currency, status, snapshot_data)
+SELECT gen_random_uuid(), totals.user_id, %(now)s, totals.total_value, totals.currency,
+       totals.status, jsonb_build_object('holdings', coalesce(lists.holdings, '[]'::jsonb))
+FROM totals LEFT JOIN lists USING (user_id)
+"""
+
+
+def take_due(*, now: datetime) -> int:
+    """Take the snapshots of all who are due; returns how many. One statement, safe to repeat."""
+    table = plans.table()
+    seconds = {tier: int(plan.snapshot_every.total_seconds()) for tier, plan in table.items()}
+    parameters = valuation.freshness(now) | {
+        "now": now,
+        "tiers": list(seconds),
+        "seconds": list(seconds.values()),
+        "default_seconds": seconds[plans.DEFAULT_TIER],
+    }
+    with tenancy.as_system("take snapshots"), connection.cursor() as cursor:
+        cursor.execute(_TAKE_DUE, parameters)
+        return cursor.rowcount

@@ -1,0 +1,63 @@
+"""The servers and the cast of every test: real PostgreSQL and Valkey, and three people.
+
+Alice owns things. Bob owns things like hers. Charlie must see nothing.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.servers import PROJECT
+
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Recorded answers and real candles that stand beside the checkout."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs ../shared/data beside the checkout")
+    return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> None:
+    import redis
+
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+        client.flushdb()
+
+
+@pytest.fixture
+def alice(db):
+    return _person("alice@example.com")
+
+
+@pytest.fixture
+def bob(db):
+    return _person("bob@example.com")
+
+
+@pytest.fixture
+def charlie(db):
+    return _person("charlie@example.com")
+
+
+PASSWORD = "correct horse battery staple"
+
+
+def _person(email: str):
+    from accounts.models import User
+    from tracker import tenancy
+
+    with tenancy.as_system("test"):
+        return User.objects.create_user(email, PASSWORD)
+
+
+@pytest.fixture
+def client_of(db):
+    """A JSON API client signed in as somebody; without anybody it is anonymous."""
+    from tests.api_client import ApiClient
+
+    return lambda user=None: ApiClient(user)

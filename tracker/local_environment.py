@@ -1,0 +1,43 @@
+"""The environment of ``make run``: where things listen, and the sandbox instead of exchanges.
+
+Applied by ``manage.py`` before settings load, therefore free of Django.
+"""
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the two servers that a person talks to listen."""
+
+    web: int
+    sandbox: int
+
+    @property
+    def web_url(self) -> str:
+        return f"http://127.0.0.1:{self.web}"
+
+    @property
+    def sandbox_url(self) -> str:
+        return f"http://127.0.0.1:{self.sandbox}"
+
+
+def ports(environ: Mapping[str, str]) -> Ports:
+    """``PORT`` (8000 unless set), and ``SANDBOX_PORT`` (ten above)."""
+    web = int(environ.get("PORT") or 8000)
+    return Ports(web=web, sandbox=int(environ.get("SANDBOX_PORT") or web + 10))
+
+
+def apply(environ: MutableMapping[str, str]) -> None:
+    """Fill in what ``make run`` and its processes see; anything already set is left as it is."""
+    where = ports(environ)
+    demo = {
+        "PORT": str(where.web),
+        "BURST_LIMITS": "off",
+        "PRICE_EXCHANGES": "binance",
+        "EXCHANGE_BASE_URLS": f'{{"binance": "{where.sandbox_url}"}}',
+        "PYTHONUNBUFFERED": "1",
+    }
+    for name, value in demo.items():
+        environ.setdefault(name, value)
