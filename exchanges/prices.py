@@ -20,10 +20,9 @@ from exchanges.crossing import UsdPrice
 from exchanges.gateway.errors import GatewayError
 from exchanges.models import Price
 from tracker.logs import get_logger
-from tracker.money import UNIT_DECIMALS, fits_units
+from tracker.money import UNIT_QUANTUM, fits_units
 
 log = get_logger(__name__)
-_QUANTUM = Decimal(1).scaleb(-UNIT_DECIMALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def refresh(exchange: str, *, now: datetime) -> int:
     found = {
         code: price
         for code, price in crossing.usd_prices(tickers, now=now).items()
-        if fits_units(price.usd.quantize(_QUANTUM)) and price.usd.quantize(_QUANTUM) > 0
+        if fits_units(price.usd.quantize(UNIT_QUANTUM)) and price.usd.quantize(UNIT_QUANTUM) > 0
     }
     meanings = assets.resolve(exchange, found)
     rows = {meanings[code].at(now): price for code, price in found.items()}

@@ -111,7 +111,11 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """Units credited without a counterpart: interest, staking, airdrop, distribution."""
+    """Units credited without a counterpart: interest, staking, airdrop, distribution.
+
+    ``quantity`` is below 0 where units were taken without one: an adjustment, the interest of a
+    margin position, a second fee of one trade (kinds "adjustment", "rollover", "fee" …).
+    """
 
     feed: str
     exchange_id: str

@@ -2,7 +2,8 @@
 
 A trade is base, quote and fee; the fee is a leg of its own in whatever asset it was paid. A
 transfer is one leg (two when it moves between wallets) and its fee. Conversions keep their own
-kind, so that a person can tell a market fill from a conversion.
+kind, so that a person can tell a market fill from a conversion. Coins bought by card have the
+money come in as a deposit first, so that it adds up to nothing in the wallet, as it does there.
 """
 
 from collections.abc import Iterator
@@ -45,6 +46,16 @@ def _trade_legs(trade: Trade) -> Iterator[Leg]:
     yield Leg(trade.base_code, wallet, kind, sign * trade.base_quantity, at)
     yield Leg(trade.quote_code, wallet, kind, -sign * trade.quote_quantity, at)
     yield from _fee(trade)
+    if trade.kind == TradeKind.FIAT:
+        yield _outside_money(trade, sign)
+
+
+def _outside_money(trade: Trade, sign: int) -> Leg:
+    """A card payment: the money came from outside, or went there, and never lay in a wallet."""
+    fee = trade.fee_quantity or Decimal(0)
+    kind = "deposit" if sign > 0 else "withdrawal"
+    money = sign * trade.quote_quantity + fee
+    return Leg(trade.quote_code, trade.wallet, kind, money, trade.occurred_at)
 
 
 def _transfer_legs(transfer: Transfer) -> Iterator[Leg]:

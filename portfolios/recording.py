@@ -176,7 +176,8 @@ def _trade_row(claim: Claim, fact: Trade, meanings: Mapping[str, DatedAsset]) ->
     at = fact.occurred_at
     return models.Trade(
         **_owned(claim, fact), **_fee(fact, meanings), order_id=fact.order_id, kind=fact.kind,
-        symbol=fact.symbol, side=fact.side, price=fact.price,
+        symbol=fact.symbol, side=fact.side,
+        price=fact.price.quantize(money.UNIT_QUANTUM),
         base_asset_id=meanings[fact.base_code].at(at), base_quantity=fact.base_quantity,
         quote_asset_id=meanings[fact.quote_code].at(at), quote_quantity=fact.quote_quantity,
     )  # fmt: skip
@@ -236,7 +237,8 @@ def _without_unstorable(report: AccountReport) -> AccountReport:
 
 
 def _storable(fact: Fact) -> bool:
-    numbers = [getattr(fact, name) for name in fact.__dataclass_fields__]
+    # A price may be a quotient without end; it is rounded, because the ledger does not read it.
+    numbers = [getattr(fact, name) for name in fact.__dataclass_fields__ if name != "price"]
     return all(money.fits_units(item) for item in numbers if isinstance(item, Decimal))
 
 

@@ -7,4 +7,7 @@ class TrackerConfig(AppConfig):
     name = "tracker"
 
     def ready(self) -> None:
+        # As it is imported it writes defaults into the settings, which must be the real ones.
+        import django_cryptography.conf  # noqa: F401
+
         from tracker import checks  # noqa: F401  (registers the checks)

@@ -14,6 +14,7 @@ from django.db import models
 
 DIGITS = 60
 UNIT_DIGITS, UNIT_DECIMALS = 60, 30
+UNIT_QUANTUM = Decimal(1).scaleb(-UNIT_DECIMALS)
 VALUE_DIGITS, VALUE_DECIMALS = 28, 8
 
 

@@ -36,11 +36,9 @@ def visit_accounts(
     ``deadline_seconds`` from its own start: when they are over it yields what it has, and its
     coverage says where the next visit goes on. ``visits`` is consumed before the first call.
     """
-    from exchanges.gateway import visits as visiting  # noqa: PLC0415
+    from exchanges.gateway import visits as visiting
 
-    started = [
-        visiting.visit_account(visit, deadline_seconds=deadline_seconds) for visit in visits
-    ]
+    started = [visiting.visit_account(visit, deadline_seconds=deadline_seconds) for visit in visits]
     return loop.as_finished(started, concurrency=concurrency)
 
 
@@ -53,22 +51,22 @@ def check_key(
     KeyTooPowerful (it may trade or withdraw), Unreachable, TimedOut, OnMaintenance, WrongClock,
     RateLimited (with ``retry_after``), UnknownExchange, Malformed.
     """
-    from exchanges.gateway import visits as visiting  # noqa: PLC0415
+    from exchanges.gateway import visits as visiting
 
-    work = visiting.check_key(exchange, credential, timeout=timeout)
+    work = visiting.check_key(exchange, credential, seconds=timeout)
     return loop.run(work, timeout=timeout + _MARGIN)
 
 
 def fetch_tickers(exchange: str) -> list[Ticker]:
     """The latest spot prices of an exchange, in one batch. Raises GatewayError."""
-    from exchanges.gateway import visits as visiting  # noqa: PLC0415
+    from exchanges.gateway import visits as visiting
 
     return loop.run(visiting.fetch_tickers(exchange), timeout=60)
 
 
 def describe_exchanges() -> list[ExchangeDescription]:
     """Every exchange that can be connected: balances and own trades readable with a key."""
-    from exchanges.gateway import catalogue  # noqa: PLC0415
+    from exchanges.gateway import catalogue
 
     return catalogue.describe()
 

@@ -130,7 +130,7 @@ class Budget:
             return
         try:
             await self._redis.set(_stop_key(exchange), 1, px=math.ceil(pause * 1000))
-        except Exception:  # noqa: BLE001 (this process stops; the others will be told as well)
+        except Exception:
             self._redis_failed()
 
     def _share(self, exchange: str, pool: Pool) -> _Share:
@@ -167,7 +167,7 @@ class Budget:
         if self._redis and time.monotonic() >= self._no_redis_until:
             try:
                 return await self._ask_redis(exchange, pool, limit, need)
-            except Exception:  # noqa: BLE001 (whatever is wrong with Redis, the share is small)
+            except Exception:
                 self._redis_failed()
         return _grant_alone(share, max(limit / FALLBACK_PART, need), need)
 
@@ -202,7 +202,7 @@ def shared() -> Budget:
 def _connect(url: str) -> tuple[Any, Any]:
     if not url:
         return None, None
-    import redis.asyncio  # noqa: PLC0415 (only needed on the loop)
+    import redis.asyncio
 
     client = redis.asyncio.Redis.from_url(
         url, socket_timeout=_REDIS_TIMEOUT, socket_connect_timeout=_REDIS_TIMEOUT

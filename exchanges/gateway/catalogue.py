@@ -21,7 +21,7 @@ _SUPPORTS = (
 
 def describe() -> list[ExchangeDescription]:
     """Every exchange whose balances and own trades can be read with key, secret, passphrase."""
-    import ccxt.async_support as ccxt  # noqa: PLC0415 (costs seconds and 100 MB)
+    import ccxt.async_support as ccxt
 
     built = (getattr(ccxt, name)({"enableRateLimit": False}) for name in ccxt.exchanges)
     return [_describe(one, ccxt.__version__) for one in built if _connectable(one)]

@@ -7,12 +7,12 @@ shallow copy of it with options and credentials of its own, emptied when the vis
 """
 
 import asyncio
-import copy
 import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from exchanges.gateway import addresses, loop
@@ -76,7 +76,7 @@ class Exchange:
             await self.template.load_time_difference()
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 (ccxt raises anything; the request will tell)
+        except Exception as error:
             problem = _is_timeout(error)
         if problem:
             self._clock = None
@@ -111,14 +111,25 @@ def parse_json(body: str) -> Any:
     return json.loads(body, parse_float=str, parse_constant=str)
 
 
+def forget_answer(client: Any) -> None:
+    """Let the next failure be judged by its own answer, or by the lack of one."""
+    client.last_http_response = client.last_response_headers = client.last_status = None
+    client.on_rest_response = partial(_note_status, client)
+
+
+def _note_status(client: Any, status: int, *answer: Any) -> Any:
+    client.last_status = status
+    return type(client).on_rest_response(client, status, *answer)
+
+
 def _is_timeout(error: BaseException) -> bool:
-    import ccxt  # noqa: PLC0415
+    import ccxt
 
     return isinstance(error, (ccxt.RequestTimeout, asyncio.TimeoutError))
 
 
 def _build_template(name: str, base: str | None) -> Any:
-    import ccxt.async_support as ccxt  # noqa: PLC0415
+    import ccxt.async_support as ccxt
 
     logging.getLogger("ccxt").setLevel(logging.WARNING)  # at DEBUG it logs signed requests
     if name not in ccxt.exchanges:
@@ -126,7 +137,7 @@ def _build_template(name: str, base: str | None) -> Any:
     template = getattr(ccxt, name)(_settings())
     template.on_json_response = template.onJsonResponse = parse_json
     template.own_session = False
-    template.last_http_response = template.last_response_headers = None
+    forget_answer(template)
     if base:
         addresses.redirect(template, base)
     return template
@@ -145,20 +156,26 @@ def _settings() -> dict[str, Any]:
 
 def _new_session() -> Any:
     """One session for all exchanges; without cookies, which would tie accounts together."""
-    import ssl  # noqa: PLC0415
+    import ssl
 
-    import aiohttp  # noqa: PLC0415
-    import certifi  # noqa: PLC0415
+    import aiohttp
+    import certifi
 
     context = ssl.create_default_context(cafile=certifi.where())
     connector = aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
+def _own(option: Any) -> Any:
+    """Requests change options in place, at most one level down; a deep copy costs ten times."""
+    return option.copy() if isinstance(option, (dict, list)) else option
+
+
 def _copy(template: Any) -> Any:
     """A copy that shares the big tables and owns what requests write to."""
     client = object.__new__(type(template))
     vars(client).update(vars(template))
-    client.options = copy.deepcopy(template.options)
+    client.options = {name: _own(value) for name, value in template.options.items()}
     client.headers = dict(template.headers)
+    forget_answer(client)
     return client

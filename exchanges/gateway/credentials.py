@@ -20,7 +20,7 @@ def opened(credential: SealedCredential | Credential) -> Credential:
 def _unsealed(sealed: SealedCredential) -> Credential | None:
     try:
         wrapped = vault.WrappedKey(sealed.key_id, bytes(sealed.wrapped_key))
-        data_key = _keyring().unwrap(wrapped, user_id=sealed.user_id)
+        data_key = settings.ENCRYPTION_KEYRING.unwrap(wrapped, user_id=sealed.user_id)
         return Credential(**{name: _field(sealed, name, data_key) for name in sealed.fields})
     except (vault.VaultError, TypeError):
         return None
@@ -34,9 +34,3 @@ def _field(sealed: SealedCredential, name: str, data_key: bytes) -> str:
         row_id=sealed.row_id,
         field=name,
     )
-
-
-def _keyring() -> vault.Keyring:
-    configured = settings.ENCRYPTION_KEYRING
-    is_text = isinstance(configured, str)
-    return vault.Keyring.parse(configured) if is_text else configured

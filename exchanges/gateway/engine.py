@@ -7,15 +7,24 @@ Nothing here knows an exchange by name.
 import asyncio
 import math
 import time
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from exchanges.gateway import budget, clients, pagination, rows, translation
 from exchanges.gateway.budget import Pool
-from exchanges.gateway.dialects.base import Batch, Call, Dialect, Feed, Surroundings, WalletCall
+from exchanges.gateway.dialects.base import (
+    Batch,
+    Call,
+    Dialect,
+    Feed,
+    Holding,
+    Interpret,
+    Surroundings,
+    WalletCall,
+)
 from exchanges.gateway.errors import (
     AddressNotAllowed,
     GatewayError,
@@ -46,12 +55,13 @@ from exchanges.reports import (
     Visit,
 )
 
+T = TypeVar("T")
 FUTURE = timedelta(days=2)  # a row dated further ahead than this is not believed
 LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's coverage this long
 DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
 DELISTED_REST = timedelta(days=30)
 _ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
-_NOT_ENABLED = (MissingPermission, WrongKey, Unsupported)
+_NOT_ENABLED = (MissingPermission, WrongKey, Unsupported)  # for what is optional
 _HOPELESS = (RateLimited, OnMaintenance, TimedOut, WrongKey, AddressNotAllowed, WrongClock)
 
 
@@ -86,14 +96,14 @@ class Line:
     async def _once(
         self, client: Any, call: Call, args: Any, params: Mapping[str, Any], account: str
     ) -> Any:
-        client.last_http_response = client.last_response_headers = None
+        clients.forget_answer(client)
         await self._pace(call, account)
         problem = None
         try:
             return await self._send(client, call, args, params)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 (ccxt raises anything; none of it may pass)
+        except Exception as error:
             codes = self.dialect.error_codes
             problem = translation.translate(error, client=client, codes=codes)
         if isinstance(problem, RateLimited) and not self.dialect.limits_by_key:
@@ -112,13 +122,15 @@ class Line:
         if seconds <= 0:
             raise TimeoutError
         client.timeout = math.ceil(seconds * 1000)
-        method = getattr(client, call.method)
-        async with asyncio.timeout(seconds + 1):
-            return await method(*args, {**call.fixed, **params})
+        return await getattr(client, call.method)(*args, {**call.fixed, **params})
 
     async def _set_clock(self, client: Any) -> None:
-        await self.exchange.measure_clock(again=True)
+        await self.clock(again=True)
         client.options["timeDifference"] = self.exchange.template.options["timeDifference"]
+
+    async def clock(self, *, again: bool = False) -> None:
+        """Have the exchange's clock measured, unless the process knows it already."""
+        await self._in_time(self.exchange.measure_clock(again=again))
 
     async def markets(self) -> Markets:
         """The exchange's markets, shared by the process."""
@@ -129,7 +141,16 @@ class Line:
         async def loading(template: Any) -> Markets:
             return await self._load(template, load)
 
-        return await self.exchange.markets(loading)
+        return await self._in_time(self.exchange.markets(loading))
+
+    async def _in_time(self, shared: Coroutine[Any, Any, T]) -> T:
+        """What others wait for as well goes on when this visit's time is over."""
+        try:
+            async with asyncio.timeout(max(self.left, 0)):
+                return await shared
+        except TimeoutError:
+            pass
+        raise TimedOut
 
     async def _load(self, template: Any, load: Any) -> Markets:
         await self._pace(self.dialect.markets_call, "")
@@ -138,10 +159,15 @@ class Line:
             return await load(template)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 (ccxt raises anything; none of it may pass)
+        except Exception as error:
             codes = self.dialect.error_codes
             problem = translation.translate(error, client=template, codes=codes)
         raise problem
+
+
+def _not_enabled(error: GatewayError) -> bool:
+    """Whether an optional part is simply not there for this account: a plain refusal."""
+    return isinstance(error, _NOT_ENABLED) or type(error) is GatewayError
 
 
 def _answered(client: Any) -> bool:
@@ -163,6 +189,7 @@ class AccountVisit:
         self.covered: list[Covered] = []
         self.failures: list[Failure] = []
         self.quarantined: list[Quarantined] = []
+        self.moved: frozenset[str] = frozenset()
         self.given_up: GatewayError | None = None
         self._last_error: GatewayError | None = None
         self._unreachable = 0
@@ -173,6 +200,7 @@ class AccountVisit:
         not even a balance could be read."""
         await self._prepare()
         await self._read_wallets()
+        self.moved = self._moved_codes()
         for feed in self.dialect.feeds:
             if self._wanted(feed):
                 await self._read_feed(feed)
@@ -181,7 +209,7 @@ class AccountVisit:
     # --- preparation ----------------------------------------------------------------------------
 
     async def _prepare(self) -> None:
-        await self.line.exchange.measure_clock()
+        await self.line.clock()
         options = self.line.exchange.template.options
         if "timeDifference" in options:
             self.client.options["timeDifference"] = options["timeDifference"]
@@ -200,9 +228,7 @@ class AccountVisit:
         if self.given_up:
             raise type(self.given_up)(retry_after=self.given_up.retry_after)
         try:
-            answer = await self.line.ask(
-                self.client, call, *args, account=self._account, **params
-            )
+            answer = await self.line.ask(self.client, call, *args, account=self._account, **params)
         except GatewayError as error:
             ours_alone = call.per_account and not _answered(self.client)
             if not (ours_alone and isinstance(error, RateLimited)):
@@ -244,13 +270,13 @@ class AccountVisit:
         return held or self.surroundings.earn_seen
 
     async def _read_wallet(self, wallet: str, calls: Iterable[WalletCall]) -> None:
-        found: Counter[tuple[str, str]] = Counter()
+        found: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
         read = False
         for call in calls:
             try:
                 holdings = await self._read_part(call)
-            except _NOT_ENABLED:
-                if not call.optional or not self.wallets:
+            except GatewayError as error:
+                if not (call.optional and self.wallets and _not_enabled(error)):
                     raise
                 continue
             read = True
@@ -262,10 +288,10 @@ class AccountVisit:
             self.balances |= {key: amount for key, amount in found.items() if amount}
 
     async def _read_part(self, call: WalletCall) -> list[Any]:
-        holdings: list[Any] = []
+        holdings: list[Holding] = []
         page, cursor = 1, ""
         while True:
-            params = {call.page: page} if call.page else {}
+            params: dict[str, Any] = {call.page: page} if call.page else {}
             params |= {"cursor": cursor} if cursor else {}
             answer = await self._ask_balances(call, params)
             got = self._parse_balances(call, answer)
@@ -306,7 +332,7 @@ class AccountVisit:
 
     # --- what to ask ----------------------------------------------------------------------------
 
-    def _moved(self) -> frozenset[str]:
+    def _moved_codes(self) -> frozenset[str]:
         """Codes whose balance differs from what was last recorded, in the wallets just read."""
         before = {key: q for key, q in self.visit.held.items() if key[0] in self.wallets and q}
         keys = before.keys() | self.balances.keys()
@@ -315,7 +341,7 @@ class AccountVisit:
     def _wanted(self, feed: Feed) -> bool:
         if feed.needs_earn and not (self._earn_seen() or self.visit.everything):
             return False
-        return self.visit.everything or bool(self._moved() and feed.concerns(self._moved()))
+        return self.visit.everything or bool(self.moved and feed.concerns(self.moved))
 
     def _codes_seen(self) -> set[str]:
         codes = {code for _, code in self.balances} | {code for _, code in self.visit.held}
@@ -335,7 +361,7 @@ class AccountVisit:
         quotes = None if first_time else codes | self.dialect.major_quotes
         between = self.markets.between(codes, quotes)
         if not self.visit.everything:
-            moved = self._moved()
+            moved = self.moved
             between = [m for m in between if m.base in moved or m.quote in moved]
         known = [scope for feed, scope in self.visit.known if feed == "trades" and scope]
         again = [s for s in known if self.visit.everything and self._had_rows(s)]
@@ -346,11 +372,10 @@ class AccountVisit:
         return bool(cursor) and not cursor.startswith(DELISTED)
 
     def _accounts(self) -> list[str]:
-        moved = self._moved()
         return [
             account
             for account, code in self.surroundings.accounts.items()
-            if self.visit.everything or code in moved
+            if self.visit.everything or code in self.moved
         ]
 
     # --- history --------------------------------------------------------------------------------
@@ -364,7 +389,7 @@ class AccountVisit:
             await self._read_scopes(feed, collected)
         if feed.interpret:
             broke = self._last_error if len(self.failures) > failures else None
-            self._interpret(feed, collected, broke)
+            self._interpret(feed, feed.interpret, collected, broke)
             if broke and feed.scoped:
                 del self.covered[covered:]  # a fact's other half may lie in the missing part
 
@@ -386,13 +411,18 @@ class AccountVisit:
         known = self.visit.known.get((feed.name, scope))
         progress = _Progress(feed, scope, known, self.visit.now)
         try:
-            await self._read_pages(feed, scope, progress, collected)
+            try:
+                await self._read_pages(feed, scope, progress, collected)
+            except GatewayError as error:
+                if not progress.refused_as_too_old(error):
+                    raise
+                await self._read_pages(feed, scope, progress, collected)
         except SymbolUnknown as error:
             progress.cursor = f"{DELISTED} {progress.cursor}".strip()
             progress.until = self.visit.now
             self._failed(feed, scope, error)
         except GatewayError as error:
-            if not (feed.optional and isinstance(error, _NOT_ENABLED)):
+            if not (feed.optional and _not_enabled(error)):
                 self._failed(feed, scope, error)
         except _ANSWER_FAULTS:
             self._failed(feed, scope, Malformed())
@@ -449,14 +479,17 @@ class AccountVisit:
         return pending
 
     def _interpret(
-        self, feed: Feed, collected: Mapping[str, Any], broke: GatewayError | None
+        self,
+        feed: Feed,
+        interpret: Interpret,
+        collected: Mapping[str, Any],
+        broke: GatewayError | None,
     ) -> None:
         known = [c for (name, _), c in self.visit.known.items() if name == feed.name]
         known_until = min((c.until for c in known), default=None)
         since = known_until - feed.overlap if known_until else feed.launched
         batch = Batch(since, self.visit.now, known_until, broke)
-        assert feed.interpret is not None
-        facts, bad = feed.interpret(collected, batch, self.surroundings)
+        facts, bad = interpret(collected, batch, self.surroundings)
         for fact in facts:
             try:
                 self._add([fact])
@@ -508,6 +541,15 @@ class _Progress:
         found = [moment for moment in (self.pending, pending) if moment]
         self.pending = min(found, default=None)
 
+    def refused_as_too_old(self, error: GatewayError) -> bool:
+        """Whether to start again at the horizon, since what lies before it was refused."""
+        horizon = self.span.until - self.feed.horizon if self.feed.horizon else None
+        if not horizon or type(error) is not GatewayError or (self.until or self.since) >= horizon:
+            return False
+        self.since, self.until = horizon, None
+        self.span = Span(horizon, self.span.until, self.cursor)
+        return True
+
     def covered(self, now: datetime) -> Covered | None:
         """The interval read without a gap; it ends before what is still pending."""
         until = self.until
@@ -521,10 +563,9 @@ class _Progress:
 
 
 def _start(feed: Feed, known: Covered | None, now: datetime) -> datetime:
-    earliest = max(feed.launched, now - feed.horizon) if feed.horizon else feed.launched
-    if known is None:
-        return earliest
-    return max(known.until - feed.overlap, earliest)
+    bounded = feed.horizon and not (known is None and feed.tries_older)
+    earliest = max(feed.launched, now - feed.horizon) if feed.horizon and bounded else feed.launched
+    return max(known.until - feed.overlap, earliest) if known else earliest
 
 
 def _resumable(cursor: str) -> str:

@@ -103,7 +103,8 @@ async def _by_offsets(feed: Feed, ask: Ask, span: Span) -> AsyncIterator[Page]:
 async def _by_cursor(feed: Feed, ask: Ask, span: Span) -> AsyncIterator[Page]:
     paging: Cursor = feed.paging  # type: ignore[assignment]
     fixed = {paging.since: paging.stamp(span.since)} if paging.since and paging.stamp else {}
-    cursor, seen = "", set()
+    cursor = ""
+    seen: set[str] = set()
     while True:
         answer = await ask(**fixed, **({paging.param: cursor} if cursor else {}))
         rows, before = feed.rows(answer), cursor
@@ -118,7 +119,8 @@ async def _by_cursor(feed: Feed, ask: Ask, span: Span) -> AsyncIterator[Page]:
 
 async def _forward(feed: Feed, ask: Ask, span: Span) -> AsyncIterator[Page]:
     paging: Forward = feed.paging  # type: ignore[assignment]
-    since, seen = span.since, set()
+    since = span.since
+    seen: set[str] = set()
     while True:
         rows = feed.rows(await ask(since=millis(since), limit=paging.limit))
         fresh = _ids(feed, rows) - seen

@@ -19,7 +19,10 @@ _LARGEST_EXPONENT = 40
 _CODE = re.compile(r"[^\s/%$#&?\"'<>\\]{1,64}")
 _SECRET_FIELD = re.compile(r"key|secret|sign|token|passphrase|password|auth|cookie|jwt", re.I)
 _SECRET_QUERY = re.compile(r"(signature|api_?key|token|secret)=[^&\s\"]+", re.IGNORECASE)
+_WRITTEN = (str, int, Decimal)
 _MAX_PAYLOAD = 20_000
+
+NOTHING = frozenset({None, "", "0", "0.0", "0.00", "0.00000000"})
 
 Row = Mapping[str, Any]
 
@@ -39,12 +42,13 @@ def quantity(row: Row, *fields: str) -> Decimal:
 
 def quantity_or_zero(row: Row, *fields: str) -> Decimal:
     """Like ``quantity``, but an absent field is 0."""
-    return quantity(row, *fields) if any(row.get(f) not in (None, "") for f in fields) else Decimal()
+    present = any(row.get(field) not in (None, "") for field in fields)
+    return quantity(row, *fields) if present else Decimal()
 
 
 def number(value: Any, *, field: str) -> Decimal:
     """A finite Decimal of a sane size. Raises BadRow."""
-    if isinstance(value, (float, bool)) or not isinstance(value, (str, int, Decimal)):
+    if type(value) not in _WRITTEN:  # not float, which has lost digits; not bool
         raise BadRow(f"{field} is not a number")
     try:
         parsed = Decimal(value)

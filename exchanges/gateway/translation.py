@@ -83,21 +83,24 @@ def _by_class(error: BaseException, client: Any) -> type[GatewayError]:
         return errors.TimedOut
     for ccxt_class, ours in _classes():
         if isinstance(error, ccxt_class):
-            return _refined(ours, client.last_http_response)
+            return _refined(ours, client)
     if client.last_http_response is None and isinstance(error, _SIGNING):
         return errors.WrongKey  # the secret could not even sign: not base64, not a PEM key …
     return errors.Malformed
 
 
-def _refined(ours: type[GatewayError], body: Any) -> type[GatewayError]:
-    """Some exchanges refuse our address in the words of a missing permission."""
+def _refined(ours: type[GatewayError], client: Any) -> type[GatewayError]:
+    """What the class alone does not tell: ccxt calls any refusal by status "not available"."""
+    body, status = client.last_http_response, client.last_status or 0
     if ours is errors.MissingPermission and isinstance(body, str) and _ADDRESS.search(body):
-        return errors.AddressNotAllowed
+        return errors.AddressNotAllowed  # some say so in the words of a missing permission
+    if ours is errors.Unreachable and 400 <= status < 500:
+        return GatewayError
     return ours
 
 
 @cache
 def _classes() -> tuple[tuple[type[BaseException], type[GatewayError]], ...]:
-    import ccxt  # noqa: PLC0415 (costs seconds and 100 MB; only processes that talk need it)
+    import ccxt
 
     return tuple((getattr(ccxt, name), ours) for name, ours in _CLASSES)

@@ -56,14 +56,14 @@ async def _visit(visit: Visit, deadline_seconds: float) -> AccountReport:
         return await AccountVisit(visit, line, client, credential).report()
 
 
-async def check_key(exchange: str, credential: AnyCredential, *, timeout: float) -> Privileges:
-    """What a key may do. Raises what is wrong with it, within ``timeout`` seconds."""
-    return await _bounded(_check_key(exchange, credential, timeout), timeout)
+async def check_key(exchange: str, credential: AnyCredential, *, seconds: float) -> Privileges:
+    """What a key may do. Raises what is wrong with it, within ``seconds``."""
+    return await _bounded(_check_key(exchange, credential, seconds), seconds)
 
 
-async def _check_key(exchange: str, credential: AnyCredential, timeout: float) -> Privileges:
-    line = _line(exchange, timeout)
-    await line.exchange.measure_clock()
+async def _check_key(exchange: str, credential: AnyCredential, seconds: float) -> Privileges:
+    line = _line(exchange, seconds)
+    await line.clock()
     with line.exchange.account(credentials.opened(credential)) as client:
         if line.dialect.key_check is None:
             return await _read_something(line, client)
@@ -137,7 +137,7 @@ async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
         problem = _bare(error)
     except TimeoutError:
         problem = TimedOut()
-    except Exception as error:  # noqa: BLE001 (a bug met by one account must not stop the others)
+    except Exception as error:
         problem = Malformed()
         logger.error("a visit met a fault: %s at %s", type(error).__name__, _place(error))
     raise problem

@@ -1,6 +1,5 @@
 """`python -m exchanges.sandbox`: the sandbox without Django."""
 
-import argparse
 import sys
 
 from exchanges.sandbox import commands, config
@@ -8,10 +7,8 @@ from exchanges.sandbox import commands, config
 
 def main() -> None:
     """Parse the flags and serve."""
-    parser = argparse.ArgumentParser(prog="python -m exchanges.sandbox", description=__doc__)
-    config.add_arguments(parser)
     try:
-        commands.run(config.from_options(vars(parser.parse_args())))
+        commands.run(config.parsed())
     except commands.SettingsError as error:
         sys.exit(f"sandbox exchange: {error}")
 

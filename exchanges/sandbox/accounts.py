@@ -36,9 +36,9 @@ class Account:
         self._hidden = frozenset(hidden)
         self._feeds = self._by_feed()
         self._trades = self._by_symbol()
-        self.balances = _sums(self.ledger())
-        self.flexible = self._flexible()
+        self.balances = _sums(self._facts)
         self.locked = self._locked()
+        self.flexible = self._flexible()
         self.reserved = self._reserved()
 
     def ledger(self) -> list[facts.Leg]:
@@ -95,7 +95,7 @@ class Account:
 
     def _flexible(self) -> dict[str, Decimal]:
         flexible = dict(self.balances[facts.EARN])
-        for position in self._locked():
+        for position in self.locked:
             flexible[position.asset] -= position.quantity
         return {code: quantity for code, quantity in flexible.items() if quantity}
 
@@ -122,12 +122,13 @@ def _numeric_id(fact: facts.Fact) -> int:
     return int(fact.id)
 
 
-def _sums(legs: Iterable[facts.Leg]) -> Balances:
+def _sums(history: Iterable[facts.Fact]) -> Balances:
     sums: dict[str, defaultdict[str, Decimal]] = {
         wallet: defaultdict(Decimal) for wallet in facts.WALLETS
     }
-    for leg in legs:
-        sums[leg.wallet][leg.asset] += leg.quantity
+    for fact in history:
+        for code, wallet, quantity, _ in fact.moves():
+            sums[wallet][code] += quantity
     return {
         wallet: {code: quantity for code, quantity in sorted(held.items()) if quantity}
         for wallet, held in sums.items()

@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,7 +40,7 @@ class Config:
         """Raise ConfigError where the settings cannot work."""
         if not self.allow_remote and not _is_loopback(self.host):
             raise ConfigError(f"{self.host} is not a loopback address; say --allow-remote if meant")
-        for name, least in (("accounts", 1), ("assets", 1), ("trades", 0), ("days", 10)):
+        for name, least in (("accounts", 1), ("assets", 2), ("trades", 0), ("days", 10)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be {least} or more")
         if self.weight_limit < 0:
@@ -90,6 +91,13 @@ def from_options(options: dict[str, object]) -> Config:
     """The settings that parsed flags mean; others among the options are left alone."""
     names = (*_VALUES, "anchor", "allow_remote")
     return Config(**{name: options[name] for name in names})  # type: ignore[arg-type]
+
+
+def parsed(words: Sequence[str] | None = None) -> Config:
+    """The settings of a command line; of this process's own if none is given."""
+    parser = argparse.ArgumentParser(prog="python -m exchanges.sandbox")
+    add_arguments(parser)
+    return from_options(vars(parser.parse_args(words)))
 
 
 def _instant(text: str) -> int:

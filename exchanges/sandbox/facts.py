@@ -7,7 +7,7 @@ Dialects render facts; nothing here knows a wire format.
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, fields
 from decimal import Decimal, InvalidOperation
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, NamedTuple, get_type_hints
 
 SPOT, FUNDING, EARN = "spot", "funding", "earn"
 WALLETS = (SPOT, FUNDING, EARN)
@@ -22,8 +22,7 @@ class FactError(ValueError):
     """A fact that cannot be read; the message says which field and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(NamedTuple):
     """One signed movement of one asset in one wallet."""
 
     asset: str

@@ -63,6 +63,8 @@ class Switchboard:
 
     def __init__(self) -> None:
         self._faults: dict[int, Fault] = {}
+        # Faults that happen no more may still hold requests back.
+        self._spent: dict[int, Fault] = {}
         self._numbers = itertools.count(1)
 
     def __bool__(self) -> bool:
@@ -81,10 +83,10 @@ class Switchboard:
 
     def remove(self, number: int | None = None) -> int:
         """Switch one fault off, or all; hanging requests are let go. Says how many."""
-        numbers = [n for n in self._faults if number in (None, n)]
-        for found in numbers:
-            self._faults.pop(found).ended.set()
-        return len(numbers)
+        active = _picked(self._faults, number)
+        for fault in [*active, *_picked(self._spent, number)]:
+            fault.ended.set()
+        return len(active)
 
     def taken(self, path: str, account: int | None) -> list[Fault]:
         """The faults that this request meets, each counted down once."""
@@ -97,7 +99,12 @@ class Switchboard:
         if fault.count is not None:
             fault.count -= 1
             if fault.count <= 0:
-                del self._faults[fault.id]
+                self._spent[fault.id] = self._faults.pop(fault.id)
+
+
+def _picked(held: dict[int, Fault], number: int | None) -> list[Fault]:
+    """Take one fault, or all, out of those held."""
+    return [held.pop(found) for found in list(held) if number in (None, found)]
 
 
 def _matches(fault: Fault, path: str, account: int | None) -> bool:

@@ -51,12 +51,12 @@ class Gateway:
 async def _call(request: web.Request) -> endpoint.Call:
     # The signature covers the query exactly as sent, so it is taken before anything decodes it.
     path, _, query = request.raw_path.partition("?")
-    body = await request.text() if request.can_read_body else ""
+    body = await request.read() if request.can_read_body else b""
     return endpoint.Call(
         method=request.method,
         path=path,
         query=query,
-        body=body,
+        body=body.decode(errors="replace"),
         api_key=request.headers.get("X-MBX-APIKEY", ""),
         address=request.remote or "",
     )

@@ -18,6 +18,7 @@ from exchanges.gateway.markets import Market, Markets
 from exchanges.gateway.rows import Row
 from exchanges.reports import Balance, Fact, Privileges, Ticker
 
+ANY_POOL = Pool("ip", 600)
 Parse = Callable[[Row, str, "Surroundings"], Iterable[Fact]]
 Rows = Callable[[Any], Sequence[Any]]
 
@@ -32,7 +33,7 @@ class Call:
 
     method: str
     weight: float = 1
-    pool: Pool = Pool("ip", 600)
+    pool: Pool = ANY_POOL
     per_account: bool = False
     unified: bool = False  # called as (symbol, since, limit, params)
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -124,7 +125,8 @@ class Feed:
     scoped: bool = False
     scope_param: str = "symbol"
     overlap: timedelta = timedelta(hours=1)
-    horizon: timedelta | None = None  # how far back the exchange remembers
+    horizon: timedelta | None = None  # how far back the exchange promises to answer
+    tries_older: bool = False  # ask beyond the horizon at first, until that is refused
     concerns: Callable[[Collection[str]], bool] = bool  # of the codes that moved
     optional: bool = False  # "not permitted" means "not enabled here", and is no failure
     needs_earn: bool = False  # only where earn was ever seen

@@ -46,9 +46,10 @@ FUTURES = Pool("futures", 2400)
 OPENED = at(2017, 7, 1)
 SIMPLE_EARN = at(2022, 8, 1)  # when Simple Earn replaced Savings, and its records begin
 SIGNED_TIMES = {"recvWindow": 10_000}
-STABLE_AND_MAJOR = frozenset(
-    "USDT BUSD USDC FDUSD TUSD USDP PAX USDS DAI BTC ETH BNB XRP TRX DOGE EUR TRY BRL".split()
-)
+STABLE_AND_MAJOR = frozenset({
+    "USDT", "BUSD", "USDC", "FDUSD", "TUSD", "USDP", "PAX", "USDS", "DAI", "BTC", "ETH",
+    "BNB", "XRP", "TRX", "DOGE", "EUR", "TRY", "BRL",
+})  # fmt: skip
 _EARN_WORDS = re.compile(r"flexible|locked|simple earn|savings", re.IGNORECASE)
 _CHEAP = Decimal("0.02")  # how far a fiat payment's price may be from its amounts
 
@@ -86,10 +87,12 @@ def is_earn_mirror(code: str, *, known: Iterable[str], listed: Iterable[str]) ->
     return code.startswith("LD") and code not in listed and code[2:] in known
 
 
-def _held(entry: Any, around: Surroundings, *parts: str) -> Holding | None:
+def _held(entry: Any, around: Surroundings, first: str, *parts: str) -> Holding | None:
     try:
-        total = sum((rows.quantity_or_zero(entry, part) for part in parts), Decimal())
-        rows.quantity(entry, parts[0])
+        total = rows.number(entry.get(first), field=first)
+        for part in parts:
+            if (value := entry.get(part)) not in rows.NOTHING:
+                total += rows.number(value, field=part)
         return Holding(rows.code(entry, "asset"), total)
     except (BadRow, AttributeError, TypeError) as problem:
         around.bad.append((str(problem), entry))
@@ -193,8 +196,10 @@ WALLETS = (
 def spot_trade(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     """A fill. Ids count per symbol, so the symbol is part of ours."""
     base, quote = _pair(rows.code(row, "symbol"), around.markets)
-    price, amount = rows.quantity(row, "price"), rows.positive(rows.quantity(row, "qty"), field="qty")
-    fee_code, fee = rows.fee(rows.text(row, "commissionAsset"), rows.quantity_or_zero(row, "commission"))
+    price = rows.quantity(row, "price")
+    amount = rows.positive(rows.quantity(row, "qty"), field="qty")
+    charged = rows.quantity_or_zero(row, "commission")
+    fee_code, fee = rows.fee(rows.text(row, "commissionAsset"), charged)
     yield Trade(
         feed="trades",
         exchange_id=f"{row['symbol']}:{name}",
@@ -230,9 +235,9 @@ def _pair(symbol: str, markets: Markets) -> tuple[str, str]:
 
 
 def _swap(
-    row: Row, name: str, *, feed: str, kind: TradeKind, sold: tuple[str, Decimal],
+    name: str, *, feed: str, kind: TradeKind, sold: tuple[str, Decimal],
     bought: tuple[str, Decimal], fee: Decimal, occurred_at: datetime, order_id: str,
-) -> Trade:
+) -> Trade:  # fmt: skip
     """One asset given (the base) for another."""
     amount = rows.positive(sold[1], field="amount")
     rows.positive(bought[1], field="received")
@@ -249,7 +254,7 @@ def conversion(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     """A completed conversion; its fee is in the rate."""
     if rows.text(row, "orderStatus") == "SUCCESS":
         yield _swap(
-            row, name, feed="conversions", kind=TradeKind.CONVERSION,
+            name, feed="conversions", kind=TradeKind.CONVERSION,
             sold=(rows.code(row, "fromAsset"), rows.quantity(row, "fromAmount")),
             bought=(rows.code(row, "toAsset"), rows.quantity(row, "toAmount")),
             fee=Decimal(), occurred_at=rows.milliseconds(row, "createTime"), order_id=name,
@@ -270,11 +275,11 @@ def dust_rows(answer: Any) -> Sequence[Any]:
 
 
 def dust(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
-    """A remainder swept into BNB: ``transferedAmount`` arrived, the charge is on top of it."""
+    """A remainder swept into BNB. The charge is 2 % of ``transferedAmount``, and taken from it."""
     charge = rows.quantity_or_zero(row, "serviceChargeAmount")
-    received = rows.quantity(row, "transferedAmount") + charge
+    received = rows.quantity(row, "transferedAmount")
     yield _swap(
-        row, name, feed="dust", kind=TradeKind.DUST,
+        name, feed="dust", kind=TradeKind.DUST,
         sold=(rows.code(row, "fromAsset"), rows.quantity(row, "amount")),
         bought=(rows.code(row, "targetAsset"), received),
         fee=charge, occurred_at=rows.milliseconds(row, "operateTime"),
@@ -288,8 +293,9 @@ def fiat_payment(side: str) -> Callable[[Row, str, Surroundings], Iterator[Fact]
     def parse(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
         if rows.text(row, "status") != "Completed":
             return
-        fee_code, fee = rows.fee(rows.code(row, "fiatCurrency"), rows.quantity_or_zero(row, "totalFee"))
-        coins, money = _fiat_amounts(row, fee or Decimal())
+        charged = rows.quantity_or_zero(row, "totalFee")
+        fee_code, fee = rows.fee(rows.code(row, "fiatCurrency"), charged)
+        coins, money = _fiat_amounts(row, charged)
         base, quote = rows.code(row, "cryptoCurrency"), rows.code(row, "fiatCurrency")
         yield Trade(
             feed=f"fiat_payments_{side}", exchange_id=name, kind=TradeKind.FIAT,
@@ -377,7 +383,7 @@ def _side_wallet(row: Row) -> str:
 def _move(
     row: Row, name: str, feed: str, direction: Direction, *, code: str, quantity: Decimal,
     fee: Decimal, settled: bool, wallet: str, occurred_at: datetime, counter_wallet: str = "",
-) -> Transfer:
+) -> Transfer:  # fmt: skip
     fee_code, fee_quantity = rows.fee(code, fee)
     return Transfer(
         feed=feed, exchange_id=name, direction=direction, code=code,
@@ -453,7 +459,7 @@ def _reward(
 _DAYS_90 = timedelta(days=90)
 _EARN_PAGES = Windows(timedelta(days=89), 100, size="size")
 _FIAT_PAGES = Windows(timedelta(days=20 * 365), 500, since="beginTime", size="rows")
-_EARN_DONE = frozenset({"SUCCESS", "PAID", "PURCHASING", ""}) - {"PURCHASING"}
+_EARN_DONE = frozenset({"SUCCESS", "PAID", ""})
 
 
 def _earn(name: str, method: str, parse: Any, **more: Any) -> Feed:
@@ -469,7 +475,7 @@ def _funding_transfer(name: str, kind: str, source: str, target: str) -> Feed:
         name=name, call=sapi("sapiGetAssetTransfer", type=kind),
         paging=Windows(timedelta(days=89), 100, size="size"), launched=OPENED,
         rows=lambda answer: the_list(answer.get("rows") or []), id_field="tranId",
-        horizon=timedelta(days=180),
+        horizon=timedelta(days=179), tries_older=True,
         parse=_inside(
             name, source=source, target=target, done=frozenset({"CONFIRMED"}), stamp="timestamp"
         ),

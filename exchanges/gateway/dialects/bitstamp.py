@@ -25,7 +25,14 @@ from exchanges.reports import Direction, Fact, Reward, Trade, TradeKind, Transfe
 IP = Pool("ip", 1000)
 _NOT_COINS = {"id", "type", "datetime", "fee", "order_id", "status", "price", "self_trade"}
 _DEPOSIT, _WITHDRAWAL, _TRADE = "0", "1", "2"
-_SUB_ACCOUNT, _UNSTAKED, _STAKED, _STAKING_REWARD, _REFERRAL, _BETWEEN = "14 25 26 27 32 35".split()
+_SUB_ACCOUNT, _UNSTAKED, _STAKED, _STAKING_REWARD, _REFERRAL, _BETWEEN = [
+    "14",
+    "25",
+    "26",
+    "27",
+    "32",
+    "35",
+]
 _CLOSE = Decimal("0.01")
 
 
@@ -44,8 +51,8 @@ def balances(answer: Any, around: Surroundings) -> Iterator[Holding]:
 def _listed(answer: Any) -> list[Any]:
     if isinstance(answer, list):
         return answer
-    named = {name.removesuffix("_balance"): v for name, v in answer.items() if name.endswith("_balance")}
-    return [{"currency": code, "total": total} for code, total in named.items()]
+    totals = ((name, total) for name, total in answer.items() if name.endswith("_balance"))
+    return [{"currency": name.removesuffix("_balance"), "total": total} for name, total in totals]
 
 
 def transaction(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
@@ -68,7 +75,7 @@ def transaction(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
 def _amounts(row: Row) -> dict[str, Decimal]:
     """Signed quantities by code; the row names every coin it knows, most of them with 0."""
     coins = [key for key in row if key not in _NOT_COINS and "_" not in key]
-    found = {coin.upper(): rows.number(row[coin], field=coin) for coin in coins if row[coin] not in (None, "")}
+    found = {coin.upper(): rows.quantity_or_zero(row, coin) for coin in coins}
     return {code: amount for code, amount in found.items() if amount}
 
 
@@ -122,7 +129,7 @@ def _staked(row: Row, name: str, kind: str, amounts: Mapping[str, Decimal]) -> T
 def _move(
     row: Row, name: str, way: Direction, code: str, amount: Decimal, fee: Decimal,
     wallets: tuple[str, str] = (Wallet.SPOT, ""),
-) -> Transfer:
+) -> Transfer:  # fmt: skip
     fee_code, fee_quantity = rows.fee(code, fee)
     return Transfer(
         feed="transfers", exchange_id=name, direction=way, code=code, quantity=amount,

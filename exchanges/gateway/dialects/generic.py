@@ -78,7 +78,8 @@ def _total(total: Any, part: Row) -> Decimal:
 def trade(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     """A unified trade. Several fees in several coins are not known to occur here."""
     base, quote = _pair(row)
-    price, amount = rows.quantity(row, "price"), rows.positive(rows.quantity(row, "amount"), field="amount")
+    price = rows.quantity(row, "price")
+    amount = rows.positive(rows.quantity(row, "amount"), field="amount")
     if row.get("side") not in ("buy", "sell"):
         raise BadRow("side is neither buy nor sell")
     fee_code, fee = _fee(row)
@@ -93,10 +94,11 @@ def trade(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
 
 
 def _pair(row: Row) -> tuple[str, str]:
-    base, slash, quote = rows.code({"symbol": rows.text(row, "symbol").replace("/", "|")}, "symbol").partition("|")
-    if not (base and slash and quote) or ":" in quote:
+    base, _, quote = rows.text(row, "symbol").partition("/")
+    if ":" in quote:
         raise BadRow("symbol is not a spot pair")
-    return base, quote
+    pair = {"base": base, "quote": quote}
+    return rows.code(pair, "base"), rows.code(pair, "quote")
 
 
 def _fee(row: Row) -> tuple[str | None, Decimal | None]:
@@ -176,13 +178,13 @@ def dialect(exchange: str) -> Dialect:
         tickers_call=Call("fetch_tickers", 1, pool),
         tickers_args=(None,),
         read_tickers=tickers,
-        major_quotes=frozenset("USDT USDC USD EUR BTC ETH".split()),
+        major_quotes=frozenset(["USDT", "USDC", "USD", "EUR", "BTC", "ETH"]),
         symbols=True,
     )
 
 
 def _described(exchange: str) -> Any:
-    import ccxt.async_support as ccxt  # noqa: PLC0415
+    import ccxt.async_support as ccxt
 
     if exchange not in ccxt.exchanges:
         raise errors.UnknownExchange(details={"exchange": exchange})
@@ -212,9 +214,9 @@ def _trades(described: Any, pool: Pool) -> Feed:
     features = _features(described, "fetchMyTrades")
     return Feed(
         name="trades", call=Call("fetch_my_trades", 1, pool, unified=True),
-        paging=_paging(features), launched=LAUNCHED.get(described.id, OLDEST), rows=the_list, parse=trade,
-        scoped=bool(features.get("symbolRequired")), horizon=_horizon(features),
-        stable=("timestamp", "symbol", "side", "price", "amount"), when=_when,
+        paging=_paging(features), launched=LAUNCHED.get(described.id, OLDEST),
+        rows=the_list, parse=trade, scoped=bool(features.get("symbolRequired")),
+        horizon=_horizon(features), stable=("timestamp", "symbol", "side", "price", "amount"), when=_when,
     )  # fmt: skip
 
 
@@ -224,7 +226,8 @@ def _transfers(
     days = {"untilDays": TRANSFER_DAYS.get(described.id)}
     return Feed(
         name=name, call=Call(method, 1, pool, unified=True), paging=_paging(days),
-        launched=LAUNCHED.get(described.id, OLDEST), rows=the_list, parse=transfer(name, direction), optional=True,
+        launched=LAUNCHED.get(described.id, OLDEST), rows=the_list,
+        parse=transfer(name, direction), optional=True,
         stable=("timestamp", "currency", "amount", "txid", "type"), when=_when,
     )  # fmt: skip
 

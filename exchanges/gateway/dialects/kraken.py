@@ -56,13 +56,15 @@ LEGACY = {
     "ZJPY": "JPY", "ZUSD": "USD", "ZKRW": "KRW", "LUNA": "LUNC", "LUNA2": "LUNA", "UST": "USTC",
     "FEE": "KFEE",
 }  # fmt: skip
-_QUOTES = (
-    "ZUSD ZEUR ZGBP ZJPY ZCAD ZAUD XXBT XETH PYUSD RLUSD USDT USDC USDG USDQ USDR EURQ EURR "
-    "DAI USD EUR GBP JPY CAD AUD CHF AED XBT ETH DOT SOL BNB"
-).split()
-_RANK = (
-    "USD EUR GBP JPY CAD AUD CHF AED KRW USDT USDC DAI USDG PYUSD RLUSD USDQ USDR BTC ETH".split()
-)
+_QUOTES = [
+    "ZUSD", "ZEUR", "ZGBP", "ZJPY", "ZCAD", "ZAUD", "XXBT", "XETH", "PYUSD", "RLUSD", "USDT",
+    "USDC", "USDG", "USDQ", "USDR", "EURQ", "EURR", "DAI", "USD", "EUR", "GBP", "JPY", "CAD",
+    "AUD", "CHF", "AED", "XBT", "ETH", "DOT", "SOL", "BNB",
+]  # fmt: skip
+_RANK = [
+    "USD", "EUR", "GBP", "JPY", "CAD", "AUD", "CHF", "AED", "KRW", "USDT", "USDC", "DAI",
+    "USDG", "PYUSD", "RLUSD", "USDQ", "USDR", "BTC", "ETH",
+]  # fmt: skip
 _SUFFIX = re.compile(r"\.(F|S|M|B|P|HOLD)$")
 _BONDED = re.compile(r"^([A-Z]{2,})\d{2}$")  # SOL03.S, DOT28.S: the days until it is free again
 
@@ -109,7 +111,7 @@ def balances(answer: Any, around: Surroundings) -> Iterator[Holding]:
 
 
 def _result(answer: Any) -> Mapping[str, Any]:
-    result = answer["result"] if "result" in answer else answer
+    result = answer.get("result", answer)
     if not isinstance(result, Mapping):
         raise TypeError("not an object")
     return result
@@ -216,9 +218,7 @@ def _without_entries(noted: Mapping[str, Row], booked: set[str], bad: list[Bad])
     return facts
 
 
-def _events(
-    found: Mapping[str, Row], bad: list[Bad]
-) -> tuple[dict[str, list[Entry]], set[str]]:
+def _events(found: Mapping[str, Row], bad: list[Bad]) -> tuple[dict[str, list[Entry]], set[str]]:
     """Entries by event; an event with an unreadable entry is set aside whole."""
     events: dict[str, list[Entry]] = defaultdict(list)
     raw: dict[str, list[Row]] = defaultdict(list)
@@ -265,7 +265,7 @@ def _undone(entry: Entry, entries: Iterable[Entry], batch: Batch) -> bool:
     known = batch.known_until
     if known and any(other.occurred_at <= known for other in entries if other.kind == entry.kind):
         return False
-    same = [o for o in entries if (o.kind, o.code, o.wallet) == (entry.kind, entry.code, entry.wallet)]
+    same = [other for other in entries if other.kind == entry.kind and other.code == entry.code]
     return len(same) > 1 and not sum(other.amount - other.fee for other in same)
 
 

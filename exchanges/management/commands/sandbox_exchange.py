@@ -1,7 +1,7 @@
 """`manage.py sandbox_exchange`: a local exchange in Binance's dialect."""
 
 from argparse import ArgumentParser
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -12,7 +12,7 @@ class Command(BaseCommand):
     """Serve the sandbox; needs neither the database nor any other service."""
 
     help = "Run a local exchange with many accounts whose histories are drawn from a seed."
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The same flags as `python -m exchanges.sandbox`."""

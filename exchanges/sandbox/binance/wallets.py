@@ -123,12 +123,8 @@ def restrictions(context: endpoint.Context) -> dict[str, Any]:
 
 
 @registry.add("/sapi/v1/capital/config/getall", weight=10, pool=endpoint.SAPI_BY_ADDRESS)
-def coins(context: endpoint.Context) -> bytes:
+def coins(context: endpoint.Context) -> list[dict[str, Any]]:
     """Every coin with its network and what the account holds of it."""
-    return context.rendered("coins", lambda: _coins(context))
-
-
-def _coins(context: endpoint.Context) -> list[dict[str, Any]]:
     world, held = context.exchange.world, context.account
     return [_coin(world.asset(code), held) for code in world.codes]
 

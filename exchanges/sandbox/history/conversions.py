@@ -34,7 +34,7 @@ def sweep_dust(story: Story, instant: int) -> None:
     """About a dollar each of a few coins becomes BNB, in one batch."""
     batch = story.ids.next(instant)
     coins = [code for code in story.codes if code not in ("BNB", "USDT") and story.spot(code)]
-    for code in story.random.sample(coins, min(len(coins), story.random.randrange(2, 5))):
+    for code in story.random.sample(coins, min(len(coins), story.between(2, 5))):
         quantity = min(story.worth(1, code, instant), story.share(story.spot(code), 10, 50))
         received = floor(quantity * story.world.rate(code, "BNB", instant))
         story.add(
@@ -59,7 +59,7 @@ def dividend(story: Story, instant: int) -> None:
             id=story.ids.next(instant),
             occurred_at=instant,
             asset=code,
-            quantity=story.worth(story.random.randrange(1, 25), code, instant),
+            quantity=story.worth(story.between(1, 25), code, instant),
             reason=story.random.choice(_REASONS),
         )
     )

@@ -38,7 +38,7 @@ def _position(story: Story) -> str | None:
 
 
 def _interest(story: Story, quantity: Decimal) -> Decimal:
-    earned = floor(quantity * story.random.randrange(50, 900) / _MILLION)
+    earned = floor(quantity * story.between(50, 900) / _MILLION)
     return max(earned, EIGHT_PLACES)
 
 

@@ -55,13 +55,15 @@ def _fill_all(story: Story, instant: int, placed: _Order, fills: int) -> None:
     price = placed.price
     for steps in _portions(story, placed.steps, fills):
         _fill(story, instant, placed, price, placed.symbol.step * steps)
-        price += placed.symbol.tick * story.random.randrange(3)
+        price += placed.symbol.tick * story.between(0, 3)
         if story.chance(_LATER_FILL_PERCENT):
-            instant += story.random.randrange(1, 300)
+            instant += story.between(1, 300)
 
 
 def _portions(story: Story, steps: int, fills: int) -> list[int]:
     """A whole number split in so many parts, each at least one."""
+    if fills == 1:
+        return [steps]
     cuts = sorted(story.random.sample(range(1, steps), fills - 1))
     return [b - a for a, b in zip([0, *cuts], [*cuts, steps], strict=True)]
 

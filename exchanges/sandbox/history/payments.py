@@ -29,7 +29,7 @@ def deposit(story: Story, instant: int, code: str, quantity: Decimal) -> None:
 def coins_in(story: Story, instant: int) -> None:
     """Some coin arrives."""
     code = story.random.choice(story.codes)
-    deposit(story, instant, code, story.worth(story.random.randrange(200, 5000), code, instant))
+    deposit(story, instant, code, story.worth(story.between(200, 5000), code, instant))
 
 
 def coins_out(story: Story, instant: int) -> None:

@@ -76,7 +76,7 @@ class ReplayServer:
     async def _start(self) -> None:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -88,10 +88,10 @@ class ReplayServer:
         call = Call(request.method, request.path, {**request.query, **form})  # type: ignore[dict-item]
         self.calls.append(call)
         answer = self.answers.get(request.path, self.answers.get("*", Status(404)))
-        if isinstance(answer, Callable):  # type: ignore[arg-type]
-            answer = answer(call.params)
         if answer is Hang:
             await asyncio.Event().wait()
+        if isinstance(answer, Callable):  # type: ignore[arg-type]
+            answer = answer(call.params)
         return _response(answer)
 
 

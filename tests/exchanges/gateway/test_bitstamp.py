@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal as D
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from exchanges.reports import AccountReport, Balance, Trade, Transfer
 from tests.exchanges.gateway.replay import ReplayServer
 
+D = Decimal
 Replay = Callable[..., AccountReport]
 
 

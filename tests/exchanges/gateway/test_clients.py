@@ -48,7 +48,9 @@ def test_no_foreign_host_is_left(name: str) -> None:
 
 
 def test_paths_stay_behind_the_base() -> None:
-    moved = addresses.moved({"a": ["https://api.{hostname}/v3/x", "wss://stream.x.com:9443/ws"]}, "https://p.local/in/")
+    moved = addresses.moved(
+        {"a": ["https://api.{hostname}/v3/x", "wss://stream.x.com:9443/ws"]}, "https://p.local/in/"
+    )
     assert moved == {"a": ["https://p.local/in/v3/x", "wss://p.local/in/ws"]}
 
 
@@ -96,7 +98,8 @@ def test_accounts_share_markets_and_session_and_nothing_that_is_theirs() -> None
             assert (one.apiKey, two.apiKey, found.template.apiKey) == ("a", "c", None)
             one.options["lastNonce"] = 7
             assert "lastNonce" not in two.options
-        assert vars(one) == {} and one.apiKey is None
+        assert vars(one) == {}
+        assert one.apiKey is None
 
     loop.run(look())
 
@@ -156,7 +159,12 @@ def test_tickers_come_in_one_batch(server: ReplayServer) -> None:
             "symbols": [{"symbol": "BTCUSDT", "baseAsset": "BTC", "quoteAsset": "USDT"}]
         },
         "/api/v3/ticker/24hr": [
-            {"symbol": "BTCUSDT", "lastPrice": "60000.10", "openPrice": "59000", "closeTime": 1700000000000},
+            {
+                "symbol": "BTCUSDT",
+                "lastPrice": "60000.10",
+                "openPrice": "59000",
+                "closeTime": 1700000000000,
+            },
             {"symbol": "GONEUSDT", "lastPrice": "1", "openPrice": "1"},
             {"symbol": "BTCUSDT", "lastPrice": "0.0000"},
         ],
@@ -172,4 +180,5 @@ def test_the_catalogue_names_what_is_needed() -> None:
     assert found["binance"].required_fields == ("api_key", "api_secret")
     assert found["okx"].required_fields == ("api_key", "api_secret", "passphrase")
     assert "hyperliquid" not in found
-    assert gateway.supports("kraken") and not gateway.supports("mtgox")
+    assert gateway.supports("kraken")
+    assert not gateway.supports("mtgox")

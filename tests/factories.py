@@ -1,0 +1,154 @@
+"""Rows for tests, made through the models and under the identity of their owner."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+
+from accounts import datakeys
+from accounts.models import IdempotencyRecord, Session, User
+from audit.actions import Action
+from audit.models import ActivityLog, OutboxEntry
+from exchanges import credentials
+from exchanges.models import Asset, Coverage, Exchange, ExchangeConnection, QuarantinedPage
+from exchanges.reports import Credential
+from portfolios.models import (
+    Holding,
+    HoldingChange,
+    LedgerEntry,
+    PortfolioSnapshot,
+    PortfolioState,
+    Reward,
+    SyncRun,
+    SyncState,
+    Trade,
+    Transfer,
+)
+from tracker import clock, ids, tenancy
+
+EARLIER = datetime(2026, 1, 5, 12, tzinfo=UTC)
+API_KEY = Credential(api_key="k" * 64, api_secret="s" * 64)
+
+
+def person(email: str, **fields: Any) -> User:
+    """A user who cannot sign in with a password: making one costs no bcrypt."""
+    user = User(email=email, password="!", **fields)
+    with tenancy.as_user(user.id):
+        user.save(force_insert=True)
+    return user
+
+
+def exchange(exchange_id: str = "binance") -> Exchange:
+    row, _ = Exchange.objects.get_or_create(
+        id=exchange_id,
+        defaults={
+            "name": exchange_id.title(),
+            "required_fields": ["api_key", "api_secret"],
+            "ccxt_version": "0",
+        },
+    )
+    return row
+
+
+def asset(code: str = "BTC") -> Asset:
+    row, _ = Asset.objects.get_or_create(slug=code.lower(), defaults={"code": code})
+    return row
+
+
+def connection(user: User, label: str = "") -> ExchangeConnection:
+    """A connection with a stored key; nothing is asked of any exchange."""
+    row = ExchangeConnection(user=user, exchange=exchange(), label=label)
+    with tenancy.as_user(user.id):
+        row.save(force_insert=True)
+        credentials.store(user_id=user.id, connection_id=row.id, credential=API_KEY)
+    return row
+
+
+def trade(user: User, connected: ExchangeConnection, number: int = 1, **fields: Any) -> Trade:
+    """A trade that is not saved yet."""
+    defaults = {
+        "feed": "trades", "exchange_id": f"{number}", "kind": "fill", "symbol": "BTC/USDT",
+        "side": "buy", "base_asset": asset("BTC"), "base_quantity": Decimal(1),
+        "quote_asset": asset("USDT"), "quote_quantity": Decimal(60_000), "price": Decimal(60_000),
+        "wallet": "spot", "occurred_at": EARLIER + timedelta(seconds=number),
+    }  # fmt: skip
+    return Trade(user=user, connection=connected, **defaults | fields)
+
+
+def something_everywhere(user: User) -> ExchangeConnection:
+    """At least one row of this user in every table that has a user."""
+    connected = connection(user, label="everything")
+    with tenancy.as_user(user.id):
+        _accounts_rows(user)
+        _audit_rows(user)
+        _exchanges_rows(user, connected)
+        _portfolios_rows(user, connected)
+    return connected
+
+
+def _accounts_rows(user: User) -> None:
+    now = clock.now()
+    datakeys.obtain(user.id)
+    user.groups.add(Group.objects.get_or_create(name="support")[0])
+    user.user_permissions.add(Permission.objects.order_by("id")[0])
+    Session.objects.create(user=user, refresh_digest=bytes(32), expires_at=now)
+    IdempotencyRecord.objects.create(
+        user=user, key_digest=user.id.bytes, body_digest=bytes(32), locked_until=now
+    )
+    LogEntry.objects.create(
+        user=user, content_type=ContentType.objects.get_for_model(User), object_id=str(user.id),
+        object_repr="somebody", action_flag=ADDITION,
+    )  # fmt: skip
+
+
+def _audit_rows(user: User) -> None:
+    ActivityLog.objects.bulk_create([ActivityLog(user=user, action=Action.USER_SIGNED_IN)])
+    OutboxEntry.objects.create(user=user, action=Action.CONNECTION_CREATED)
+
+
+def _exchanges_rows(user: User, connected: ExchangeConnection) -> None:
+    Coverage.objects.create(
+        user=user, connection=connected, feed="trades", since=EARLIER, until=EARLIER
+    )
+    QuarantinedPage.objects.create(
+        user=user, connection=connected, feed="trades", reason="malformed", payload=b"sealed",
+        payload_digest=bytes(32),
+    )  # fmt: skip
+
+
+def _portfolios_rows(user: User, connected: ExchangeConnection) -> None:
+    owner: dict[str, Any] = {"user": user, "connection": connected}
+    place = {"wallet": "spot", "asset": asset(), "quantity": Decimal(1)}
+    fact = trade(user, connected)
+    fact.save(force_insert=True)
+    Transfer.objects.create(
+        **owner, **place, feed="deposits", exchange_id="1", direction="deposit",
+        occurred_at=EARLIER,
+    )  # fmt: skip
+    Reward.objects.create(
+        **owner, **place, feed="rewards", exchange_id="1", kind="interest", occurred_at=EARLIER
+    )
+    LedgerEntry.objects.create(
+        **owner, **place, kind="trade", occurred_at=EARLIER, trade=fact, leg=0
+    )
+    Holding.objects.create(
+        **owner, **place, exchange_code="BTC", changed_at=EARLIER, last_confirmed_at=EARLIER
+    )
+    HoldingChange.objects.create(**owner, **place, exchange_code="BTC", reported_at=EARLIER)
+    SyncRun.objects.create(**owner, trigger="manual", state=SyncState.COMPLETE)
+    PortfolioState.objects.create(user=user)
+    snapshot(user)
+
+
+def snapshot(user: User, taken_at: datetime = EARLIER) -> UUID:
+    row = PortfolioSnapshot(
+        id=ids.new_id(), user=user, taken_at=taken_at, total_value=Decimal(1), currency="USD",
+        status="complete", snapshot_data={"holdings": []},
+    )  # fmt: skip
+    with tenancy.as_user(user.id):
+        row.save(force_insert=True)
+    return row.id
