@@ -46,3 +46,8 @@ def plan(tier: str) -> Plan:
     """The plan of a tier; an unknown tier has the default plan, never none."""
     plans = table()
     return plans.get(tier) or plans[DEFAULT_TIER]
+
+
+def all_names() -> tuple[str, ...]:
+    """The tiers in force, in the order of the table."""
+    return tuple(table())

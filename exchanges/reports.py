@@ -231,7 +231,8 @@ class Visit:
 
     ``known`` is the coverage so far by (feed, scope); ``held`` the balances as last recorded, by
     (wallet, code), from which the dialect sees what moved; ``codes`` every code ever seen on the
-    connection, for symbol discovery. With ``everything`` all feeds are asked, whatever moved.
+    connection, for symbol discovery. With ``everything`` all feeds are asked, whatever moved;
+    without ``history`` none is, and the visit ends with the balances.
     """
 
     connection_id: UUID
@@ -242,3 +243,4 @@ class Visit:
     held: dict[tuple[str, str], Decimal]
     codes: frozenset[str]
     everything: bool
+    history: bool = True

@@ -21,7 +21,7 @@ from audit import log
 from audit.actions import Action
 from exchanges import assets
 from exchanges.assets import DatedAsset
-from exchanges.gateway.errors import GatewayError, KeyTooPowerful, MissingPermission, WrongKey
+from exchanges.gateway.errors import GatewayError, KeyTooPowerful, MissingPermission, SymbolUnknown, WrongKey
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
 from exchanges.reports import (
     AccountReport,
@@ -69,7 +69,7 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         moved = holdings.apply_report(user_id=claim.user_id, report=report, assets=meanings)
         _record_coverage(claim, report.covered)
         _record_quarantine(claim, report.quarantined)
-        state = SyncState.PARTIAL if _is_partial(report) else SyncState.COMPLETE
+        state = SyncState.PARTIAL if _is_partial(claim, report) else SyncState.COMPLETE
         changes = _success(claim, report, state, connection, now)
         _settle(claim, connection, changes)
         _finish_run(claim, state, now, counts=counts, report=report)
@@ -80,6 +80,15 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
                 connection_id=str(claim.connection_id), holdings_changed=moved, **counts,
             )  # fmt: skip
         return state
+
+
+def record_balances(*, claim: Claim, report: AccountReport) -> None:
+    """Store what an account holds before its history has been read; the claim is kept."""
+    report = _without_unstorable(report)
+    meanings = assets.resolve(claim.exchange, _codes(report))
+    with tenancy.as_user(claim.user_id):
+        if _still_ours(claim):
+            holdings.apply_report(user_id=claim.user_id, report=report, assets=meanings)
 
 
 def record_failure(*, claim: Claim, error: GatewayError, now: datetime) -> None:
@@ -242,8 +251,19 @@ def _storable(fact: Fact) -> bool:
     return all(money.fits_units(item) for item in numbers if isinstance(item, Decimal))
 
 
-def _is_partial(report: AccountReport) -> bool:
-    return bool(report.failures or report.quarantined)
+def _is_partial(claim: Claim, report: AccountReport) -> bool:
+    """Something is missing: now, or since a row that is still waiting to be understood.
+
+    A market that the exchange has closed for good is known to be out of reach; that is said by
+    its coverage, and does not make every sync partial.
+    """
+    failures = [item for item in report.failures if item.code != SymbolUnknown.code]
+    if failures or report.quarantined:
+        return True
+    waiting = QuarantinedPage.objects.filter(
+        user_id=claim.user_id, connection_id=claim.connection_id
+    )
+    return waiting.exclude(feed="balances").exists()
 
 
 # --- coverage and quarantine --------------------------------------------------------------------
@@ -319,7 +339,7 @@ def _success(
     if before.state == ConnectionState.PAUSED:  # paused while the visit ran: it stays so
         changes |= {"state": before.state, "reason": before.reason, "next_sync_at": None}
     if not complete and any(not failure.permanent for failure in report.failures):
-        changes["next_sync_at"] = now + min(claim.sync_every, RETRY_AFTER * 5)
+        changes["next_sync_at"] = now + min(claim.sync_every, RETRY_AFTER)
     return changes
 
 

@@ -12,6 +12,7 @@ with Redis is found again by the next tick of ``dispatch_due``.
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -172,15 +173,27 @@ def visit_batch(*, exchange: str, connection_ids: Sequence[UUID], now: datetime)
     if not claims:
         return outcomes
     with _lease_kept(token):
-        results = gateway.visit_accounts(
-            visits,
-            concurrency=settings.SYNC_CONCURRENCY,
-            deadline_seconds=settings.SYNC_DEADLINE_SECONDS,
-        )
-        for result in results:
+        _show_balances_first(claims, visits)
+        for result in _ask(visits):
             state = _record(claims, result)
             outcomes[state] = outcomes.get(state, 0) + 1
     return outcomes
+
+
+def _ask(visits: Sequence[Visit]) -> Iterator[AccountReport | tuple[UUID, GatewayError]]:
+    return gateway.visit_accounts(
+        visits,
+        concurrency=settings.SYNC_CONCURRENCY,
+        deadline_seconds=settings.SYNC_DEADLINE_SECONDS,
+    )
+
+
+def _show_balances_first(claims: Mapping[UUID, Claim], visits: Sequence[Visit]) -> None:
+    """A first import may take minutes; what the account holds is on the screen before it."""
+    first = [replace(visit, history=False) for visit in visits if not visit.held]
+    for result in _ask(first):
+        if isinstance(result, AccountReport):
+            recording.record_balances(claim=claims[result.connection_id], report=result)
 
 
 def _record(
@@ -272,8 +285,13 @@ def _visits(
 
 
 def _full_is_due(row: ExchangeConnection, now: datetime) -> bool:
-    """Once a day everything is asked: a purchase and its sale can leave no trace in a balance."""
-    return row.last_full_at is None or now - row.last_full_at >= FULL_VISIT_EVERY
+    """Once a day everything is asked: a purchase and its sale can leave no trace in a balance.
+
+    Also after a partial run: a feed that failed would else wait until a balance moves.
+    """
+    if row.last_full_at is None or row.state == ConnectionState.PARTIAL:
+        return True
+    return now - row.last_full_at >= FULL_VISIT_EVERY
 
 
 def _coverage(keys: Sequence[UUID]) -> dict[UUID, dict[tuple[str, str], Covered]]:

@@ -125,16 +125,18 @@ def _portfolios_rows(user: User, connected: ExchangeConnection) -> None:
     place = {"wallet": "spot", "asset": asset(), "quantity": Decimal(1)}
     fact = trade(user, connected)
     fact.save(force_insert=True)
-    Transfer.objects.create(
+    transfer = Transfer.objects.create(
         **owner, **place, feed="deposits", exchange_id="1", direction="deposit",
         occurred_at=EARLIER,
     )  # fmt: skip
-    Reward.objects.create(
+    reward = Reward.objects.create(
         **owner, **place, feed="rewards", exchange_id="1", kind="interest", occurred_at=EARLIER
     )
-    LedgerEntry.objects.create(
-        **owner, **place, kind="trade", occurred_at=EARLIER, trade=fact, leg=0
-    )
+    for kind, source in (("trade", fact), ("deposit", transfer), ("reward", reward)):
+        LedgerEntry.objects.create(
+            **owner, **place, kind=kind, occurred_at=EARLIER, leg=0,
+            **{type(source).__name__.lower(): source},
+        )  # fmt: skip
     Holding.objects.create(
         **owner, **place, exchange_code="BTC", changed_at=EARLIER, last_confirmed_at=EARLIER
     )

@@ -23,7 +23,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = BASE_DIR / "var"
+DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var")
 ROLE = "tracker"
 _SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY", "JWT_REFRESH_SECRET_KEY", "ENCRYPTION_KEY")
 

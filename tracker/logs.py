@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 
 _SECRET_NAME = re.compile(
-    r"secret|passw|passphrase|token|authorization|api_?key|cookie|signature|credential", re.I
+    r"secret|passw|passphrase|token|authorization|(api|private)[_-]?key|cookie|signature|credential",
+    re.I,
 )
 REDACTED = "[redacted]"
 
@@ -26,6 +27,8 @@ def _redacted(name: str, value: Any) -> Any:
         return REDACTED
     if isinstance(value, dict):
         return {key: _redacted(str(key), item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted("", item) for item in value]
     return value
 
 
@@ -94,29 +97,51 @@ def start_sentry(*, dsn: str, environment: str) -> None:
         include_local_variables=False,
         max_request_body_size="never",
         before_send=keep_harmless,
+        before_send_transaction=keep_harmless,
         before_breadcrumb=lambda crumb, hint: None,
     )
 
 
+_EVENT = (
+    "event_id", "timestamp", "start_timestamp", "level", "platform", "environment", "release",
+    "transaction", "transaction_info", "type",
+)  # fmt: skip
+_TRACE = ("trace_id", "span_id", "parent_span_id", "op", "status", "origin")
+_SPAN = (*_TRACE, "timestamp", "start_timestamp", "same_process_as_parent")
+
+
 def keep_harmless(event: Any, hint: Any) -> Any:
     """Allow-list: what may leave for Sentry. Exception texts are dropped, types and places stay."""
-    kept = {
-        name: event[name]
-        for name in ("event_id", "timestamp", "level", "platform", "environment", "release",
-                     "transaction", "exception", "contexts", "type")
-        if name in event
-    }  # fmt: skip
-    for value in (kept.get("exception") or {}).get("values") or ():
-        value["value"] = REDACTED
-        for frame in (value.get("stacktrace") or {}).get("frames") or ():
-            frame.pop("vars", None)
-    contexts = kept.get("contexts") or {}
-    kept["contexts"] = {name: contexts[name] for name in ("trace", "runtime") if name in contexts}
-    request = event.get("request") or {}
-    kept["request"] = {"method": request.get("method")}
+    kept = _only(event, _EVENT)
+    contexts = event.get("contexts") or {}
+    kept["contexts"] = {
+        "trace": _only(contexts.get("trace"), _TRACE),
+        "runtime": _only(contexts.get("runtime"), ("name", "version", "build")),
+    }
+    if "exception" in event:
+        found = (event["exception"] or {}).get("values") or ()
+        kept["exception"] = {"values": [_without_text(value) for value in found]}
+    if isinstance(event.get("spans"), list):
+        kept["spans"] = [_only(span, _SPAN) for span in event["spans"]]
+    kept["request"] = _only(event.get("request"), ("method",))
     bound = structlog.contextvars.get_contextvars()
     kept["tags"] = {name: bound[name] for name in ("request_id", "user_id") if name in bound}
     return kept
+
+
+def _without_text(value: Any) -> dict[str, Any]:
+    kept = _only(value, ("type", "module", "thread_id"))
+    kept["value"] = REDACTED
+    kept["mechanism"] = _only(value.get("mechanism"), ("type", "handled"))
+    frames = (value.get("stacktrace") or {}).get("frames") or ()
+    kept["stacktrace"] = {
+        "frames": [{k: v for k, v in frame.items() if k != "vars"} for frame in frames]
+    }
+    return kept
+
+
+def _only(mapping: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: mapping[name] for name in names if name in (mapping or {})}
 
 
 def get_logger(name: str) -> Any:

@@ -8,7 +8,7 @@ from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import HttpRequest, HttpResponse
 
-from tracker import api, ids, tenancy
+from tracker import api, ids, network, tenancy
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
@@ -21,17 +21,22 @@ class RequestIdMiddleware:
     """Give each request an id: the caller's when it is well-formed, else a new one.
 
     The id is bound to every log line, travels with tasks, and comes back in ``X-Request-ID``.
+    The caller's address is bound with it, and so reaches the activity log.
     """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
+        # Not request.headers: once read, they would not show the id that is put there below.
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else str(ids.new_id())
         request.META["HTTP_X_REQUEST_ID"] = request_id
         request.request_id = request_id  # type: ignore[attr-defined]
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        address = network.client_address(request)
+        if address != network.UNKNOWN:
+            structlog.contextvars.bind_contextvars(client_address=address)
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response

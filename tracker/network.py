@@ -5,6 +5,8 @@ from typing import Any
 
 from django.conf import settings
 
+UNKNOWN = "unknown"
+
 
 def client_address(request: Any) -> str:
     """The caller's address as our own proxies report it; an IPv6 caller counts as its /64.
@@ -14,7 +16,7 @@ def client_address(request: Any) -> str:
     """
     address = _address(request)
     if address is None:
-        return "unknown"
+        return UNKNOWN
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return str(address.ipv4_mapped)

@@ -304,7 +304,8 @@ PRICE_CACHE_SECONDS = 300
 PRICE_STALE_AFTER = timedelta(minutes=15)
 BALANCE_STALE_AFTER = timedelta(hours=36)
 CONNECTION_TEST_SECONDS = 10
-SYNC_DEADLINE_SECONDS = _int("SYNC_DEADLINE_SECONDS", 1500)
+# A visit that waits longer for the exchange's rate limits stores what it has and goes on later.
+SYNC_DEADLINE_SECONDS = _int("SYNC_DEADLINE_SECONDS", 120)
 SYNC_CONCURRENCY = _int("SYNC_CONCURRENCY", 64)
 
 # --- Celery -------------------------------------------------------------------------------------
@@ -315,8 +316,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_TASK_TIME_LIMIT = 1800
-CELERY_TASK_SOFT_TIME_LIMIT = 1700
+CELERY_TASK_TIME_LIMIT = 900
+CELERY_TASK_SOFT_TIME_LIMIT = 840
 # Longer than any task may run: a task that is still running is never handed out again.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 10}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -363,6 +364,11 @@ X_FRAME_OPTIONS = "DENY"
 # --- logs and errors ----------------------------------------------------------------------------
 SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
 DJANGO_STRUCTLOG_USER_ID_FIELD = None
+# RequestIdMiddleware has checked or made the id that the header then holds, and binds the address
+# that our own proxies report; the library would believe any X-Forwarded-For.
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_CORRELATION_ID = False
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 from tracker.logs import LOGGING, start_sentry  # noqa: E402, F401  (after SENTRY_DSN is known)
 
 start_sentry(dsn=SENTRY_DSN, environment=ENVIRONMENT)

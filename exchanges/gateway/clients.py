@@ -131,7 +131,7 @@ def _is_timeout(error: BaseException) -> bool:
 def _build_template(name: str, base: str | None) -> Any:
     import ccxt.async_support as ccxt
 
-    logging.getLogger("ccxt").setLevel(logging.WARNING)  # at DEBUG it logs signed requests
+    logging.getLogger("ccxt").setLevel(logging.ERROR)  # at DEBUG it logs signed requests
     if name not in ccxt.exchanges:
         raise UnknownExchange(details={"exchange": name})
     template = getattr(ccxt, name)(_settings())

@@ -252,7 +252,10 @@ def _swap(
 
 def conversion(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     """A completed conversion; its fee is in the rate."""
-    if rows.text(row, "orderStatus") == "SUCCESS":
+    status = rows.text(row, "orderStatus")
+    if status not in ("SUCCESS", "PROCESS", "ACCEPT_SUCCESS", "FAIL", "FAILED", "EXPIRED"):
+        raise BadRow("orderStatus is unknown")
+    if status == "SUCCESS":
         yield _swap(
             name, feed="conversions", kind=TradeKind.CONVERSION,
             sold=(rows.code(row, "fromAsset"), rows.quantity(row, "fromAmount")),
@@ -291,7 +294,7 @@ def fiat_payment(side: str) -> Callable[[Row, str, Surroundings], Iterator[Fact]
     """Coins bought or sold for money that never was in a wallet (card, Apple Pay …)."""
 
     def parse(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
-        if rows.text(row, "status") != "Completed":
+        if not _settled(row, _FIAT):
             return
         charged = rows.quantity_or_zero(row, "totalFee")
         fee_code, fee = rows.fee(rows.code(row, "fiatCurrency"), charged)
@@ -327,17 +330,32 @@ def _fiat_amounts(row: Row, fee: Decimal) -> tuple[Decimal, Decimal]:
 # --- transfers ----------------------------------------------------------------------------------
 
 _PENDING, _SETTLED = False, True
-_DEPOSITS = {"0": _PENDING, "1": _SETTLED, "6": _SETTLED, "8": _PENDING}
-_WITHDRAWALS = {"0": _PENDING, "2": _PENDING, "4": _PENDING, "6": _SETTLED}
+# A refused or cancelled transfer is no fact (None); a status that is not listed is a bad row.
+_DEPOSITS = {
+    "0": _PENDING, "1": _SETTLED, "2": None, "6": _SETTLED, "7": None, "8": _PENDING,
+}  # fmt: skip
+_WITHDRAWALS = {
+    "0": _PENDING, "1": None, "2": _PENDING, "3": None, "4": _PENDING, "5": None, "6": _SETTLED,
+}  # fmt: skip
 _FIAT = {
     "successful": _SETTLED, "finished": _SETTLED, "completed": _SETTLED, "success": _SETTLED,
-    "processing": _PENDING, "pending": _PENDING,
+    "processing": _PENDING, "pending": _PENDING, "failed": None, "expired": None,
+    "refunded": None, "refunding": None, "refund failed": None, "rejected": None,
+    "cancelled": None, "canceled": None, "invalid": None,
 }  # fmt: skip
+
+
+def _settled(row: Row, meanings: Mapping[str, bool | None]) -> bool | None:
+    status = rows.text(row, "status")
+    if status.lower() not in meanings:
+        raise BadRow("status is unknown")
+    return meanings[status.lower()]
+
 
 
 def deposit(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     """Coins that arrived; a refused deposit is no fact."""
-    settled = _DEPOSITS.get(rows.text(row, "status"))
+    settled = _settled(row, _DEPOSITS)
     if settled is not None:
         yield _move(
             row, name, "deposits", Direction.DEPOSIT, code=rows.code(row, "coin"),
@@ -348,7 +366,7 @@ def deposit(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
 
 def withdrawal(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     """Coins sent: the amount is net, the fee on top. With a transaction id they have left."""
-    settled = _WITHDRAWALS.get(rows.text(row, "status"))
+    settled = _settled(row, _WITHDRAWALS)
     if settled is not None:
         yield _move(
             row, name, "withdrawals", Direction.WITHDRAWAL, code=rows.code(row, "coin"),
@@ -363,7 +381,7 @@ def fiat_order(direction: Direction) -> Callable[[Row, str, Surroundings], Itera
     leaving = direction is Direction.WITHDRAWAL
 
     def parse(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
-        settled = _FIAT.get(rows.text(row, "status").lower())
+        settled = _settled(row, _FIAT)
         if settled is not None:
             yield _move(
                 row, name, f"fiat_{direction}s", direction, code=rows.code(row, "fiatCurrency"),
@@ -489,10 +507,6 @@ FEEDS = (
         stable=("coin", "amount", "address", "addressTag", "txId", "insertTime"),
     ),
     Feed(
-        name="withdrawals", call=uid("sapiGetCapitalWithdrawHistory", 18_000),
-        paging=Windows(_DAYS_90, 1000), launched=OPENED, rows=the_list, parse=withdrawal,
-    ),
-    Feed(
         name="fiat_deposits", call=uid("sapiGetFiatOrders", 90_000, transactionType="0"),
         paging=_FIAT_PAGES, launched=OPENED, rows=under("data"), optional=True,
         parse=fiat_order(Direction.DEPOSIT), id_field="orderNo",
@@ -513,11 +527,6 @@ FEEDS = (
         parse=fiat_payment("sell"), id_field="orderNo",
     ),
     Feed(
-        name="conversions", call=uid("sapiGetConvertTradeFlow", 3000),
-        paging=Windows(timedelta(days=30), 1000), launched=at(2020, 1, 1), rows=under("list"),
-        parse=conversion, id_field="orderId",
-    ),
-    Feed(
         name="dust", call=sapi("sapiGetAssetDribblet"),
         paging=Windows(_DAYS_90, 100, size=""), launched=at(2018), rows=dust_rows, parse=dust,
     ),
@@ -525,6 +534,16 @@ FEEDS = (
         name="rewards", call=sapi("sapiGetAssetAssetDividend", 10),
         paging=Windows(timedelta(days=180), 500), launched=at(2018), rows=under("rows"),
         parse=dividend, stable=("tranId", "asset", "amount", "divTime", "enInfo"),
+    ),
+    Feed(
+        name="withdrawals", call=uid("sapiGetCapitalWithdrawHistory", 18_000),
+        paging=Windows(_DAYS_90, 1000), launched=OPENED, rows=the_list, parse=withdrawal,
+        after_inflow=True,
+    ),
+    Feed(
+        name="conversions", call=uid("sapiGetConvertTradeFlow", 3000),
+        paging=Windows(timedelta(days=30), 1000), launched=at(2020, 1, 1), rows=under("list"),
+        parse=conversion, id_field="orderId", after_inflow=True,
     ),
     _earn(
         "earn_rewards", "sapiGetSimpleEarnFlexibleHistoryRewardsRecord", flexible_reward,

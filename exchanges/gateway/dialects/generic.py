@@ -216,7 +216,8 @@ def _trades(described: Any, pool: Pool) -> Feed:
         name="trades", call=Call("fetch_my_trades", 1, pool, unified=True),
         paging=_paging(features), launched=LAUNCHED.get(described.id, OLDEST),
         rows=the_list, parse=trade, scoped=bool(features.get("symbolRequired")),
-        horizon=_horizon(features), stable=("timestamp", "symbol", "side", "price", "amount"), when=_when,
+        horizon=_horizon(features), when=_when,
+        stable=("timestamp", "symbol", "side", "price", "amount"),
     )  # fmt: skip
 
 

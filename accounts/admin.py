@@ -1,0 +1,193 @@
+"""People, their sessions and the roles of staff, for support."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.auth import admin as auth_admin
+from django.contrib.auth import forms as auth_forms
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from accounts import sessions
+from accounts.models import Session, User, normalize_email
+from audit import log
+from audit.actions import Action
+from audit.admin import AuditedAdmin
+from billing import plans
+from tracker import clock
+from tracker.admin import ReadOnlyAdmin, one_of, staff_id
+
+_PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+class _EmailSpelling:
+    """One spelling per address, as signing up has it."""
+
+    def clean_email(self) -> str:
+        return normalize_email(self.cleaned_data["email"])  # type: ignore[attr-defined]
+
+
+class NewUserForm(_EmailSpelling, auth_forms.AdminUserCreationForm):
+    """An e-mail address and a password."""
+
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+class UserForm(_EmailSpelling, auth_forms.UserChangeForm):
+    """Everything but the password, of which not even the hash is shown."""
+
+    password = None  # type: ignore[assignment]
+
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+class PasswordForm(auth_forms.AdminPasswordChangeForm):
+    """A new password ends every session of the person (S09)."""
+
+    def save(self, commit: bool = True) -> User:
+        user = super().save(commit=commit)
+        sessions.end(_sessions_of([user]), reason="password_changed", now=clock.now())
+        return user
+
+
+# --- what staff does for a person ---------------------------------------------------------------
+def deactivate(*, users: Iterable[User], actor_id: UUID, now: datetime) -> None:
+    """Lock people out, at the next call of each of their devices. Call inside as_system."""
+    for user in users:
+        User.objects.filter(id=user.id).update(is_active=False)
+        sessions.end(_sessions_of([user]), reason="deactivated", now=now)
+        _record(user, actor_id, "deactivate", changed=["is_active"])
+
+
+def end_sessions(*, users: Iterable[User], actor_id: UUID, now: datetime) -> int:
+    """Sign people out everywhere; returns how many sessions ran. Call inside as_system."""
+    ended = 0
+    for user in users:
+        count = sessions.end(_sessions_of([user]), reason="ended_by_staff", now=now)
+        _record(user, actor_id, "end_sessions", ended=count)
+        ended += count
+    return ended
+
+
+def _sessions_of(users: Iterable[User]) -> QuerySet[Session]:
+    return Session.objects.filter(user__in=list(users))
+
+
+def _record(user: User, actor_id: UUID, did: str, **details: Any) -> None:
+    log.record(
+        Action.STAFF_ACTED, user_id=user.id, actor_id=actor_id, did=did,
+        model=User._meta.label_lower, object_id=str(user.id), **details,
+    )  # fmt: skip
+
+
+@admin.register(User)
+class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
+    """A person: what they chose, whether they may come in, and everything that is theirs.
+
+    Only a superuser changes what staff may do, or another member of staff at all: otherwise who
+    may change users could make themself anything.
+    """
+
+    form, add_form, change_password_form = UserForm, NewUserForm, PasswordForm
+    list_display = (
+        "email", "is_active", "subscription_tier", "is_staff", "base_currency", "created_at",
+    )  # fmt: skip
+    list_filter = (
+        "is_active", "is_staff", one_of("subscription_tier", plans.table()),
+    )  # fmt: skip
+    ordering = ("-created_at",)
+    date_hierarchy = "created_at"
+    search_fields = ("email",)
+    search_help_text = "E-mail or id"
+    readonly_fields = (
+        "subscription_tier", "base_currency", "time_zone", "cost_basis_method", "last_login",
+        "created_at", "password_link",
+    )  # fmt: skip
+    fieldsets = (
+        (None, {"fields": ("email", "password_link", "is_active", "subscription_tier")}),
+        ("Preferences", {"fields": ("base_currency", "time_zone", "cost_basis_method")}),
+        ("Staff", {"fields": _PRIVILEGES}),
+        ("Dates", {"fields": ("created_at", "last_login")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("email", "usable_password", "password1", "password2")}),
+    )  # fmt: skip
+    linked_by = "user"
+    actions = ("deactivate_people", "end_their_sessions")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if request.user.is_superuser else (*fields, *_PRIVILEGES)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or _may_touch(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody is deleted by a form: erasure is a process of its own."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data and not obj.is_active:
+            sessions.end(_sessions_of([obj]), reason="deactivated", now=clock.now())
+
+    @admin.display(description="password")
+    def password_link(self, user: User) -> str:
+        state = "set" if user.has_usable_password() else "none"
+        return format_html('{} (<a href="../password/">set a new one</a>)', state)
+
+    @admin.action(permissions=["change"], description="Deactivate, and end all sessions")
+    def deactivate_people(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        keys = self.chosen(request, queryset)
+        people = self._touchable(request, keys)
+        deactivate(users=people, actor_id=staff_id(request), now=clock.now())
+        self.tell(request, "Deactivated", done=len(people), skipped=len(keys) - len(people))
+
+    @admin.action(permissions=["change"], description="End all sessions")
+    def end_their_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        keys = self.chosen(request, queryset)
+        people = self._touchable(request, keys)
+        ended = end_sessions(users=people, actor_id=staff_id(request), now=clock.now())
+        text = f"{ended} sessions ended, of people"
+        self.tell(request, text, done=len(people), skipped=len(keys) - len(people))
+
+    def _touchable(self, request: HttpRequest, keys: list[UUID]) -> list[User]:
+        """The chosen people, without those above the member of staff, and without themself."""
+        people = User.objects.filter(id__in=keys).exclude(id=staff_id(request))
+        return [person for person in people if _may_touch(request, person)]
+
+
+def _may_touch(request: HttpRequest, person: User) -> bool:
+    return request.user.is_superuser or not (person.is_staff or person.is_superuser)
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    """Signed-in devices."""
+
+    list_display = (
+        "user", "created_at", "refreshed_at", "expires_at", "ended_at", "end_reason", "ip_address",
+        "user_agent",
+    )  # fmt: skip
+    list_select_related = ("user",)
+    ordering = ("-id",)
+    search_fields = ("user__email",)
+    search_help_text = "E-mail or id"
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(AuditedAdmin, auth_admin.GroupAdmin):
+    """Roles of staff."""

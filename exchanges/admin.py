@@ -1,0 +1,95 @@
+"""Exchanges, coins, prices and connections, for support. Keys are nowhere on these pages.
+
+The page of a connection is finished and registered in `portfolios`, which knows its syncs.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from exchanges.models import (
+    Asset,
+    Coverage,
+    Exchange,
+    ExchangeConnection,
+    Price,
+    QuarantinedPage,
+)
+from tracker.admin import FactAdmin, Panel, ReadOnlyAdmin
+
+
+@admin.register(Exchange)
+class ExchangeAdmin(ReadOnlyAdmin):
+    """The catalogue, as the release wrote it."""
+
+    list_display = ("name", "id", "is_available", "ccxt_version", "updated_at")
+    list_filter = ("is_available",)
+    ordering = ("name", "id")
+    search_fields = ("id", "name")
+    linked_by = "exchange"
+
+
+@admin.register(Asset)
+class AssetAdmin(ReadOnlyAdmin):
+    """Coins and currencies."""
+
+    list_display = ("code", "slug", "name", "created_at")
+    ordering = ("code", "id")
+    search_fields = ("code", "slug", "name")
+    search_help_text = "Code, name or id"
+    linked_by = "asset"
+
+    def panels(self, request: HttpRequest, found: Any) -> list[Panel]:
+        return self.panel(request, Price, found)
+
+
+@admin.register(Price)
+class PriceAdmin(ReadOnlyAdmin):
+    """The latest known prices."""
+
+    list_display = ("asset", "usd", "usd_24h_ago", "source", "as_of", "fetched_at")
+    list_select_related = ("asset",)
+    ordering = ("asset__code", "asset_id")
+    search_fields = ("asset__code", "asset__name")
+    search_help_text = "Code or name of the asset"
+
+
+class ConnectionAdmin(ReadOnlyAdmin):
+    """How an account at an exchange is doing, and why."""
+
+    list_display = (
+        "user", "exchange", "label", "state", "reason", "failures", "last_synced_at",
+        "last_complete_at", "next_sync_at",
+    )  # fmt: skip
+    list_display_links = ("exchange", "label")
+    list_filter = ("state", "exchange")
+    list_select_related = ("user", "exchange")
+    ordering = ("-id",)
+    search_fields = ("user__email", "label", "=exchange", "=reason")
+    search_help_text = "E-mail, label, exchange, reason or id"
+    linked_by = "connection"
+
+    def panels(self, request: HttpRequest, found: ExchangeConnection) -> list[Panel]:
+        return [
+            *self.panel(request, Coverage, found),
+            *self.panel(request, QuarantinedPage, found),
+        ]
+
+
+@admin.register(Coverage)
+class CoverageAdmin(FactAdmin):
+    """What was read to its end, feed by feed."""
+
+    list_display = ("user", "connection", "feed", "scope", "since", "until")
+    search_fields = ("user__email", "connection__label", "=feed", "=scope")
+    search_help_text = "E-mail, label of the connection, feed, scope or id"
+
+
+@admin.register(QuarantinedPage)
+class QuarantinedPageAdmin(FactAdmin):
+    """What could not be read: that it happened and why, never what it said."""
+
+    list_display = ("user", "connection", "feed", "scope", "reason", "created_at")
+    search_fields = ("user__email", "connection__label", "=feed", "=reason")
+    search_help_text = "E-mail, label of the connection, feed, reason or id"

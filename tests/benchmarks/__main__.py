@@ -1,0 +1,39 @@
+"""``make bench``: every benchmark in turn, a table, and ``bench.json``.
+
+``python -m tests.benchmarks home snapshots`` runs only those named.
+"""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from tests.servers import PROJECT
+from tracker import embedded
+
+NAMES = ("home", "snapshots", "hanging", "sync", "start")
+
+
+def main(wanted: list[str]) -> None:
+    for name in ("EXCHANGE_BASE_URLS", "EXCHANGE_BUDGETS", "DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(name, None)
+    embedded.use_embedded_servers(os.environ, data_dir=PROJECT / "var" / "bench")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.settings"
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    from tests.benchmarks import measure
+
+    call_command("migrate", verbosity=0)
+    results: list[measure.Result] = []
+    for name in wanted or NAMES:
+        print(f"… {name}", flush=True)  # noqa: T201
+        results += importlib.import_module(f"tests.benchmarks.bench_{name}").measure()
+    measure.show(results)
+    measure.write(results, Path("bench.json"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

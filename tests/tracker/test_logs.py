@@ -1,0 +1,273 @@
+"""Logs: one JSON object a line that names its request, and neither they nor Sentry hold a secret."""
+
+import gzip
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+import structlog
+from django.conf import settings
+
+from audit.models import ActivityLog
+from tests import factories
+from tests.conftest import PASSWORD
+from tracker import logs, tenancy
+
+CANARY = "canary-7f3a9c"
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What the console would show meanwhile, line by line, in the format of the settings."""
+    console = settings.LOGGING["formatters"]["json"]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=console["processors"], foreign_pre_chain=console["foreign_pre_chain"]
+    )
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(formatter)
+    logging.getLogger().addHandler(handler)
+    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    logging.getLogger().removeHandler(handler)
+
+
+# --- request ids --------------------------------------------------------------------------------
+def test_a_request_id_that_is_given_comes_back_and_is_in_every_line(client_of, lines, db):
+    answer = client_of().get("/me", **{"X-Request-ID": "given-id-0001"})
+    assert answer.headers["X-Request-ID"] == "given-id-0001"
+    assert answer.json()["request_id"] == "given-id-0001"
+    assert [line["event"] for line in lines()][-1] == "request_finished"
+    assert {line["request_id"] for line in lines()} == {"given-id-0001"}
+
+
+@pytest.mark.parametrize(
+    "given", ["", "short", "x" * 65, "with space", 'a"b{}--------', "línea-nueva", "a\tb------"]
+)
+def test_a_request_id_that_is_not_well_formed_is_replaced(client_of, lines, given, db):
+    """Nobody writes into our logs."""
+    answer = client_of().get("/me", **{"X-Request-ID": given})
+    made = answer.headers["X-Request-ID"]
+    assert made != given
+    assert len(made) == 36
+    assert answer.json()["request_id"] == made
+    assert {line["request_id"] for line in lines()} == {made}
+
+
+def test_each_request_has_its_own_id(client_of, db):
+    api = client_of()
+    assert len({api.get("/me").headers["X-Request-ID"] for _ in range(5)}) == 5
+
+
+def test_the_activity_log_names_the_request_and_the_address(client_of, db):
+    """S29: as our proxies report it, whatever the caller claims."""
+    alice = factories.person("alice@example.com")
+    client_of(alice).patch(
+        "/me",
+        {"base_currency": "CHF"},
+        **{"X-Request-ID": "given-id-0002", "X-Forwarded-For": "203.0.113.9"},
+    )
+    with tenancy.as_user(alice.id):
+        row = ActivityLog.objects.get()
+    assert (row.request_id, row.ip_address) == ("given-id-0002", "127.0.0.1")
+
+
+def test_log_lines_hold_no_address_that_the_caller_claims(client_of, lines, db):
+    """S29"""
+    client_of().get("/me", **{"X-Forwarded-For": "203.0.113.9", "X-Correlation-ID": CANARY})
+    assert "203.0.113.9" not in json.dumps(lines())
+    assert CANARY not in json.dumps(lines())
+    assert {line["client_address"] for line in lines()} == {"127.0.0.1"}
+
+
+def test_nothing_of_one_request_stays_bound_for_the_next(client_of, lines, db):
+    alice = factories.person("alice@example.com")
+    client_of(alice).get("/me")
+    before = len(lines())
+    client_of().get("/me")
+    assert all("user_id" not in line for line in lines()[before:])
+    assert structlog.contextvars.get_contextvars() == {}
+
+
+def test_signing_in_writes_neither_password_nor_token(client_of, lines, db):
+    """S26, for passwords and tokens"""
+    body = {"email": "new@example.com", "password": PASSWORD}
+    answer = client_of().post("/auth/register", body).json()
+    client_of().post("/auth/login", body | {"password": CANARY * 3})
+    client_of().get("/me", Authorization=f"Bearer {answer['access']}")
+    client_of().post("/auth/refresh", {"refresh": answer["refresh"]})
+    written = json.dumps(lines())
+    assert lines()
+    for secret in (PASSWORD, CANARY, answer["access"], answer["refresh"]):
+        assert secret not in written
+
+
+# --- redaction ----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "name",
+    ["api_key", "apiKey", "API-KEY", "secret", "api_secret", "password", "passphrase", "token",
+     "access_token", "Authorization", "Cookie", "Set-Cookie", "signature", "credential",
+     "X-MBX-APIKEY", "private_key", "privateKey"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda inner: inner,
+        lambda inner: {"headers": inner},
+        lambda inner: {"a": {"b": {"c": inner}}},
+        lambda inner: {"rows": [{"deep": inner}]},
+        lambda inner: {"pair": (1, [inner])},
+    ],
+    ids=["flat", "in a mapping", "deep", "in a list", "in a tuple"],
+)
+def test_values_under_names_that_sound_secret_are_replaced_at_any_depth(name, wrap):
+    """S26"""
+    event = logs.redact(None, "info", {"event": "sent", **wrap({name: CANARY, "page": 2})})
+    assert CANARY not in repr(event)
+    assert "2" in repr(event)
+
+
+@pytest.mark.parametrize("value", [CANARY, [CANARY], {"x": CANARY}, (CANARY,), CANARY.encode()])
+def test_a_secret_name_hides_whatever_it_holds(value):
+    assert logs.redact(None, "info", {"api_secret": value}) == {"api_secret": logs.REDACTED}
+
+
+def test_harmless_names_stay_as_they_are():
+    event = {"event": "sync.finished", "exchange": "binance", "rows": [{"n": 1}], "n": 2}
+    assert logs.redact(None, "info", event) == event
+
+
+def test_our_own_loggers_and_those_of_libraries_redact(lines):
+    """S26: the processor is in force for both."""
+    logs.get_logger("tests").warning("sent", headers={"X-API-Key": CANARY})
+    logging.getLogger("library").warning("sent", extra={"api_key": CANARY})
+    assert len(lines()) == 2
+    assert CANARY not in json.dumps(lines())
+
+
+# --- Sentry -------------------------------------------------------------------------------------
+FRAME = {"function": "fetch", "lineno": 3, "vars": {"secret": CANARY}}
+EVENT: dict[str, Any] = {
+    "event_id": "1" * 32,
+    "timestamp": 1,
+    "level": "error",
+    "platform": "python",
+    "environment": "production",
+    "release": "1",
+    "transaction": "/api/v1/me",
+    "type": "error",
+    "exception": {
+        "values": [
+            {"type": "ValueError", "value": CANARY, "stacktrace": {"frames": [dict(FRAME)]},
+             "mechanism": {"type": "django", "data": {"x": CANARY}, "meta": {"y": CANARY}}},
+            {"type": "KeyError", "value": CANARY, "stacktrace": None},
+        ]
+    },
+    "contexts": {
+        "trace": {"trace_id": "2" * 32, "span_id": "3" * 16, "op": "http.server",
+                  "data": {"http.query": CANARY}, "description": CANARY},
+        "runtime": {"name": "CPython", "version": "3"},
+        "state": {"x": CANARY},
+        "device": {"name": CANARY},
+    },
+    "request": {"method": "POST", "url": CANARY, "query_string": CANARY, "data": CANARY,
+                "headers": {"Authorization": CANARY}, "cookies": CANARY, "env": CANARY},
+}  # fmt: skip
+LEFT_OUT = [
+    "breadcrumbs", "user", "extra", "tags", "message", "logentry", "server_name", "modules",
+    "sdk", "debug_meta", "threads", "fingerprint", "spans", "culprit", "logger", "_meta",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*LEFT_OUT, "something_new"])
+def test_only_what_is_on_the_list_leaves_for_sentry(name):
+    """S26"""
+    kept = logs.keep_harmless(json.loads(json.dumps(EVENT)) | {name: {"x": CANARY}}, {})
+    assert CANARY not in json.dumps(kept)
+
+
+def test_types_and_places_of_exceptions_stay_without_their_texts():
+    """S26"""
+    kept = logs.keep_harmless(json.loads(json.dumps(EVENT)), {})
+    first, second = kept["exception"]["values"]
+    assert (first["type"], first["value"], second["value"]) == (
+        "ValueError", logs.REDACTED, logs.REDACTED,
+    )  # fmt: skip
+    assert first["stacktrace"]["frames"] == [{"function": "fetch", "lineno": 3}]
+    assert kept["request"] == {"method": "POST"}
+    assert kept["contexts"]["runtime"] == {"name": "CPython", "version": "3"}
+    assert kept["contexts"]["trace"]["trace_id"] == "2" * 32
+
+
+def test_an_event_names_its_request_and_user_and_nothing_else_of_what_is_bound():
+    with structlog.contextvars.bound_contextvars(
+        request_id="given-id-0003", user_id="u", client_address="203.0.113.9"
+    ):
+        kept = logs.keep_harmless({"event_id": "1"}, {})
+    assert kept["tags"] == {"request_id": "given-id-0003", "user_id": "u"}
+
+
+class _Sentry(BaseHTTPRequestHandler):
+    """A server that speaks Sentry's protocol as far as taking envelopes."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        packed = self.headers.get("Content-Encoding") == "gzip"
+        self.server.envelopes.append(gzip.decompress(body) if packed else body)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def sentry() -> Iterator[Any]:
+    server = HTTPServer(("127.0.0.1", 0), _Sentry)
+    server.envelopes = []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+# A process of its own, since the library hooks itself into others for good.
+FAIL_WITH_SECRETS = f"""
+import django, sentry_sdk
+django.setup()
+api_secret = "{CANARY}"
+sentry_sdk.set_user({{"email": api_secret}})
+sentry_sdk.set_extra("secret", api_secret)
+with sentry_sdk.start_transaction(op="task", name="sync", sampled=True):
+    with sentry_sdk.start_span(op="http.client", name="GET /?s=" + api_secret) as span:
+        span.set_data("http.query", api_secret)
+    sentry_sdk.add_breadcrumb(message=api_secret)
+    sentry_sdk.capture_message(api_secret)
+    try:
+        raise ZeroDivisionError(api_secret)
+    except ZeroDivisionError as error:
+        sentry_sdk.capture_exception(error)
+sentry_sdk.flush()
+"""
+
+
+def test_what_sentry_is_really_sent_holds_no_secret(sentry):
+    """S26: errors, messages and traces, as they arrive."""
+    dsn = {"SENTRY_DSN": f"http://key@127.0.0.1:{sentry.server_port}/1"}
+    command = [sys.executable, "-c", FAIL_WITH_SECRETS]
+    subprocess.run(command, env=os.environ | dsn, cwd=settings.BASE_DIR, check=True)
+    sent = b"\n".join(sentry.envelopes)
+    assert b"ZeroDivisionError" in sent
+    assert b'"type":"transaction"' in sent
+    assert b'"op":"http.client"' in sent
+    assert CANARY.encode() not in sent

@@ -1,0 +1,154 @@
+"""The first fence: who may call which route with whose id. The table of routes is the schema's.
+
+A route with an id that has no row in ``BODIES`` or no factory for its id fails a test, so that
+nobody adds one without saying how it keeps others out.
+"""
+
+from typing import Any
+
+import pytest
+
+from tests import factories
+from tests.tracker.routes import Route, every_route
+from tracker import ids
+
+# What can be called without a token. Everything else answers 401.
+PUBLIC = {
+    "POST /api/v1/auth/register",
+    "POST /api/v1/auth/login",
+    "POST /api/v1/auth/refresh",
+    "POST /api/v1/auth/logout",
+}
+
+# Path parameter's owner segment → what makes such an object for a user.
+FACTORIES = {
+    "connections": lambda user: factories.connection(user),
+}
+
+# A valid body for each route with an id, so that the id alone decides. None where there is none.
+BODIES: dict[str, Any] = {
+    "GET /api/v1/connections/{id}": None,
+    "PATCH /api/v1/connections/{id}": {"label": "renamed"},
+    "DELETE /api/v1/connections/{id}": None,
+    "POST /api/v1/connections/{id}/test": None,
+    "POST /api/v1/connections/{id}/sync": None,
+    "GET /api/v1/connections/{id}/sync-runs": None,
+}
+
+# Bodies of the same routes with everything that may be changed in them.
+MORE_BODIES = [
+    ("PATCH /api/v1/connections/{id}", {}),
+    ("PATCH /api/v1/connections/{id}", {"paused": True}),
+    ("PATCH /api/v1/connections/{id}", {"api_key": "a" * 64, "api_secret": "b" * 64}),
+]
+
+
+def with_ids() -> list[Route]:
+    return [route for route in every_route() if route.has_id]
+
+
+def address(route: Route, found: Any) -> str:
+    name = route.path[route.path.index("{") : route.path.index("}") + 1]
+    return route.path.replace(name, str(found.id))
+
+
+def owned_by(user: Any, route: Route) -> Any:
+    return FACTORIES[route.path.split("/")[3]](user)
+
+
+@pytest.fixture
+def alice(db):
+    return factories.person("alice@example.com")
+
+
+@pytest.fixture
+def charlie(db):
+    return factories.person("charlie@example.com")
+
+
+def test_each_route_with_an_id_has_its_row():
+    """S14: a new route without a row fails here."""
+    assert {str(route) for route in with_ids()} == set(BODIES)
+    assert {route.path.split("/")[3] for route in with_ids()} == set(FACTORIES)
+
+
+def calls() -> list[tuple[Route, Any]]:
+    by_name = {str(route): route for route in with_ids()}
+    rows = list(BODIES.items()) + MORE_BODIES
+    return [(by_name[name], body) for name, body in rows if name in by_name]
+
+
+@pytest.mark.parametrize(("route", "body"), calls(), ids=str)
+def test_the_id_of_another_user_is_not_found(client_of, alice, charlie, route, body):
+    """S14: and nothing happens to what it names."""
+    found = owned_by(alice, route)
+    answer = client_of(charlie).call(route.method, address(route, found), body)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert str(found.id) not in answer.content.decode()
+    assert client_of(alice).get(f"/connections/{found.id}").json()["label"] == found.label
+
+
+@pytest.mark.parametrize(("route", "body"), calls(), ids=str)
+def test_the_id_of_another_user_and_an_id_of_nothing_look_alike(
+    client_of, alice, charlie, route, body
+):
+    """S14: the answer does not tell that the thing exists."""
+    found = owned_by(alice, route)
+    nothing = type(found)(id=ids.new_id())
+    stranger = client_of(charlie)
+    answers = [
+        stranger.call(route.method, address(route, thing), body).json() for thing in (found, nothing)
+    ]
+    for answer in answers:
+        answer.pop("request_id")
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(("route", "body"), calls(), ids=str)
+def test_the_owner_finds_it(client_of, alice, route, body, settings):
+    """Without this, a route that finds nothing for anybody would pass."""
+    settings.EXCHANGE_BASE_URLS = {"binance": "http://127.0.0.1:9"}
+    answer = client_of(alice).call(route.method, address(route, owned_by(alice, route)), body)
+    assert answer.status_code not in (401, 403, 404, 405, 500)
+
+
+@pytest.mark.parametrize("route", every_route(), ids=str)
+def test_without_a_token_nothing_but_the_public_routes_answers(client_of, alice, route):
+    """S14"""
+    path = address(route, owned_by(alice, route)) if route.has_id else route.path
+    answer = client_of().call(route.method, path, None if route.method == "GET" else {})
+    if str(route) in PUBLIC:
+        assert answer.status_code == 400  # the empty body, not the caller, is refused
+        return
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_the_public_routes_are_routes():
+    assert {str(route) for route in every_route()} >= PUBLIC
+
+
+def test_lists_hold_nothing_of_anybody_else(client_of, alice, charlie):
+    """S14: every GET without an id, over somebody's full tables."""
+    connected = factories.something_everywhere(alice)
+    stranger, owner = client_of(charlie), client_of(alice)
+    for route in every_route():
+        if route.method != "GET" or route.has_id:
+            continue
+        path = f"{route.path}?assets=BTC" if route.path.endswith("/prices") else route.path
+        answer = stranger.get(path)
+        assert answer.status_code == 200, route
+        for secret in (str(connected.id), str(alice.id), alice.email):
+            assert secret not in answer.content.decode(), route
+        assert owner.get(path).status_code == 200, route
+    assert str(connected.id) in owner.get("/trades").content.decode()
+
+
+def test_filtering_by_another_users_connection_finds_nothing(client_of, alice, charlie):
+    """S14: the id of somebody else as a query parameter."""
+    connected = factories.something_everywhere(alice)
+    for route in every_route():
+        if "connection" in route.parameters("query"):
+            path = f"{route.path}?connection={connected.id}"
+            assert client_of(charlie).get(path).json()["results"] == [], route
+            assert client_of(alice).get(path).json()["results"] != [], route

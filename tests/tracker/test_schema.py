@@ -1,0 +1,100 @@
+"""The schema is the router: what is documented is what answers, and nothing else does."""
+
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from tests.tracker.routes import every_route, schema
+
+API = "api/v1/"
+
+
+def patterns(resolver: Any, prefix: str = "") -> dict[str, Any]:
+    """Every URL pattern by its full address."""
+    found: dict[str, Any] = {}
+    for item in resolver.url_patterns:
+        path = prefix + str(item.pattern)
+        if isinstance(item, URLResolver):
+            found |= patterns(item, path)
+        elif isinstance(item, URLPattern):
+            found.setdefault(path, []).append(item.callback)
+    return found
+
+
+def methods_of(view: Any) -> set[str]:
+    actions = getattr(view, "actions", None)
+    names = actions or [name for name in view.cls.http_method_names if hasattr(view.cls, name)]
+    return {name.upper() for name in names} - {"OPTIONS", "HEAD"}
+
+
+def normalized(path: str) -> str:
+    return "/" + re.sub(r"<[^>]+>|\{[^}]+\}", "{}", path).lstrip("/")
+
+
+def test_every_address_and_method_of_the_api_is_in_the_schema_and_nothing_else_is():
+    """S53"""
+    routed = {
+        (method, normalized(path))
+        for path, views in patterns(get_resolver()).items()
+        if path.startswith(API)
+        for view in views
+        for method in methods_of(view)
+    }
+    documented = {(route.method, normalized(route.path)) for route in every_route()}
+    assert documented == routed
+    assert len(routed) > 15
+
+
+def test_nothing_outside_the_api_is_in_the_schema():
+    assert all(route.path.startswith(f"/{API}") for route in every_route())
+
+
+def test_no_address_ends_in_a_slash():
+    assert [route.path for route in every_route() if route.path.endswith("/")] == []
+
+
+def test_the_schema_is_valid_and_made_without_a_warning(capsys):
+    """S53: as `manage.py spectacular --validate --fail-on-warn` says."""
+    out = StringIO()
+    call_command("spectacular", validate=True, fail_on_warn=True, stdout=out)
+    assert yaml.safe_load(out.getvalue())["info"]["title"] == "Portfolio tracker API"
+    assert "Warning" not in capsys.readouterr().err
+
+
+def test_operation_ids_are_unique_and_said_by_us():
+    """S53: programs are generated from them."""
+    names = [route.operation["operationId"] for route in every_route()]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in names)
+    assert [name for name in names if name.startswith("api_")] == []
+
+
+def test_every_operation_says_what_an_error_looks_like():
+    for route in every_route():
+        content = route.operation["responses"]["default"]["content"]["application/json"]
+        assert content["schema"]["$ref"].endswith("/Error"), route
+    error = schema()["components"]["schemas"]["Error"]
+    assert set(error["properties"]) == {"code", "message", "details", "request_id"}
+
+
+@pytest.mark.django_db
+def test_schema_and_docs_need_no_token_and_no_foreign_host(client):
+    """S53: the page's scripts and styles are served by ourselves."""
+    page = client.get("/api/docs")
+    assert page.status_code == 200
+    html = page.content.decode()
+    loaded = re.findall(r"""(?:src|href)=["']([^"']+)["']""", html)
+    assert len(loaded) >= 3
+    assert [address for address in loaded if not address.startswith("/static/")] == []
+    assert re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", html.lower()) == []
+    for address in loaded:
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+    document = client.get("/api/schema")
+    assert document.status_code == 200
+    assert set(yaml.safe_load(document.content)["paths"]) == set(schema()["paths"])
