@@ -20,9 +20,11 @@ from audit.actions import Action
 from audit.admin import AuditedAdmin
 from billing import plans
 from tracker import clock
-from tracker.admin import ReadOnlyAdmin, one_of, staff_id
+from tracker.admin import ReadOnlyAdmin, column, one_of, staff_id
 
 _PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
+_CREATED: Any = column(User._meta.get_field("created_at"))
+_LAST_LOGIN: Any = column(User._meta.get_field("last_login"))
 
 
 class _EmailSpelling:
@@ -99,7 +101,7 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
 
     form, add_form, change_password_form = UserForm, NewUserForm, PasswordForm
     list_display = (
-        "email", "is_active", "subscription_tier", "is_staff", "base_currency", "created_at",
+        "email", "is_active", "subscription_tier", "is_staff", "currency", "created_at",
     )  # fmt: skip
     list_filter = (
         "is_active", "is_staff", one_of("subscription_tier", plans.table()),
@@ -109,14 +111,14 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
     search_fields = ("email",)
     search_help_text = "E-mail or id"
     readonly_fields = (
-        "subscription_tier", "base_currency", "time_zone", "cost_basis_method", "last_login",
-        "created_at", "password_link",
+        "subscription_tier", "currency", "time_zone", "cost_basis_method", _LAST_LOGIN, _CREATED,
+        "password_link",
     )  # fmt: skip
     fieldsets = (
         (None, {"fields": ("email", "password_link", "is_active", "subscription_tier")}),
-        ("Preferences", {"fields": ("base_currency", "time_zone", "cost_basis_method")}),
+        ("Preferences", {"fields": ("currency", "time_zone", "cost_basis_method")}),
         ("Staff", {"fields": _PRIVILEGES}),
-        ("Dates", {"fields": ("created_at", "last_login")}),
+        ("Dates", {"fields": (_CREATED, _LAST_LOGIN)}),
     )
     add_fieldsets = (
         (None, {"fields": ("email", "usable_password", "password1", "password2")}),
@@ -127,6 +129,19 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
         return fields if request.user.is_superuser else (*fields, *_PRIVILEGES)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without the way to a new password for those who only read."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (
+                title,
+                {**rest, "fields": [name for name in rest["fields"] if name != "password_link"]},
+            )
+            for title, rest in fieldsets
+        ]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = super().has_change_permission(request, obj)
@@ -140,6 +155,10 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
         super().save_model(request, obj, form, change)
         if change and "is_active" in form.changed_data and not obj.is_active:
             sessions.end(_sessions_of([obj]), reason="deactivated", now=clock.now())
+
+    @admin.display(description="base currency")
+    def currency(self, user: User) -> str:
+        return user.base_currency  # the code itself: Django's label of it reads "Usd"
 
     @admin.display(description="password")
     def password_link(self, user: User) -> str:

@@ -34,20 +34,24 @@ class RotationProgress:
 
 
 def rotate(*, batch_size: int = 500) -> Iterator[RotationProgress]:
-    """Wrap every data key with the current master key, batch by batch.
+    """Wrap every data key that nobody else holds with the current master key, batch by batch.
 
     Online and resumable: each batch is a transaction, rows already done are not touched, and
     readers find either wrapping valid as long as the old master key is still listed. Raises
     UnknownKey when a row's master key is no longer listed; nothing of its batch is changed.
     """
     keyring = settings.ENCRYPTION_KEYRING
-    with tenancy.as_system("key rotation"):
-        total = DataKey.objects.exclude(key_id=keyring.current_id).count()
-    done = 0
+    done, total = 0, left()
     yield RotationProgress(done, total)
     while wrapped := _rotate_batch(keyring, batch_size):
         done += wrapped
         yield RotationProgress(done, max(total, done))
+
+
+def left() -> int:
+    """How many data keys are not wrapped by the current master key."""
+    with tenancy.as_system("key rotation"):
+        return DataKey.objects.exclude(key_id=settings.ENCRYPTION_KEYRING.current_id).count()
 
 
 def _rotate_batch(keyring: vault.Keyring, size: int) -> int:

@@ -190,7 +190,10 @@ class BaseAdmin(admin.ModelAdmin):
 
     def _meant_by(self, request: HttpRequest, word: str) -> models.Q:
         meant = self._with_id(word)
-        for path in self.get_search_fields(request):
+        paths = [str(path) for path in self.get_search_fields(request)]
+        if "@" in word:  # an address and nothing else: then an index of the big table serves
+            paths = [path for path in paths if path.endswith("email")] or paths
+        for path in paths:
             whole, path = path.startswith("="), path.removeprefix("=")
             relation, _, name = path.rpartition("__")
             if relation:

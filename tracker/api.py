@@ -6,6 +6,7 @@ sentence for people, and for wrong input a list of fields in ``details.fields``.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -48,6 +49,12 @@ class InvalidInput(DomainError):
     @classmethod
     def of(cls, field: str, message: str, *, code: str = "invalid") -> "InvalidInput":
         return cls(details={"fields": [{"field": field, "code": code, "message": message}]})
+
+
+class BodyTooLarge(DomainError):
+    code = "body_too_large"
+    status = 413
+    message = "This request is too large."
 
 
 def error_body(code: str, message: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -122,8 +129,12 @@ class StrictJSONParser(JSONParser):
     """JSON in UTF-8, an object, of bounded depth and size, without NaN, NUL or duplicate names."""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        # One byte more than allowed: DRF reads the stream itself, past Django's own limit.
+        body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise BodyTooLarge
         try:
-            text = stream.read().decode("utf-8")
+            text = body.decode("utf-8")
             data = json.loads(
                 text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates,
                 parse_float=Decimal,
@@ -136,7 +147,12 @@ class StrictJSONParser(JSONParser):
             raise exceptions.ParseError("This JSON is nested too deeply.")
         if "\x00" in text or "\\u0000" in text:
             raise exceptions.ParseError("Text may not hold the NUL character.")
+        if _LONE_SURROGATE.search(json.dumps(data, ensure_ascii=False, default=str)):
+            raise exceptions.ParseError("Text may not hold half a character.")
         return data
+
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _no_constant(name: str) -> None:

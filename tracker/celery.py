@@ -3,7 +3,14 @@
 import os
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_init
+import structlog
+from celery.signals import (
+    before_task_publish,
+    beat_init,
+    setup_logging,
+    task_prerun,
+    worker_init,
+)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracker.settings")
 
@@ -27,3 +34,20 @@ def refuse_bad_settings(**kwargs: object) -> None:
     from tracker import checks
 
     checks.refuse_bad_settings()
+
+
+@before_task_publish.connect
+def send_request_id(headers: dict[str, object], **kwargs: object) -> None:
+    """A task carries the id of the request that caused it …"""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    if request_id:
+        headers["request_id"] = request_id
+
+
+@task_prerun.connect
+def bind_request_id(task: object, **kwargs: object) -> None:
+    """… and its log lines and activity rows carry it too."""
+    structlog.contextvars.clear_contextvars()
+    request_id = getattr(getattr(task, "request", None), "request_id", None)
+    if request_id:
+        structlog.contextvars.bind_contextvars(request_id=request_id)

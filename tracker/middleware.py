@@ -1,6 +1,7 @@
 """What stands around every request: an id, an honest answer in an outage, admin's identity."""
 
 import re
+import time
 from collections.abc import Callable
 
 import structlog
@@ -33,13 +34,26 @@ class RequestIdMiddleware:
         request_id = given if _REQUEST_ID.fullmatch(given) else str(ids.new_id())
         request.META["HTTP_X_REQUEST_ID"] = request_id
         request.request_id = request_id  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()  # what the thread's last request left
         structlog.contextvars.bind_contextvars(request_id=request_id)
         address = network.client_address(request)
         if address != network.UNKNOWN:
             structlog.contextvars.bind_contextvars(client_address=address)
+        started = time.perf_counter()
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
+        self._log(request, response, time.perf_counter() - started)
         return response
+
+    def _log(self, request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+        """One line a request; the path without its query, which may name assets or cursors."""
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            ms=round(seconds * 1000, 1),
+        )
 
 
 class OutageMiddleware:

@@ -155,7 +155,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
-    "django_structlog",
     "tracker.apps.TrackerConfig",
     "audit.apps.AuditConfig",
     "billing.apps.BillingConfig",
@@ -167,7 +166,6 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tracker.middleware.RequestIdMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "tracker.middleware.OutageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -176,6 +174,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "billing.throttling.BurstMiddleware",
     "tracker.middleware.AdminTenancyMiddleware",
 ]
 ROOT_URLCONF = "tracker.urls"
@@ -363,7 +362,6 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- logs and errors ----------------------------------------------------------------------------
 SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
-DJANGO_STRUCTLOG_USER_ID_FIELD = None
 # RequestIdMiddleware has checked or made the id that the header then holds, and binds the address
 # that our own proxies report; the library would believe any X-Forwarded-For.
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True

@@ -11,6 +11,7 @@ from tracker import clock, tenancy
 PEOPLE, EACH, PRICES = 10_000, 30, 500
 _BARE = """
 INSERT INTO bare_snapshots
+    (id, user_id, taken_at, total_value, currency, status, snapshot_data)
 SELECT gen_random_uuid(), h.user_id, now(), sum(h.quantity * p.usd), 'USD', 'complete',
        jsonb_agg(jsonb_build_object('asset', h.asset_id, 'quantity', h.quantity,
                                     'price', p.usd, 'value', h.quantity * p.usd))

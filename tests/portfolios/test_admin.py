@@ -353,7 +353,9 @@ def test_a_list_stops_counting(staff, alice):
 
 
 def queries_of(client: Client, address: str) -> int:
-    with CaptureQueriesContext(database, ) as seen:
+    with CaptureQueriesContext(
+        database,
+    ) as seen:
         shown(client.get(address))
     return len(seen)
 

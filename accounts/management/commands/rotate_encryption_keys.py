@@ -25,7 +25,15 @@ class Command(BaseCommand):
                     done, total = state.done, state.total
                     progress.update(bar, completed=done, total=total)
         except VaultError as error:
-            raise CommandError(f"{error}. {done} of {total} were wrapped; run this again.") from None
+            raise CommandError(
+                f"Stopped after {done} of {total} data keys, because {error}; "
+                "run this again when that is mended."
+            ) from None
+        if left := datakeys.left():
+            raise CommandError(
+                f"{done} of {done + left} data keys were wrapped and {left} are in other hands now; "
+                "run this again before a key is taken out of ENCRYPTION_KEY."
+            )
         with tenancy.as_system("key rotation"):
             log.record(Action.KEYS_ROTATED, user_id=None, count=done)
         self.stdout.write(f"{done} data keys are now wrapped by the current key.")
