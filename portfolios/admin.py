@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from audit.models import ActivityLog
 from exchanges import admin as exchanges_admin
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Wallet
@@ -31,8 +32,10 @@ class ConnectionAdmin(exchanges_admin.ConnectionAdmin):
     actions = ("sync_now", "pause", "resume")
 
     def panels(self, request: HttpRequest, found: ExchangeConnection) -> list[Panel]:
+        acts = {"user__id__exact": found.user_id, "details__connection_id": str(found.id)}
         return [
             *self.panel(request, SyncRun, found),
+            *self.panel(request, ActivityLog, found, by=acts),
             *self.panel(request, Holding, found),
             *super().panels(request, found),
         ]

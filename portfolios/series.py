@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models.functions import Trunc
+from django.db.models import Window
+from django.db.models.functions import RowNumber, Trunc
 from django.utils.dateparse import parse_datetime
 
 from portfolios.models import PortfolioSnapshot
@@ -31,11 +32,14 @@ def snapshots(*, user_id: UUID, query: Mapping[str, str], now: datetime) -> list
     since = _instant(query, "from") or until - timedelta(days=366)
     if since >= until:
         raise InvalidInput.of("from", "This lies after the end of the range.")
+    latest_first = Window(
+        RowNumber(), partition_by=Trunc("taken_at", interval), order_by=["-taken_at", "-id"]
+    )
     rows = (
         PortfolioSnapshot.objects.filter(user_id=user_id, taken_at__gte=since, taken_at__lt=until)
-        .annotate(step=Trunc("taken_at", interval))
-        .order_by("-step", "-taken_at", "-id")
-        .distinct("step")
+        .annotate(place=latest_first)
+        .filter(place=1)
+        .order_by("-taken_at", "-id")
         .values("id", "taken_at", "total_value", "currency", "status")[:MAX_POINTS]
     )
     return list(rows)[::-1]

@@ -17,7 +17,7 @@ def use_servers() -> None:
     os.environ.setdefault("ENVIRONMENT", "development")
     for name in ("EXCHANGE_BASE_URLS", "EXCHANGE_BUDGETS", "PRICE_EXCHANGES", "BURST_LIMITS"):
         os.environ.pop(name, None)
-    embedded.use_embedded_servers(os.environ, data_dir=PROJECT / "var" / "test")
+    embedded.use_embedded_servers(os.environ, data_dir=embedded.DATA_DIR / "test")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
     base, _, _ = os.environ["REDIS_URL"].rpartition("/")
     os.environ["REDIS_URL"] = f"{base}/{int(worker) % 16}"

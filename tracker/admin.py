@@ -266,11 +266,19 @@ class BaseAdmin(admin.ModelAdmin):
         """What else a person wants to see beside this object."""
         return []
 
-    def panel(self, request: HttpRequest, model: type[models.Model], found: Any) -> list[Panel]:
+    def panel(
+        self,
+        request: HttpRequest,
+        model: type[models.Model],
+        found: Any,
+        *,
+        by: dict[str, Any] | None = None,
+    ) -> list[Panel]:
         """The newest rows of another list that belong to this object, as that list shows them.
 
-        Empty for readers who may not see that list.
+        ``by`` picks them where no foreign key does. Empty for readers who may not see that list.
         """
+        links = by or self._links_to(model, found)
         other = self.admin_site._registry.get(model)
         if other is None or not other.has_view_permission(request):
             return []
@@ -278,12 +286,12 @@ class BaseAdmin(admin.ModelAdmin):
         names = [name for name in shown if name not in ("user", self.linked_by)]
         fields: list[Any] = [model._meta.get_field(name) for name in names]
         related = [field.name for field in fields if field.is_relation]
-        rows = other.get_queryset(request).filter(**self._links_to(model, found))
+        rows = other.get_queryset(request).filter(**links)
         rows = rows.select_related(*related or [None]).order_by(*other.get_ordering(request))
         return [
             Panel(
                 title=str(model._meta.verbose_name_plural),
-                url=self._list_url(model, found),
+                url=_list_url(model, links),
                 headers=[str(field.verbose_name) for field in fields],
                 rows=[[_cell(row, field) for field in fields] for row in rows[:PANEL_ROWS]],
             )
@@ -297,12 +305,7 @@ class BaseAdmin(admin.ModelAdmin):
                 continue
             if other.has_view_permission(request):
                 title = str(model._meta.verbose_name_plural)
-                yield Panel(title=title, url=self._list_url(model, found))
-
-    def _list_url(self, model: type[models.Model], found: Any) -> str:
-        opts = model._meta
-        page = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
-        return f"{page}?{urlencode(self._links_to(model, found))}"
+                yield Panel(title=title, url=_list_url(model, self._links_to(model, found)))
 
     def _links_to(self, model: type[models.Model], found: Any) -> dict[str, Any]:
         """What picks an object's rows: its person too, because every index begins with them."""
@@ -310,6 +313,12 @@ class BaseAdmin(admin.ModelAdmin):
         if hasattr(found, "user_id") and hasattr(model, "user_id"):
             links["user__id__exact"] = found.user_id
         return links
+
+
+def _list_url(model: type[models.Model], links: dict[str, Any]) -> str:
+    opts = model._meta
+    page = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+    return f"{page}?{urlencode(links)}"
 
 
 def _cell(row: Any, field: models.Field) -> str:

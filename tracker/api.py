@@ -14,7 +14,12 @@ from typing import Any
 import orjson
 import structlog
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    ValidationError,
+)
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
@@ -70,6 +75,7 @@ def error_body(code: str, message: str, details: Mapping[str, Any] | None = None
 
 def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """DRF's exception handler: every known error in the one format, unknown ones stay 500."""
+    error = _translated(error)
     if isinstance(error, DomainError):
         return _answer(
             error.status,
@@ -82,14 +88,25 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response |
         return _answer(503, error_body(OutOfOrder.code, OutOfOrder.message), retry_after=5)
     if isinstance(error, (Http404, exceptions.NotFound)):
         return _answer(404, error_body("not_found", "There is nothing here with this id."))
-    if isinstance(error, PermissionDenied):
-        error = exceptions.PermissionDenied()
     if isinstance(error, exceptions.ValidationError):
         fields = list(_flatten(error.get_full_details()))
         return _answer(400, error_body(InvalidInput.code, InvalidInput.message, {"fields": fields}))
     if isinstance(error, exceptions.APIException):
         return _known(error)
     return None
+
+
+def _translated(error: Exception) -> Exception:
+    """Django's own errors as ours or DRF's."""
+    if isinstance(error, RequestDataTooBig):
+        return BodyTooLarge()
+    if isinstance(error, SuspiciousOperation):
+        return exceptions.ParseError("This request cannot be understood.")
+    if isinstance(error, PermissionDenied):
+        return exceptions.PermissionDenied()
+    if isinstance(error, ValidationError):  # a cursor or filter that its column cannot hold
+        return exceptions.ValidationError("This value cannot be used.", code="invalid")
+    return error
 
 
 def _known(error: exceptions.APIException) -> Response:
@@ -129,12 +146,8 @@ class StrictJSONParser(JSONParser):
     """JSON in UTF-8, an object, of bounded depth and size, without NaN, NUL or duplicate names."""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        # One byte more than allowed: DRF reads the stream itself, past Django's own limit.
-        body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise BodyTooLarge
         try:
-            text = body.decode("utf-8")
+            text = stream.read().decode("utf-8")
             data = json.loads(
                 text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates,
                 parse_float=Decimal,

@@ -19,7 +19,7 @@ from honcho.manager import Manager
 
 from exchanges.models import Exchange
 from tracker.embedded import DATA_DIR
-from tracker.local_environment import Ports
+from tracker.local_environment import FASTER, Ports
 
 READY_SECONDS = 120
 
@@ -46,6 +46,7 @@ def manager(where: Ports, env: Mapping[str, str]) -> Manager:
     python = sys.executable
     state = DATA_DIR / "sandbox.json"
     sandbox = f"{python} manage.py sandbox_exchange --port {where.sandbox} --state {state}"
+    sandbox += f" --weight-limit {FASTER * 6_000}"
     for flag, name in (("--market-data", "SANDBOX_MARKET_DATA"),
                        ("--exchange-info", "SANDBOX_EXCHANGE_INFO")):  # fmt: skip
         if env.get(name):

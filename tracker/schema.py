@@ -18,7 +18,12 @@ _ERROR = inline_serializer(
 
 
 class ApiSchema(AutoSchema):
-    """Adds a default error response to whatever a view declares."""
+    """Adds a default error response to whatever a view declares, and sees that paged views are
+    lists, though they have none of DRF's mixins: their filters, paging and shape depend on it."""
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        paged = self.method == "GET" and getattr(self.view, "pagination_class", None)
+        return bool(paged) or super()._is_list_view(serializer)
 
     def _get_response_bodies(self, *args: Any, **kwargs: Any) -> Any:
         bodies = super()._get_response_bodies(*args, **kwargs)

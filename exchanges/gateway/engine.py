@@ -393,12 +393,6 @@ class AccountVisit:
             if broke and feed.scoped:
                 del self.covered[covered:]  # a fact's other half may lie in the missing part
 
-    def _first_inflow(self, feed: Feed) -> datetime | None:
-        """When the first units came in, for a feed that starts there; None when unknown."""
-        if not feed.after_inflow or self.failures:
-            return None
-        return min((fact.occurred_at for fact in self.facts.values()), default=None)
-
     async def _read_scopes(self, feed: Feed, collected: dict[str, Any]) -> None:
         """Each round may reveal codes whose markets were not asked yet."""
         asked: set[str] = set()
@@ -415,7 +409,7 @@ class AccountVisit:
 
     async def _read_scope(self, feed: Feed, scope: str, collected: dict[str, Any]) -> None:
         known = self.visit.known.get((feed.name, scope))
-        progress = _Progress(feed, scope, known, self.visit.now, self._first_inflow(feed))
+        progress = _Progress(feed, scope, known, self.visit.now)
         try:
             try:
                 await self._read_pages(feed, scope, progress, collected)
@@ -535,18 +529,9 @@ class AccountVisit:
 class _Progress:
     """How far one feed (and scope) has been read."""
 
-    def __init__(
-        self,
-        feed: Feed,
-        scope: str,
-        known: Covered | None,
-        now: datetime,
-        first_inflow: datetime | None,
-    ) -> None:
+    def __init__(self, feed: Feed, scope: str, known: Covered | None, now: datetime) -> None:
         self.feed, self.scope, self.known = feed, scope, known
         start = _start(feed, known, now)
-        if first_inflow and not known:
-            start = max(start, first_inflow - feed.overlap)
         self.since = known.since if known else start
         self.cursor = _resumable(known.cursor) if known else ""
         self.span = Span(start, now, self.cursor)

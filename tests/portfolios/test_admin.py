@@ -353,9 +353,7 @@ def test_a_list_stops_counting(staff, alice):
 
 
 def queries_of(client: Client, address: str) -> int:
-    with CaptureQueriesContext(
-        database,
-    ) as seen:
+    with CaptureQueriesContext(database) as seen:
         shown(client.get(address))
     return len(seen)
 
@@ -406,6 +404,11 @@ def test_pausing_and_resuming(connection, staff):
     for entry in written:
         assert (entry.actor_id, entry.user_id) == (staff.id, connection.user_id)
         assert entry.details["connection_id"] == str(connection.id)
+    body = shown(client.get(page(ExchangeConnection, "change", connection.id)))
+    assert Action.CONNECTION_PAUSED in body  # who did what stands beside the connection
+    links = {"details__connection_id": connection.id, "user__id__exact": connection.user_id}
+    listed = shown(client.get(page(ActivityLog, **links)))
+    assert listed.count("staff@example.com</td>") == 2
 
 
 def test_sync_now_queues_one_run_after_the_commit(

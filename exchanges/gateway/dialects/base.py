@@ -111,9 +111,6 @@ class Feed:
     ``id_field`` names the exchange's id in a row; where a row has none, ``stable`` are the fields
     that never change and stand in for it. ``interpret`` replaces ``parse`` where several rows
     make one fact. ``scoped`` feeds are asked once per symbol or account (see ``Dialect.scopes``).
-    A feed whose calls are dear is asked ``after_inflow``: at first only from the first units that
-    the feeds before it saw coming in, since nothing can leave before something came. Its coverage
-    says so.
     """
 
     name: str
@@ -133,7 +130,6 @@ class Feed:
     concerns: Callable[[Collection[str]], bool] = bool  # of the codes that moved
     optional: bool = False  # "not permitted" means "not enabled here", and is no failure
     needs_earn: bool = False  # only where earn was ever seen
-    after_inflow: bool = False
     when: Callable[[Row], datetime] | None = None  # for ``Forward`` only
 
 

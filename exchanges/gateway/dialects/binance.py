@@ -538,12 +538,11 @@ FEEDS = (
     Feed(
         name="withdrawals", call=uid("sapiGetCapitalWithdrawHistory", 18_000),
         paging=Windows(_DAYS_90, 1000), launched=OPENED, rows=the_list, parse=withdrawal,
-        after_inflow=True,
     ),
     Feed(
         name="conversions", call=uid("sapiGetConvertTradeFlow", 3000),
         paging=Windows(timedelta(days=30), 1000), launched=at(2020, 1, 1), rows=under("list"),
-        parse=conversion, id_field="orderId", after_inflow=True,
+        parse=conversion, id_field="orderId",
     ),
     _earn(
         "earn_rewards", "sapiGetSimpleEarnFlexibleHistoryRewardsRecord", flexible_reward,
