@@ -101,7 +101,7 @@ def _claim(
         if bytes(record.body_digest) != body_digest:
             raise KeyReused
         if record.sealed_answer is not None and record.status is not None:
-            return Stored(record.status, record.sealed_answer)
+            return Stored(record.status, bytes(record.sealed_answer))
         if record.locked_until > now:
             raise StillWorking(retry_after=1)
         _take_over(record, body_digest, now)

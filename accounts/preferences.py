@@ -18,7 +18,5 @@ def change(*, user_id: UUID, changes: Mapping[str, str]) -> User:
             for name, value in changed.items():
                 setattr(user, name, value)
             user.save(update_fields=list(changed))
-            log.record(
-                Action.USER_PREFERENCES_CHANGED, user_id=user_id, changed=sorted(changed)
-            )
+            log.record(Action.USER_PREFERENCES_CHANGED, user_id=user_id, changed=sorted(changed))
         return user

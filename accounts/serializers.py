@@ -1,5 +1,6 @@
 """Shapes of what `accounts` reads and writes."""
 
+from typing import Any
 from zoneinfo import available_timezones
 
 from rest_framework import serializers
@@ -11,7 +12,7 @@ from tracker.api import StrictSerializer
 class TimeZoneField(serializers.CharField):
     """An IANA time zone name, such as ``Europe/Zurich``."""
 
-    def to_internal_value(self, data: object) -> str:
+    def to_internal_value(self, data: Any) -> str:
         name = super().to_internal_value(data)
         if name not in available_timezones():
             raise serializers.ValidationError("This time zone is not known.", code="unknown")

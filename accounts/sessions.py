@@ -48,7 +48,9 @@ class SignedIn:
     refresh: str
 
 
-def register(*, email: str, password: str, device: Device, now: datetime, **preferences: str) -> SignedIn:
+def register(
+    *, email: str, password: str, device: Device, now: datetime, **preferences: str
+) -> SignedIn:
     """Create a user and sign the device in. Raises InvalidInput (weak password), EmailTaken."""
     user = User(id=ids.new_id(), email=normalize_email(email), **preferences)
     _check_password_strength(password, user)

@@ -6,7 +6,7 @@ can stand in for the other.
 
 import hashlib
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -38,13 +38,13 @@ class _SessionToken(Token):
         return self.token_backend
 
     @classmethod
-    def issue(cls, *, user_id: UUID, session_id: UUID) -> "_SessionToken":
+    def issue(cls, *, user_id: UUID, session_id: UUID) -> Self:
         token = cls()
         token["sub"], token["sid"] = str(user_id), str(session_id)
         return token
 
     @classmethod
-    def read(cls, text: str) -> "_SessionToken":
+    def read(cls, text: str) -> Self:
         """Verify signature, type, issuer, audience and expiry. Raises InvalidToken."""
         try:
             token = cls(text)  # type: ignore[arg-type]

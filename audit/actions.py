@@ -1,4 +1,4 @@
-"""The names of everything that is logged, in one list. Dotted: room or thing, then what happened."""
+"""The names of everything that is logged, in one list: room or thing, a dot, what happened."""
 
 from enum import StrEnum
 

@@ -33,6 +33,13 @@ class Happening:
     user_id: UUID | None
     details: Mapping[str, Any]
 
+    @property
+    def owner(self) -> UUID:
+        """The person whom it concerns. Raises LookupError for an act of the system."""
+        if self.user_id is None:
+            raise LookupError(f"{self.action} concerns nobody")
+        return self.user_id
+
 
 Subscriber = Callable[[Happening], None]
 _subscribers: dict[str, list[Subscriber]] = defaultdict(list)
@@ -74,7 +81,9 @@ def sweep(*, now: datetime) -> int:
     """Deliver what was left behind by a process that died or a broker that was away."""
     with tenancy.as_system("outbox sweep"):
         left = list(
-            OutboxEntry.objects.filter(created_at__lt=now - SWEEP_AFTER).order_by("created_at")[:500]
+            OutboxEntry.objects.filter(created_at__lt=now - SWEEP_AFTER).order_by("created_at")[
+                :500
+            ]
         )
     return sum(_deliver_safely(entry) for entry in left)
 

@@ -137,7 +137,9 @@ def pause(*, user_id: UUID, connection_id: UUID, reason: str, actor_id: UUID | N
         )  # fmt: skip
 
 
-def resume(*, user_id: UUID, connection_id: UUID, now: datetime, actor_id: UUID | None = None) -> None:
+def resume(
+    *, user_id: UUID, connection_id: UUID, now: datetime, actor_id: UUID | None = None
+) -> None:
     """Sync again, starting now. Call inside a tenancy context."""
     changed = ExchangeConnection.objects.filter(id=connection_id, user_id=user_id).update(
         state=ConnectionState.PENDING, reason="", next_sync_at=now, failures=0
@@ -184,9 +186,7 @@ def _test(user_id: UUID, exchange: str, credential: Credential | SealedCredentia
     """Ask the exchange, outside any transaction; a refusal is logged without the key."""
     with _room_for_a_test():
         try:
-            return gateway.check_key(
-                exchange, credential, timeout=settings.CONNECTION_TEST_SECONDS
-            )
+            return gateway.check_key(exchange, credential, timeout=settings.CONNECTION_TEST_SECONDS)
         except GatewayError as error:
             with tenancy.as_user(user_id):
                 log.record(

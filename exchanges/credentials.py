@@ -30,7 +30,9 @@ def store(*, user_id: UUID, connection_id: UUID, credential: Credential) -> None
 def load(connection_ids: list[UUID]) -> dict[UUID, SealedCredential]:
     """The sealed credentials of connections, by connection; two queries whatever their number."""
     rows = list(ExchangeCredential.objects.filter(connection_id__in=connection_ids))
-    keys = {key.user_id: key for key in DataKey.objects.filter(user_id__in={r.user_id for r in rows})}
+    keys = {
+        key.user_id: key for key in DataKey.objects.filter(user_id__in={r.user_id for r in rows})
+    }
     return {
         row.connection_id: SealedCredential(
             user_id=row.user_id, row_id=row.id,

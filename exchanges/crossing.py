@@ -65,11 +65,16 @@ def _edges(tickers: Iterable[Ticker]) -> Iterator[tuple[str, _Edge]]:
             continue
         before = ticker.open_24h if ticker.open_24h and ticker.open_24h > 0 else None
         market = f"{ticker.base_code}/{ticker.quote_code}"
-        yield ticker.base_code, _Edge(
-            ticker.quote_code, ticker.last, before, ticker.as_of, market
-        )
-        yield ticker.quote_code, _Edge(
-            ticker.base_code, 1 / ticker.last, 1 / before if before else None, ticker.as_of, market
+        yield ticker.base_code, _Edge(ticker.quote_code, ticker.last, before, ticker.as_of, market)
+        yield (
+            ticker.quote_code,
+            _Edge(
+                ticker.base_code,
+                1 / ticker.last,
+                1 / before if before else None,
+                ticker.as_of,
+                market,
+            ),
         )
 
 

@@ -151,9 +151,7 @@ class ExchangeCredential(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
     )
-    connection = models.OneToOneField(
-        ExchangeConnection, models.CASCADE, related_name="credential"
-    )
+    connection = models.OneToOneField(ExchangeConnection, models.CASCADE, related_name="credential")
     api_key = models.BinaryField()
     api_secret = models.BinaryField()
     passphrase = models.BinaryField(default=b"")

@@ -1,12 +1,14 @@
 """Shapes of what `exchanges` reads and writes."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from exchanges.models import Exchange, ExchangeConnection
 from exchanges.reports import Privileges
 from tracker.api import StrictSerializer
 
-_FIELD = {
+_FIELD: dict[str, Any] = {
     "required": False, "allow_blank": True, "max_length": 4096, "trim_whitespace": True,
     "write_only": True,
 }  # fmt: skip
@@ -47,7 +49,7 @@ class NewConnectionSerializer(StrictSerializer):
     """An account to connect: a read-only API key of yours at an exchange."""
 
     exchange = serializers.CharField(max_length=32)
-    label = serializers.CharField(
+    label = serializers.CharField(  # type: ignore[assignment]
         max_length=64, required=False, allow_blank=True, default="",
         help_text="Tells two accounts at the same exchange apart.",
     )  # fmt: skip
@@ -59,7 +61,7 @@ class NewConnectionSerializer(StrictSerializer):
 class ConnectionChangeSerializer(StrictSerializer):
     """What can be changed; what is not named stays. A new key is given whole."""
 
-    label = serializers.CharField(max_length=64, required=False, allow_blank=True)
+    label = serializers.CharField(max_length=64, required=False, allow_blank=True)  # type: ignore[assignment]
     paused = serializers.BooleanField(required=False)
     api_key = serializers.CharField(**_FIELD)
     api_secret = serializers.CharField(**_FIELD)
@@ -82,5 +84,5 @@ class PriceSerializer(serializers.Serializer):
     price = serializers.CharField(allow_null=True, help_text="Decimal; null when unpriced.")
     change_24h_percent = serializers.CharField(allow_null=True)
     status = serializers.ChoiceField(["complete", "stale", "unpriced"])
-    source = serializers.CharField(allow_null=True)
+    source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     as_of = serializers.DateTimeField(allow_null=True)

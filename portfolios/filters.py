@@ -59,9 +59,7 @@ class TradeFilter(_Period):
 class TransferFilter(_Period):
     asset = django_filters.UUIDFilter(field_name="asset_id")
     code = django_filters.CharFilter(field_name="asset__code", lookup_expr="iexact")
-    direction = django_filters.ChoiceFilter(
-        choices=Transfer._meta.get_field("direction").choices
-    )
+    direction = django_filters.ChoiceFilter(choices=Transfer._meta.get_field("direction").choices)
 
 
 class LedgerFilter(_Period):
@@ -78,5 +76,3 @@ class HoldingFilter(StrictFilterSet):
     asset = django_filters.UUIDFilter(field_name="asset_id")
     code = django_filters.CharFilter(field_name="asset__code", lookup_expr="iexact")
     wallet = django_filters.CharFilter(field_name="wallet")
-
-

@@ -12,9 +12,7 @@ from tracker import bulk
 Place = tuple[str, str]  # wallet and the exchange's code
 
 
-def apply_report(
-    *, user_id: UUID, report: AccountReport, assets: Mapping[str, DatedAsset]
-) -> int:
+def apply_report(*, user_id: UUID, report: AccountReport, assets: Mapping[str, DatedAsset]) -> int:
     """Bring a connection's holdings to what was reported; returns how many changed.
 
     Only wallets that were read to their end are touched: what is absent from such a wallet is
@@ -38,9 +36,7 @@ def apply_report(
     return len(moved)
 
 
-def _reported(
-    report: AccountReport, held: Mapping[Place, Holding]
-) -> dict[Place, Decimal]:
+def _reported(report: AccountReport, held: Mapping[Place, Holding]) -> dict[Place, Decimal]:
     """Units by place; a place we hold in a wallet that was read, and is not named, is zero."""
     reported: dict[Place, Decimal] = {
         place: Decimal(0) for place in held if place[0] in report.wallets
@@ -48,9 +44,7 @@ def _reported(
     for balance in report.balances:
         place = (str(balance.wallet), balance.code)
         reported[place] = reported.get(place, Decimal(0)) + balance.quantity
-    return {
-        place: quantity for place, quantity in reported.items() if quantity or place in held
-    }
+    return {place: quantity for place, quantity in reported.items() if quantity or place in held}
 
 
 def _write(

@@ -181,7 +181,8 @@ class LedgerEntry(models.Model):
         verbose_name_plural = "ledger entries"
         constraints = [
             models.UniqueConstraint(
-                fields=["user", "trade", "transfer", "reward", "leg"], nulls_distinct=False,
+                fields=["user", "trade", "transfer", "reward", "leg"],
+                nulls_distinct=False,
                 name="ledger_entries_once",
             ),
             models.CheckConstraint(
@@ -289,7 +290,8 @@ class SyncRun(models.Model):
         constraints = [
             # at most one run of a connection is open: asking twice gives the same run
             models.UniqueConstraint(
-                fields=["user", "connection"], name="sync_runs_one_open",
+                fields=["user", "connection"],
+                name="sync_runs_one_open",
                 condition=models.Q(state__in=["queued", "running"]),
             ),
         ]

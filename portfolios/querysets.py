@@ -11,8 +11,21 @@ from portfolios.models import Holding, LedgerEntry, PortfolioSnapshot, SyncRun, 
 def trades_of(user_id: UUID) -> QuerySet[Any]:
     """Trades with the codes of their assets."""
     return Trade.objects.filter(user_id=user_id).values(
-        "connection", "base_asset", "quote_asset", "fee_asset", "id", "kind", "symbol", "side", "base_quantity", "quote_quantity", "price",
-        "fee_quantity", "wallet", "occurred_at", "exchange_id",
+        "connection",
+        "base_asset",
+        "quote_asset",
+        "fee_asset",
+        "id",
+        "kind",
+        "symbol",
+        "side",
+        "base_quantity",
+        "quote_quantity",
+        "price",
+        "fee_quantity",
+        "wallet",
+        "occurred_at",
+        "exchange_id",
         exchange=F("connection__exchange_id"),
         base_code=F("base_asset__code"),
         quote_code=F("quote_asset__code"),
@@ -23,8 +36,21 @@ def trades_of(user_id: UUID) -> QuerySet[Any]:
 def transfers_of(user_id: UUID) -> QuerySet[Any]:
     """Deposits, withdrawals and internal moves."""
     return Transfer.objects.filter(user_id=user_id).values(
-        "connection", "asset", "fee_asset", "id", "direction", "quantity", "fee_quantity", "wallet", "counter_wallet", "is_settled",
-        "txid", "address", "network", "occurred_at", "exchange_id",
+        "connection",
+        "asset",
+        "fee_asset",
+        "id",
+        "direction",
+        "quantity",
+        "fee_quantity",
+        "wallet",
+        "counter_wallet",
+        "is_settled",
+        "txid",
+        "address",
+        "network",
+        "occurred_at",
+        "exchange_id",
         exchange=F("connection__exchange_id"),
         code=F("asset__code"),
         fee_code=F("fee_asset__code"),
@@ -34,7 +60,16 @@ def transfers_of(user_id: UUID) -> QuerySet[Any]:
 def ledger_of(user_id: UUID) -> QuerySet[Any]:
     """Ledger entries with the fact that each came from."""
     return LedgerEntry.objects.filter(user_id=user_id).values(
-        "connection", "asset", "trade", "transfer", "reward", "id", "kind", "quantity", "wallet", "occurred_at",
+        "connection",
+        "asset",
+        "trade",
+        "transfer",
+        "reward",
+        "id",
+        "kind",
+        "quantity",
+        "wallet",
+        "occurred_at",
         exchange=F("connection__exchange_id"),
         code=F("asset__code"),
     )
@@ -47,7 +82,13 @@ def holdings_of(user_id: UUID) -> QuerySet[Any]:
         .exclude(quantity=0)
         .order_by("id")
         .values(
-            "connection", "asset", "id", "wallet", "quantity", "changed_at", "last_confirmed_at",
+            "connection",
+            "asset",
+            "id",
+            "wallet",
+            "quantity",
+            "changed_at",
+            "last_confirmed_at",
             exchange=F("connection__exchange_id"),
             code=F("asset__code"),
         )
@@ -69,7 +110,18 @@ def sync_runs_of(user_id: UUID) -> QuerySet[Any]:
         SyncRun.objects.filter(user_id=user_id)
         .order_by("-requested_at", "-id")
         .values(
-            "connection", "id", "trigger", "state", "requested_at", "started_at", "finished_at", "new_trades",
-            "new_transfers", "new_rewards", "quarantined", "problems", "error",
+            "connection",
+            "id",
+            "trigger",
+            "state",
+            "requested_at",
+            "started_at",
+            "finished_at",
+            "new_trades",
+            "new_transfers",
+            "new_rewards",
+            "quarantined",
+            "problems",
+            "error",
         )
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -21,7 +21,13 @@ from audit import log
 from audit.actions import Action
 from exchanges import assets
 from exchanges.assets import DatedAsset
-from exchanges.gateway.errors import GatewayError, KeyTooPowerful, MissingPermission, SymbolUnknown, WrongKey
+from exchanges.gateway.errors import (
+    GatewayError,
+    KeyTooPowerful,
+    MissingPermission,
+    SymbolUnknown,
+    WrongKey,
+)
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
 from exchanges.reports import (
     AccountReport,
@@ -77,7 +83,8 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         if any(counts.values()) or connection.state != changes["state"]:
             log.record(
                 Action.SYNC_FINISHED, user_id=claim.user_id, outcome=str(state),
-                connection_id=str(claim.connection_id), holdings_changed=moved, **counts,
+                connection_id=str(claim.connection_id), holdings_changed=moved,
+                **cast(dict[str, Any], counts),
             )  # fmt: skip
         return state
 
@@ -111,12 +118,8 @@ def record_failure(*, claim: Claim, error: GatewayError, now: datetime) -> None:
 def _record_facts(
     claim: Claim, report: AccountReport, meanings: Mapping[str, DatedAsset]
 ) -> dict[str, int]:
-    counts = {}
-    for kind, build, link, name in (
-        (Trade, _trade_row, "trade_id", "new_trades"),
-        (Transfer, _transfer_row, "transfer_id", "new_transfers"),
-        (Reward, _reward_row, "reward_id", "new_rewards"),
-    ):
+    counts: dict[str, int] = {}
+    for kind, build, link, name in _KINDS:
         facts = [fact for fact in report.facts if isinstance(fact, kind)]
         rows = [build(claim, fact, meanings) for fact in facts]
         new = bulk.insert_new(rows)
@@ -210,6 +213,14 @@ def _reward_row(claim: Claim, fact: Reward, meanings: Mapping[str, DatedAsset]) 
     )  # fmt: skip
 
 
+# Each kind of fact: how its row is built, which column of the ledger names it, how it is counted.
+_KINDS: tuple[tuple[type, Any, str, str], ...] = (
+    (Trade, _trade_row, "trade_id", "new_trades"),
+    (Transfer, _transfer_row, "transfer_id", "new_transfers"),
+    (Reward, _reward_row, "reward_id", "new_rewards"),
+)
+
+
 def _codes(report: AccountReport) -> set[str]:
     codes = {balance.code for balance in report.balances}
     for fact in report.facts:
@@ -280,9 +291,7 @@ def _record_coverage(claim: Claim, covered: Iterable[Covered]) -> None:
         return
     before = {
         (row.feed, row.scope): row.since
-        for row in Coverage.objects.filter(
-            user_id=claim.user_id, connection_id=claim.connection_id
-        )
+        for row in Coverage.objects.filter(user_id=claim.user_id, connection_id=claim.connection_id)
     }
     for row in rows:
         row.since = min(row.since, before.get((row.feed, row.scope), row.since))

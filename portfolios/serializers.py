@@ -1,6 +1,8 @@
 """Shapes of what `portfolios` answers. Hot reads go from SQL to bytes without passing here; these
 classes declare their shape for the schema, and a test holds the two together."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from exchanges.models import ConnectionState
@@ -12,7 +14,7 @@ _PRICE_STATUS = ["complete", "stale", "unpriced"]
 
 
 class _Decimal(serializers.CharField):
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("help_text", _DECIMAL)
         super().__init__(**kwargs)
 
@@ -27,7 +29,7 @@ class HoldingValueSerializer(serializers.Serializer):
     value = _Decimal(allow_null=True, help_text="Null when unpriced, never zero for it.")
     share = _Decimal(allow_null=True, help_text="Fraction of the total, 0 to 1.")
     status = serializers.ChoiceField(_PRICE_STATUS)
-    source = serializers.CharField(allow_null=True, help_text="Exchange and markets crossed.")
+    source = serializers.CharField(allow_null=True, help_text="Exchange and markets crossed.")  # type: ignore[assignment]
     as_of = serializers.DateTimeField(allow_null=True, help_text="When the price was made.")
 
 
@@ -36,7 +38,7 @@ class ConnectionHealthSerializer(serializers.Serializer):
 
     id = serializers.UUIDField()
     exchange = serializers.CharField()
-    label = serializers.CharField(allow_blank=True)
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
     state = serializers.ChoiceField(ConnectionState.choices)
     reason = serializers.CharField(allow_blank=True)
     last_synced_at = serializers.DateTimeField(allow_null=True)

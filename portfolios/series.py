@@ -42,7 +42,7 @@ def snapshots(*, user_id: UUID, query: Mapping[str, str], now: datetime) -> list
         .order_by("-taken_at", "-id")
         .values("id", "taken_at", "total_value", "currency", "status")[:MAX_POINTS]
     )
-    return list(rows)[::-1]
+    return [dict(row) for row in rows][::-1]
 
 
 def _instant(query: Mapping[str, str], name: str) -> datetime | None:

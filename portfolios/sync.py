@@ -61,7 +61,7 @@ class ConnectionStopped(DomainError):
 
 # --- asking for a sync --------------------------------------------------------------------------
 def request(*, user: User, connection_id: UUID, now: datetime) -> SyncRun:
-    """"Sync now": queue a run, or return the one that is already open.
+    """ "Sync now": queue a run, or return the one that is already open.
 
     Raises NotFound, ConnectionStopped, SyncTooSoon (by plan).
     """
@@ -74,17 +74,14 @@ def request(*, user: User, connection_id: UUID, now: datetime) -> SyncRun:
             return open_run
         _refuse_haste(user, connection, now)
         run = _queue(connection, trigger="manual", now=now)
-        activity.record(
-            Action.SYNC_REQUESTED, user_id=user.id, connection_id=str(connection_id)
-        )
+        activity.record(Action.SYNC_REQUESTED, user_id=user.id, connection_id=str(connection_id))
         return run
 
 
 def start_first(happening: Happening) -> None:
     """Subscriber of ``exchange.connection.created``: the first sync begins at once."""
     connection_id = UUID(happening.details["connection_id"])
-    assert happening.user_id is not None
-    with tenancy.as_user(happening.user_id):
+    with tenancy.as_user(happening.owner):
         found = ExchangeConnection.objects.filter(id=connection_id, last_synced_at=None).first()
         if found and not _open_run(found):
             _queue(found, trigger="first", now=clock.now())
@@ -139,10 +136,9 @@ def dispatch_due(*, now: datetime) -> int:
     Each is marked as dispatched for 45 seconds in the same statement that picks it, so two beats
     at once dispatch it once, and one whose message was lost comes up again.
     """
-    with tenancy.as_system("dispatch due syncs"):
-        with database.cursor() as cursor:
-            cursor.execute(
-                """
+    with tenancy.as_system("dispatch due syncs"), database.cursor() as cursor:
+        cursor.execute(
+            """
                 UPDATE exchange_connections SET next_sync_at = %s
                 WHERE id IN (
                     SELECT id FROM exchange_connections
@@ -150,11 +146,11 @@ def dispatch_due(*, now: datetime) -> int:
                     ORDER BY next_sync_at LIMIT 5000 FOR UPDATE SKIP LOCKED
                 ) RETURNING exchange_id, id
                 """,
-                [now + REDISPATCH, now, now],
-            )
-            due: dict[str, list[UUID]] = {}
-            for exchange, connection_id in cursor.fetchall():
-                due.setdefault(exchange, []).append(connection_id)
+            [now + REDISPATCH, now, now],
+        )
+        due: dict[str, list[UUID]] = {}
+        for exchange, connection_id in cursor.fetchall():
+            due.setdefault(exchange, []).append(connection_id)
     for exchange, found in due.items():
         for start in range(0, len(found), BATCH):
             _enqueue(exchange, found[start : start + BATCH])
@@ -196,9 +192,7 @@ def _show_balances_first(claims: Mapping[UUID, Claim], visits: Sequence[Visit]) 
             recording.record_balances(claim=claims[result.connection_id], report=result)
 
 
-def _record(
-    claims: Mapping[UUID, Claim], result: AccountReport | tuple[UUID, GatewayError]
-) -> str:
+def _record(claims: Mapping[UUID, Claim], result: AccountReport | tuple[UUID, GatewayError]) -> str:
     if isinstance(result, AccountReport):
         claim = claims[result.connection_id]
         state = recording.record(claim=claim, report=result, now=clock.now())
@@ -264,9 +258,7 @@ def _start_runs(rows: Sequence[ExchangeConnection], now: datetime) -> set[UUID]:
     return set(triggers)
 
 
-def _visits(
-    rows: Sequence[ExchangeConnection], asked_for: set[UUID], now: datetime
-) -> list[Visit]:
+def _visits(rows: Sequence[ExchangeConnection], asked_for: set[UUID], now: datetime) -> list[Visit]:
     keys = [row.id for row in rows]
     sealed = credentials.load(keys)
     known = _coverage(keys)

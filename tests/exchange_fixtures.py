@@ -11,7 +11,6 @@ from portfolios import sync
 from tests import sandbox as sandboxes
 from tracker import clock
 
-
 UNLIMITED = {"ip": 0, "sapi": 0, "uid": 0, "futures": 0, "coin-futures": 0}
 
 

@@ -7,6 +7,7 @@ sentence for people, and for wrong input a list of fields in ``details.fields``.
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -20,11 +21,12 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import DataError, InterfaceError, OperationalError, close_old_connections
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -75,7 +77,7 @@ def error_body(code: str, message: str, details: Mapping[str, Any] | None = None
 
 def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """DRF's exception handler: every known error in the one format, unknown ones stay 500."""
-    error = _translated(error)
+    error = _translated(error, context)
     if isinstance(error, DomainError):
         return _answer(
             error.status,
@@ -96,15 +98,17 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response |
     return None
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(error: Exception, context: Mapping[str, Any]) -> Exception:
     """Django's own errors as ours or DRF's."""
+    reading = getattr(context.get("request"), "method", "") in SAFE_METHODS
     if isinstance(error, RequestDataTooBig):
         return BodyTooLarge()
     if isinstance(error, SuspiciousOperation):
         return exceptions.ParseError("This request cannot be understood.")
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
-    if isinstance(error, ValidationError):  # a cursor or filter that its column cannot hold
+    # A cursor or filter that its column cannot hold, such as an instant beyond the calendar.
+    if isinstance(error, ValidationError) or (reading and isinstance(error, DataError)):
         return exceptions.ValidationError("This value cannot be used.", code="invalid")
     return error
 
@@ -199,7 +203,9 @@ class FastJSONRenderer(BaseRenderer):
     format = "json"
     charset = None
 
-    def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
+    def render(
+        self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None
+    ) -> bytes:
         return b"" if data is None else to_json(data)
 
 
@@ -287,6 +293,10 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """Whatever was left, what middleware raised too: there the database may be gone as well."""
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
+        close_old_connections()
+        return unavailable(request)
     return _plain(request, 500, "internal_error", "Something broke on our side. We were told.")
 
 

@@ -2,11 +2,11 @@
 
 import os
 
-from celery import Celery
 import structlog
+from celery import Celery
 from celery.signals import (
-    before_task_publish,
     beat_init,
+    before_task_publish,
     setup_logging,
     task_prerun,
     worker_init,

@@ -24,7 +24,9 @@ def production_settings_are_sound(app_configs: Any, **kwargs: Any) -> list[Check
     """Conditions that only matter before strangers can reach the server."""
     found: list[CheckMessage] = []
     if not settings.BURST_LIMITS_ENABLED:
-        found.append(Warning("BURST_LIMITS is off: anyone may call without limit.", id="tracker.W1"))
+        found.append(
+            Warning("BURST_LIMITS is off: anyone may call without limit.", id="tracker.W1")
+        )
     if settings.EXCHANGE_BASE_URLS:
         found.append(
             Warning("EXCHANGE_BASE_URLS sends exchange traffic elsewhere.", id="tracker.W2")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
@@ -33,7 +33,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def _works(probe: Callable[[], bool]) -> bool:
     try:
         return probe()
-    except (DatabaseError, redis.RedisError, OSError):
+    except (DatabaseError, InterfaceError, redis.RedisError, OSError):
+        close_old_connections()  # one that broke must not be asked again
         return False
 
 

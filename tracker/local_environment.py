@@ -42,9 +42,9 @@ def apply(environ: MutableMapping[str, str]) -> None:
         "PRICE_EXCHANGES": "binance",
         "EXCHANGE_BASE_URLS": f'{{"binance": "{where.sandbox_url}"}}',
         # Ten times Binance's limits, at the sandbox and here: a first import takes seconds.
-        "EXCHANGE_BUDGETS": json.dumps({"binance": {
-            name: limit * FASTER for name, limit in _BINANCE_LIMITS.items()
-        }}),
+        "EXCHANGE_BUDGETS": json.dumps(
+            {"binance": {name: limit * FASTER for name, limit in _BINANCE_LIMITS.items()}}
+        ),
         "PYTHONUNBUFFERED": "1",
     }
     for name, value in demo.items():

@@ -44,9 +44,11 @@ def fits_units(number: Decimal) -> bool:
     """Whether a number can be stored as units without losing a digit."""
     if not number.is_finite():
         return False
+    if not number:
+        return True
     _, digits, exponent = number.normalize().as_tuple()
-    assert isinstance(exponent, int)
-    return -exponent <= UNIT_DECIMALS and len(digits) + exponent <= UNIT_DIGITS - UNIT_DECIMALS
+    decimals = -int(exponent)
+    return decimals <= UNIT_DECIMALS and len(digits) - decimals <= UNIT_DIGITS - UNIT_DECIMALS
 
 
 def to_text(number: Decimal) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import environ
 
@@ -120,7 +121,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = os.environ.get("REDIS_URL", "")
 if not re.match(r"(rediss?|unix)://", REDIS_URL):
     SETTINGS_PROBLEMS.append("REDIS_URL is not set or is not a redis:// URL.")
-_CACHE = {
+_CACHE: dict[str, Any] = {
     "BACKEND": "django_redis.cache.RedisCache",
     "LOCATION": REDIS_URL or "redis://unset.invalid",
     "TIMEOUT": 300,
@@ -227,7 +228,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
 REFRESH_TOKEN_LIFETIME = timedelta(days=7)
 SESSION_LIFETIME = timedelta(days=30)
-SIMPLE_JWT = {
+SIMPLE_JWT: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
     "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
     "ALGORITHM": "HS256",

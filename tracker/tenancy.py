@@ -17,6 +17,7 @@ back explicitly when a context ends inside an outer transaction.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -40,6 +41,7 @@ class Identity:
 
 
 _NOBODY = Identity()
+_MARK = "tenancy_identity"  # on Django's connection, which is one per thread
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def as_lookup(*, email: str) -> Iterator[None]:
 
 def current() -> Identity:
     """The identity of this thread's database connection."""
-    return getattr(connection, "tenancy_identity", _NOBODY)
+    return getattr(connection, _MARK, _NOBODY)
 
 
 @contextmanager
@@ -81,13 +83,13 @@ def _acting_as(identity: Identity) -> Iterator[None]:
     nested = connection.in_atomic_block
     with transaction.atomic():
         _apply(identity)
-        connection.tenancy_identity = identity
+        setattr(connection, _MARK, identity)
         try:
             yield
             if nested:
                 _apply(_NOBODY)
         finally:
-            connection.tenancy_identity = _NOBODY
+            setattr(connection, _MARK, _NOBODY)
 
 
 def _apply(identity: Identity) -> None:
@@ -112,12 +114,12 @@ def protect(table: str, *, user_column: str = "user_id", lookup_column: str = ""
     reading before there is an identity.
     """
     owner = f"{user_column} = {_CURRENT_USER} OR {_IS_SYSTEM}"
-    forward = [
+    forward: list[Any] = [
         f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
         f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
         f'CREATE POLICY owner ON "{table}" USING ({owner}) WITH CHECK ({owner})',
     ]
-    reverse = [f'DROP POLICY owner ON "{table}"']
+    reverse: list[Any] = [f'DROP POLICY owner ON "{table}"']
     if lookup_column:
         match = f"{lookup_column} = {_LOOKUP_EMAIL}"
         forward.append(f'CREATE POLICY lookup ON "{table}" FOR SELECT USING ({match})')

@@ -2,105 +2,222 @@
 
 import django.db.models.deletion
 import django.db.models.functions.text
-import tracker.clock
-import tracker.ids
 from django.conf import settings
 from django.db import migrations, models
 
+import tracker.clock
+import tracker.ids
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('id', models.UUIDField(default=tracker.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('email', models.EmailField(max_length=254, unique=True)),
-                ('password', models.CharField(db_column='password_hash', max_length=128, verbose_name='password hash')),
-                ('created_at', models.DateTimeField(default=tracker.clock.now, editable=False)),
-                ('is_active', models.BooleanField(default=True)),
-                ('is_staff', models.BooleanField(default=False)),
-                ('subscription_tier', models.CharField(default='free', max_length=32)),
-                ('base_currency', models.CharField(choices=[('USD', 'Usd'), ('EUR', 'Eur'), ('GBP', 'Gbp'), ('CHF', 'Chf'), ('JPY', 'Jpy'), ('AUD', 'Aud'), ('CAD', 'Cad'), ('BTC', 'Btc'), ('ETH', 'Eth')], default='USD', max_length=3)),
-                ('time_zone', models.CharField(default='UTC', max_length=64)),
-                ('cost_basis_method', models.CharField(choices=[('fifo', 'Fifo'), ('lifo', 'Lifo'), ('hifo', 'Hifo'), ('lofo', 'Lofo'), ('average', 'Average')], default='fifo', max_length=8)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                (
+                    "last_login",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last login"),
+                ),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tracker.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("email", models.EmailField(max_length=254, unique=True)),
+                (
+                    "password",
+                    models.CharField(
+                        db_column="password_hash", max_length=128, verbose_name="password hash"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=tracker.clock.now, editable=False)),
+                ("is_active", models.BooleanField(default=True)),
+                ("is_staff", models.BooleanField(default=False)),
+                ("subscription_tier", models.CharField(default="free", max_length=32)),
+                (
+                    "base_currency",
+                    models.CharField(
+                        choices=[
+                            ("USD", "Usd"),
+                            ("EUR", "Eur"),
+                            ("GBP", "Gbp"),
+                            ("CHF", "Chf"),
+                            ("JPY", "Jpy"),
+                            ("AUD", "Aud"),
+                            ("CAD", "Cad"),
+                            ("BTC", "Btc"),
+                            ("ETH", "Eth"),
+                        ],
+                        default="USD",
+                        max_length=3,
+                    ),
+                ),
+                ("time_zone", models.CharField(default="UTC", max_length=64)),
+                (
+                    "cost_basis_method",
+                    models.CharField(
+                        choices=[
+                            ("fifo", "Fifo"),
+                            ("lifo", "Lifo"),
+                            ("hifo", "Hifo"),
+                            ("lofo", "Lofo"),
+                            ("average", "Average"),
+                        ],
+                        default="fifo",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'users',
+                "db_table": "users",
             },
         ),
         migrations.CreateModel(
-            name='IdempotencyRecord',
+            name="IdempotencyRecord",
             fields=[
-                ('id', models.UUIDField(default=tracker.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('key_digest', models.BinaryField(max_length=32, unique=True)),
-                ('body_digest', models.BinaryField(max_length=32)),
-                ('status', models.PositiveSmallIntegerField(null=True)),
-                ('sealed_answer', models.BinaryField(null=True)),
-                ('locked_until', models.DateTimeField()),
-                ('created_at', models.DateTimeField(default=tracker.clock.now)),
-                ('user', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tracker.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("key_digest", models.BinaryField(max_length=32, unique=True)),
+                ("body_digest", models.BinaryField(max_length=32)),
+                ("status", models.PositiveSmallIntegerField(null=True)),
+                ("sealed_answer", models.BinaryField(null=True)),
+                ("locked_until", models.DateTimeField()),
+                ("created_at", models.DateTimeField(default=tracker.clock.now)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'idempotency_records',
+                "db_table": "idempotency_records",
             },
         ),
         migrations.CreateModel(
-            name='Session',
+            name="Session",
             fields=[
-                ('id', models.UUIDField(default=tracker.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('refresh_digest', models.BinaryField(max_length=32)),
-                ('user_agent', models.CharField(blank=True, default='', max_length=256)),
-                ('ip_address', models.GenericIPAddressField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=tracker.clock.now)),
-                ('authenticated_at', models.DateTimeField(default=tracker.clock.now)),
-                ('refreshed_at', models.DateTimeField(default=tracker.clock.now)),
-                ('expires_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('end_reason', models.CharField(blank=True, default='', max_length=32)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sessions', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tracker.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("refresh_digest", models.BinaryField(max_length=32)),
+                ("user_agent", models.CharField(blank=True, default="", max_length=256)),
+                ("ip_address", models.GenericIPAddressField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=tracker.clock.now)),
+                ("authenticated_at", models.DateTimeField(default=tracker.clock.now)),
+                ("refreshed_at", models.DateTimeField(default=tracker.clock.now)),
+                ("expires_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("end_reason", models.CharField(blank=True, default="", max_length=32)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sessions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'sessions',
+                "db_table": "sessions",
             },
         ),
         migrations.CreateModel(
-            name='DataKey',
+            name="DataKey",
             fields=[
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='data_key', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('key_id', models.CharField(max_length=16)),
-                ('wrapped_key', models.BinaryField(max_length=256)),
-                ('created_at', models.DateTimeField(default=tracker.clock.now)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="data_key",
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("key_id", models.CharField(max_length=16)),
+                ("wrapped_key", models.BinaryField(max_length=256)),
+                ("created_at", models.DateTimeField(default=tracker.clock.now)),
             ],
             options={
-                'db_table': 'user_data_keys',
-                'indexes': [models.Index(fields=['key_id'], name='data_keys_by_master')],
+                "db_table": "user_data_keys",
+                "indexes": [models.Index(fields=["key_id"], name="data_keys_by_master")],
             },
         ),
         migrations.AddIndex(
-            model_name='user',
-            index=models.Index(fields=['-created_at'], name='users_newest'),
+            model_name="user",
+            index=models.Index(fields=["-created_at"], name="users_newest"),
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='users_email_is_lower_case'),
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("email", django.db.models.functions.text.Lower("email"))),
+                name="users_email_is_lower_case",
+            ),
         ),
         migrations.AddIndex(
-            model_name='idempotencyrecord',
-            index=models.Index(fields=['created_at'], name='idempotency_by_age'),
+            model_name="idempotencyrecord",
+            index=models.Index(fields=["created_at"], name="idempotency_by_age"),
         ),
         migrations.AddConstraint(
-            model_name='session',
-            constraint=models.UniqueConstraint(fields=('user', 'id'), name='sessions_owner'),
+            model_name="session",
+            constraint=models.UniqueConstraint(fields=("user", "id"), name="sessions_owner"),
         ),
     ]

@@ -34,7 +34,9 @@ class Migration(migrations.Migration):
             reverse_sql=migrations.RunSQL.noop,
         ),
         partitions.initial(
-            "activity_logs", first=_TODAY, last=_TODAY + timedelta(days=31 * partitions.MONTHS_AHEAD)
+            "activity_logs",
+            first=_TODAY,
+            last=_TODAY + timedelta(days=31 * partitions.MONTHS_AHEAD),
         ),
         tenancy.protect("activity_logs"),
         tenancy.protect("outbox"),

@@ -525,7 +525,6 @@ class AccountVisit:
         return self.visit.history and self.visit.everything and self.given_up is None
 
 
-
 class _Progress:
     """How far one feed (and scope) has been read."""
 

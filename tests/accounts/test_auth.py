@@ -251,7 +251,10 @@ def test_preferences_change_and_unknown_ones_are_refused(client_of, alice):
     assert answer.status_code == 200
     assert answer.json()["base_currency"] == "CHF"
     assert api.get("/me").json()["time_zone"] == "Pacific/Auckland"
-    for wrong in ({"base_currency": "XXX"}, {"subscription_tier": "pro"}, {"email": "x@y.z"},
-                  {"cost_basis_method": None}, {"is_staff": True}, {"id": str(alice.id)}):  # fmt: skip
+    refused = [
+        {"base_currency": "XXX"}, {"subscription_tier": "pro"}, {"email": "x@y.z"},
+        {"cost_basis_method": None}, {"is_staff": True}, {"id": str(alice.id)},
+    ]  # fmt: skip
+    for wrong in refused:
         assert api.patch("/me", wrong).status_code == 400, wrong
     assert api.get("/me").json()["subscription_tier"] == "free"

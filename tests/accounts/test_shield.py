@@ -142,7 +142,9 @@ def test_a_forged_address_changes_nothing(shield, db, proxies, forwarded, tried)
     assert Counter(answer.status_code for answer in answers)[400] == tried
 
 
-@pytest.mark.parametrize("email", [None, [], {}, True, "", "x" * 5000, "\x00", "\ud800", "a\ud800@b.c"])
+@pytest.mark.parametrize(
+    "email", [None, [], {}, True, "", "x" * 5000, "\x00", "\ud800", "a\ud800@b.c"]
+)
 def test_an_address_that_is_none_is_a_400_and_never_a_500(client_of, db, email):
     """S31: the shield looks at it before it is checked."""
     for path in ("/auth/login", "/auth/register"):

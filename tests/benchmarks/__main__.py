@@ -29,7 +29,7 @@ def main(wanted: list[str]) -> None:
     call_command("migrate", verbosity=0)
     results: list[measure.Result] = []
     for name in wanted or NAMES:
-        print(f"… {name}", flush=True)  # noqa: T201
+        print(f"… {name}", flush=True)
         results += importlib.import_module(f"tests.benchmarks.bench_{name}").measure()
     measure.show(results)
     measure.write(results, Path("bench.json"))

@@ -38,9 +38,7 @@ def measure() -> list[Result]:
 
 def _compare(port: int, tokens: list[str], sandbox) -> tuple[float, float]:
     def reads() -> float:
-        return load.run(
-            port, "/api/v1/portfolio", token=tokens[0], connections=2, requests=600
-        ).p99
+        return load.run(port, "/api/v1/portfolio", token=tokens[0], connections=2, requests=600).p99
 
     reads()
     quiet = [reads() for _ in range(3)]

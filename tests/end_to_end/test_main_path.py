@@ -184,7 +184,9 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(system,
     sums = defaultdict(Decimal)
     for row in everything(system, "/ledger"):
         sums[row["wallet"], row["code"]] += Decimal(row["quantity"])
-    held = {(r["wallet"], r["code"]): Decimal(r["quantity"]) for r in everything(system, "/holdings")}
+    held = {
+        (r["wallet"], r["code"]): Decimal(r["quantity"]) for r in everything(system, "/holdings")
+    }
     assert {place: total for place, total in sums.items() if total} == held
 
 
@@ -214,7 +216,7 @@ def test_ctrl_c_ends_every_process_and_a_second_start_keeps_the_data(tmp_path):
                    if str(tmp_path) in " ".join(p.info["cmdline"] or [])]  # fmt: skip
         first.sign_up("kept@example.com")
         first.stop()
-    gone, alive = psutil.wait_procs(family, timeout=20)
+    _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
     with systems.running(tmp_path) as second:
         status, _ = second.call(

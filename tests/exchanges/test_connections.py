@@ -23,9 +23,7 @@ def api(client_of, alice, exchange):
 
 
 def post(api, sandbox, account=0, role="read", **changes):
-    return api.post(
-        "/connections", {"exchange": "binance", **sandbox.key(account, role)} | changes
-    )
+    return api.post("/connections", {"exchange": "binance", **sandbox.key(account, role)} | changes)
 
 
 def stored():
@@ -140,9 +138,7 @@ def test_a_stored_connection_starts_its_first_sync_without_the_key(api, alice, s
         everything = b"".join(
             client.dump(name) or b"" for name in client.scan_iter("*") if client.exists(name)
         )
-    assert connection["id"].encode() in base64.b64decode(
-        json.loads(message)["body"]
-    )
+    assert connection["id"].encode() in base64.b64decode(json.loads(message)["body"])
     key = sandbox.key(0)
     assert key["api_key"].encode() not in everything
     assert key["api_secret"].encode() not in everything

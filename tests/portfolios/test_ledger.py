@@ -74,9 +74,7 @@ units = st.decimals(min_value="0.000000000000000001", max_value="1e15", places=1
 
 @given(base=units, quote=units, fee=units, side=st.sampled_from(["buy", "sell"]))
 def test_money_paid_by_card_adds_up_to_nothing(base, quote, fee, side):
-    fact = replace(
-        CARD, side=side, base_quantity=base, quote_quantity=quote, fee_quantity=fee
-    )
+    fact = replace(CARD, side=side, base_quantity=base, quote_quantity=quote, fee_quantity=fee)
     euros = sum((leg.quantity for leg in ledger.legs(fact) if leg.code == "EUR"), D(0))
     assert euros == 0
 

@@ -67,9 +67,7 @@ def connection(alice, exchange, settings, binance):
 
 
 def test_the_recorded_account_comes_out_as_the_right_ledger(alice, connection):
-    ended = sync.visit_batch(
-        exchange="binance", connection_ids=[connection.id], now=clock.now()
-    )
+    ended = sync.visit_batch(exchange="binance", connection_ids=[connection.id], now=clock.now())
     with tenancy.as_user(alice.id):
         problems = ExchangeConnection.objects.get().reason
         entries = LedgerEntry.objects.order_by("occurred_at", "trade", "transfer", "leg")

@@ -171,9 +171,9 @@ def test_an_exchange_that_is_down_leaves_everything_and_is_tried_again(
 def test_a_key_that_no_longer_works_stops_the_syncing(alice, connect, visit, sandbox):
     connection = connect(alice, 3)
     body = '{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}'
-    with sandbox.fault(path="/api/v3/account", kind="status", status=401, body=body):
-        with sandbox.fault(path="/sapi", kind="status", status=401, body=body):
-            assert visit(connection) == {"failed": 1}
+    refused = {"kind": "status", "status": 401, "body": body}
+    with sandbox.fault(path="/api/v3/account", **refused), sandbox.fault(path="/sapi", **refused):
+        assert visit(connection) == {"failed": 1}
     found = fresh(connection)
     assert (found.state, found.next_sync_at) == (ConnectionState.NEEDS_NEW_KEY, None)
     assert visit(connection) == {}
@@ -220,14 +220,10 @@ def test_a_paused_connection_is_neither_dispatched_nor_visited(alice, connect, v
     from exchanges import connections
 
     connection = connect(alice, 3)
-    connections.change(
-        user_id=alice.id, connection_id=connection.id, paused=True, now=clock.now()
-    )
+    connections.change(user_id=alice.id, connection_id=connection.id, paused=True, now=clock.now())
     assert sync.dispatch_due(now=clock.now() + timedelta(days=1)) == 0
     assert visit(connection) == {}
-    connections.change(
-        user_id=alice.id, connection_id=connection.id, paused=False, now=clock.now()
-    )
+    connections.change(user_id=alice.id, connection_id=connection.id, paused=False, now=clock.now())
     assert visit(connection) == {"complete": 1}
 
 

@@ -252,7 +252,9 @@ def test_an_address_with_an_absurd_id_is_a_404(alice, segment):
 
 @pytest.mark.parametrize("name", ["If-None-Match", "Authorization", "Accept", "Idempotency-Key",
                                   "X-Forwarded-For", "User-Agent", "Accept-Language"])  # fmt: skip
-@pytest.mark.parametrize("value", ["", "\x7f", "é", '"' * 999, "," * 999, "*", "9" * 3000, "Bearer"])
+@pytest.mark.parametrize(
+    "value", ["", "\x7f", "é", '"' * 999, "," * 999, "*", "9" * 3000, "Bearer"]
+)
 def test_no_header_is_ever_a_500(alice, name, value):
     """S31"""
     api = ApiClient(alice)

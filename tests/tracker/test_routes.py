@@ -97,7 +97,8 @@ def test_the_id_of_another_user_and_an_id_of_nothing_look_alike(
     nothing = type(found)(id=ids.new_id())
     stranger = client_of(charlie)
     answers = [
-        stranger.call(route.method, address(route, thing), body).json() for thing in (found, nothing)
+        stranger.call(route.method, address(route, thing), body).json()
+        for thing in (found, nothing)
     ]
     for answer in answers:
         answer.pop("request_id")

@@ -199,8 +199,7 @@ def owned_models() -> list[Any]:
     return [
         model
         for model in apps.get_models(include_auto_created=True)
-        if model is User
-        or any(field.column == "user_id" for field in model._meta.concrete_fields)
+        if model is User or any(field.column == "user_id" for field in model._meta.concrete_fields)
     ]
 
 

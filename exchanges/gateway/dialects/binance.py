@@ -352,7 +352,6 @@ def _settled(row: Row, meanings: Mapping[str, bool | None]) -> bool | None:
     return meanings[status.lower()]
 
 
-
 def deposit(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     """Coins that arrived; a refused deposit is no fact."""
     settled = _settled(row, _DEPOSITS)

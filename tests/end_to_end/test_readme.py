@@ -1,0 +1,256 @@
+"""What the README and the pages under docs say: its commands are run, its names are looked up."""
+
+import ast
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+from tests.end_to_end import system as systems
+from tests.servers import PROJECT
+
+pytestmark = [pytest.mark.xdist_group("end_to_end"), pytest.mark.timeout(600)]
+
+README = PROJECT / "README.md"
+PAGES = [README, *sorted((PROJECT / "docs").rglob("*.md"))]
+MAIN_PATH = "## The main path, with curl"
+_BLOCK = re.compile(r"^### \d+\. (?P<title>.+?)\n(?P<text>.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+_END_OF_STEP = "\x1e"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the main path: what to run, what the README shows, what really came out."""
+
+    commands: str
+    shown: str
+    printed: str = ""
+
+
+def section(page: str, heading: str) -> str:
+    _, _, rest = page.partition(f"\n{heading}\n")
+    assert rest, f"{heading} is gone"
+    return re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def written() -> dict[str, Step]:
+    """The steps of the main path by title, in their order."""
+    found = {}
+    for match in _BLOCK.finditer(section(README.read_text(), MAIN_PATH)):
+        fences = _FENCE.findall(match["text"])
+        commands = [body for language, body in fences if language == "bash"]
+        shown = "".join(body for language, body in fences if language == "json")
+        assert len(commands) == 1, match["title"]
+        found[match["title"]] = Step(commands[0], shown)
+    return found
+
+
+def script(steps: dict[str, Step], *, port: int, key: str, secret: str) -> str:
+    """All blocks in their order, for one shell, with what a reader would fill in."""
+    joined = f"printf '{_END_OF_STEP}'\n".join(step.commands for step in steps.values())
+    fillings = {
+        "http://127.0.0.1:8000/": f"http://127.0.0.1:{port}/",
+        "'the API key'": f"'{key}'",
+        "'the API secret'": f"'{secret}'",
+    }
+    for placeholder, value in fillings.items():
+        assert joined.count(placeholder) == 1, placeholder
+        joined = joined.replace(placeholder, value)
+    return "set -u\n" + joined
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory) -> dict[str, Step]:
+    """The README's blocks, run one after the other against a running system."""
+    with systems.running(tmp_path_factory.mktemp("readme")) as system:
+        text = script(
+            written(), port=system.port, key=system.printed("API key:"),
+            secret=system.printed("API secret:"),
+        )  # fmt: skip
+        ran = subprocess.run(
+            ["bash", "-c", text], capture_output=True, text=True, check=False, timeout=400
+        )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    printed = ran.stdout.split(_END_OF_STEP)
+    return {
+        title: Step(step.commands, step.shown, output)
+        for (title, step), output in zip(written().items(), printed, strict=True)
+    }
+
+
+def answer(step: Step) -> tuple[dict, str]:
+    """The JSON that a step printed, and the status where it printed one."""
+    import json
+
+    body, _, status = step.printed.strip().partition("\n")
+    return json.loads(body), status
+
+
+def test_signing_up_gives_tokens_and_the_person(steps):
+    body, _ = answer(steps["Sign up"])
+    assert body["access"].count(".") == body["refresh"].count(".") == 2
+    assert body["user"]["email"] == "you@example.com"
+
+
+def test_the_exchanges_are_listed_with_what_they_need(steps):
+    body, _ = answer(steps["Which exchanges there are"])
+    rows = {row["id"]: row for row in body["results"]}
+    assert rows["binance"]["required_fields"] == ["api_key", "api_secret"]
+    # the text beside the block says how many there are
+    assert f"\n{len(rows)} with ccxt " in README.read_text()
+
+
+def test_a_wrong_key_is_refused(steps):
+    body, status = answer(steps["A wrong key"])
+    assert (status, body["code"]) == ("400", "exchange_key_rejected")
+
+
+def test_the_right_key_connects(steps):
+    body, _ = answer(steps["Connect the account"])
+    assert (body["exchange"], body["privileges"]) == ("binance", "read_only")
+
+
+def test_a_sync_is_accepted_and_ends(steps):
+    asked, status = answer(steps["Sync"])
+    assert status == "202"
+    (run,) = answer(steps["Wait for it"])[0]["results"]
+    assert (run["id"], run["state"]) == (asked["id"], "complete")
+    assert run["new_trades"] > 0
+
+
+def test_the_portfolio_is_complete(steps):
+    body, _ = answer(steps["The portfolio"])
+    assert (body["status"], body["currency"]) == ("complete", "USD")
+    assert body["holdings"]
+    assert [row["state"] for row in body["connections"]] == ["ok"]
+
+
+def test_trades_and_prices_answer(steps):
+    (trade,) = answer(steps["The trades behind it"])[0]["results"]
+    assert trade["exchange"] == "binance"
+    prices, _ = answer(steps["Prices"])
+    assert {row["code"]: row["status"] for row in prices["results"]} == {
+        "BTC": "complete", "EUR": "complete",
+    }  # fmt: skip
+
+
+def test_snapshots_answer_also_before_the_first_one(steps):
+    body, _ = answer(steps["The total over time"])
+    assert isinstance(body["results"], list)
+
+
+def test_the_answers_in_the_readme_have_the_fields_of_real_ones(steps):
+    named = re.compile(r'"(\w+)"\s*:')
+    for title, step in steps.items():
+        if '"results":[]' in step.printed:  # no snapshot yet
+            continue
+        assert set(named.findall(step.shown)) <= set(named.findall(step.printed)), title
+
+
+# --- names and links ----------------------------------------------------------------------------
+def code_of(page: Path) -> list[str]:
+    """Code blocks and code spans of a page."""
+    text = page.read_text()
+    blocks = [match["body"] for match in _FENCE.finditer(text)]
+    return blocks + re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))
+
+
+def named_in_code(pattern: str) -> set[str]:
+    return {name for page in PAGES for code in code_of(page) for name in re.findall(pattern, code)}
+
+
+def test_every_make_target_that_a_page_names_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    named = named_in_code(r"(?:^|\s)make ([a-z-]+)")
+    assert {"run", "test", "check", "bench"} <= named
+    assert named <= targets
+
+
+def test_every_management_command_that_a_page_names_exists():
+    named = named_in_code(r"manage\.py ([a-z_]+)")
+    assert {"migrate", "rotate_encryption_keys", "sandbox_exchange"} <= named
+    assert named <= set(get_commands())
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", _FENCE.sub("", page.read_text())):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+def test_the_table_of_settings_names_every_variable_that_is_read():
+    sources = ("settings", "embedded", "local_environment", "local", "gunicorn")
+    read = {
+        name
+        for source in sources
+        for name in re.findall(
+            r'(?:env\.\w+|_secret|_json|_int|environ\.get|env\.get)\(\s*"([A-Z_]+)"'
+            r'|\("--[a-z-]+", "([A-Z_]+)"\)',
+            (PROJECT / "tracker" / f"{source}.py").read_text(),
+        )
+        for name in name
+        if name
+    } | {"ENCRYPTION_KEY"}
+    table = section(README.read_text(), "## Settings")
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)) == read
+
+
+# --- docs/api.md and docs/security.md ------------------------------------------------------------
+def test_every_error_code_of_the_code_is_in_the_table_of_errors():
+    raised = set()
+    for room in ("tracker", "accounts", "audit", "billing", "exchanges", "portfolios"):
+        for path in (PROJECT / room).rglob("*.py"):
+            raised |= set(_error_codes(ast.parse(path.read_text())))
+    table = (PROJECT / "docs" / "api.md").read_text()
+    told = set(re.findall(r"^\| `([a-z_]+)` \| \d{3} \|", table, re.MULTILINE))
+    assert raised - told == set()
+
+
+def _error_codes(tree: ast.Module):
+    """The codes of classes that have a code and a status, as every error of ours does."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        given = {
+            item.targets[0].id: item.value
+            for item in node.body
+            if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name)
+        }
+        if {"code", "status", "message"} <= given.keys():
+            yield given["code"].value
+
+
+def test_the_table_of_endpoints_is_the_schema_s():
+    from drf_spectacular.generators import SchemaGenerator
+
+    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    declared = {
+        (method.upper(), path.removeprefix("/api/v1"))
+        for path, methods in paths.items()
+        for method in methods
+    }
+    table = (PROJECT / "docs" / "api.md").read_text()
+    told = re.findall(r"^\| `(GET|POST|PATCH|PUT|DELETE) (/[^`]*)` \|", table, re.MULTILINE)
+    assert set(told) == declared
+
+
+def test_every_test_that_the_pages_name_exists():
+    for name in named_in_code(r"(tests/[\w/]+\.py)"):
+        assert (PROJECT / name).exists(), name
+    for path, test in named_in_code(r"(tests/[\w/]+\.py)::(test_\w+)"):
+        assert f"def {test}(" in (PROJECT / path).read_text(), test
