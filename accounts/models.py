@@ -13,15 +13,15 @@ from tracker import clock, ids
 class BaseCurrency(models.TextChoices):
     """In what a person wants to see value. The code is that of an asset."""
 
-    USD = "USD"
-    EUR = "EUR"
-    GBP = "GBP"
-    CHF = "CHF"
-    JPY = "JPY"
-    AUD = "AUD"
-    CAD = "CAD"
-    BTC = "BTC"
-    ETH = "ETH"
+    USD = "USD", "USD"
+    EUR = "EUR", "EUR"
+    GBP = "GBP", "GBP"
+    CHF = "CHF", "CHF"
+    JPY = "JPY", "JPY"
+    AUD = "AUD", "AUD"
+    CAD = "CAD", "CAD"
+    BTC = "BTC", "BTC"
+    ETH = "ETH", "ETH"
 
 
 class CostBasisMethod(models.TextChoices):

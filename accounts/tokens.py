@@ -30,7 +30,7 @@ class _SessionToken(Token):
 
     @property
     def token_backend(self) -> TokenBackend:
-        jwt = settings.SIMPLE_JWT
+        jwt: dict[str, Any] = settings.SIMPLE_JWT
         secret = getattr(settings, self.secret_setting)
         return TokenBackend(jwt["ALGORITHM"], secret, "", jwt["AUDIENCE"], jwt["ISSUER"])
 

@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Least
 
 from audit.actions import Action
 from audit.models import ActivityLog, OutboxEntry
@@ -23,6 +24,7 @@ from tracker.logs import get_logger
 
 log = get_logger(__name__)
 SWEEP_AFTER = timedelta(seconds=30)
+MOST_ATTEMPTS = 32_767  # what the column holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,9 @@ def _deliver_safely(entry: OutboxEntry) -> bool:
     except Exception as error:  # one broken subscriber must not stop the others' deliveries
         log.error("outbox.delivery_failed", action=entry.action, error=type(error).__name__)
         with tenancy.as_system("outbox"):
-            OutboxEntry.objects.filter(id=entry.id).update(attempts=F("attempts") + 1)
+            OutboxEntry.objects.filter(id=entry.id).update(
+                attempts=Least(F("attempts") + 1, MOST_ATTEMPTS)
+            )
         return False
     with tenancy.as_system("outbox"):
         OutboxEntry.objects.filter(id=entry.id).delete()

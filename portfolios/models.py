@@ -353,6 +353,8 @@ class PortfolioSnapshot(models.Model):
         indexes = [
             # GET /snapshots, and the newest one of a person
             models.Index(fields=["user", "-taken_at"], name="snapshots_by_user"),
+            # admin: everybody's newest snapshots
+            models.Index(fields=["-taken_at"], name="snapshots_newest"),
         ]
 
     def __str__(self) -> str:

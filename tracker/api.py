@@ -7,7 +7,6 @@ sentence for people, and for wrong input a list of fields in ``details.fields``.
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -23,6 +22,7 @@ from django.core.exceptions import (
 )
 from django.db import DataError, InterfaceError, OperationalError, close_old_connections
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
@@ -280,31 +280,40 @@ class ConditionalMixin:
 
 
 # --- errors outside DRF -------------------------------------------------------------------------
-def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _plain(request, 404, "not_found", "There is nothing at this address.")
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not _speaks_json(request):
+        return defaults.page_not_found(request, exception)
+    return _plain(404, "not_found", "There is nothing at this address.")
 
 
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _plain(request, 400, "bad_request", "This request cannot be understood.")
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not _speaks_json(request):
+        return defaults.bad_request(request, exception)
+    return _plain(400, "bad_request", "This request cannot be understood.")
 
 
-def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _plain(request, 403, "permission_denied", "You may not do this.")
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not _speaks_json(request):
+        return defaults.permission_denied(request, exception)
+    return _plain(403, "permission_denied", "You may not do this.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Whatever was left, what middleware raised too: there the database may be gone as well."""
-    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
-        close_old_connections()
-        return unavailable(request)
-    return _plain(request, 500, "internal_error", "Something broke on our side. We were told.")
+    if not _speaks_json(request):
+        return defaults.server_error(request)
+    return _plain(500, "internal_error", "Something broke on our side. We were told.")
+
+
+def _speaks_json(request: HttpRequest) -> bool:
+    """Pages for people, admin's first of all, keep Django's own error pages."""
+    return not request.path.startswith("/admin/")
 
 
 def unavailable(request: HttpRequest) -> HttpResponse:
-    response = _plain(request, 503, OutOfOrder.code, OutOfOrder.message)
+    response = _plain(503, OutOfOrder.code, OutOfOrder.message)
     response["Retry-After"] = "5"
     return response
 
 
-def _plain(request: HttpRequest, code: int, name: str, message: str) -> HttpResponse:
+def _plain(code: int, name: str, message: str) -> HttpResponse:
     return JsonResponse(error_body(name, message), status=code)

@@ -33,8 +33,10 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def _works(probe: Callable[[], bool]) -> bool:
     try:
         return probe()
-    except (DatabaseError, InterfaceError, redis.RedisError, OSError):
+    except (DatabaseError, InterfaceError):
         close_old_connections()  # one that broke must not be asked again
+        return False
+    except (redis.RedisError, OSError):
         return False
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 from django.http import HttpRequest, HttpResponse
 
 from tracker import api, ids, network, tenancy
@@ -87,4 +87,7 @@ class AdminTenancyMiddleware:
         if not request.path.startswith("/admin/"):
             return self.get_response(request)
         with tenancy.as_system("admin"):
-            return self.get_response(request)
+            response = self.get_response(request)
+            if response.status_code >= 500:  # Django has already turned the exception into a page
+                transaction.set_rollback(True)
+            return response

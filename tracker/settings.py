@@ -55,6 +55,16 @@ def _int(name: str, default: int) -> int:
         return default
 
 
+def _switch(name: str, default: bool) -> bool:
+    """A typing error must not turn a limit off, so nothing but these words is understood."""
+    word = os.environ.get(name, "").strip().lower() or ("on" if default else "off")
+    if word in ("on", "true", "yes", "1"):
+        return True
+    if word not in ("off", "false", "no", "0"):
+        SETTINGS_PROBLEMS.append(f"{name} is neither 'on' nor 'off'.")
+    return False
+
+
 ENVIRONMENT = os.environ.get("ENVIRONMENT", "development")
 if ENVIRONMENT not in ("development", "production"):
     SETTINGS_PROBLEMS.append("ENVIRONMENT is neither 'development' nor 'production'.")
@@ -77,11 +87,13 @@ except WeakKey as problem:
 
 # --- hosts --------------------------------------------------------------------------------------
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CORS_ALLOWED_ORIGINS = env.list("CORS_ORIGINS", default=[])
-CSRF_TRUSTED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin.startswith("https://")]
-for _origin in CORS_ALLOWED_ORIGINS:
-    if not re.fullmatch(r"https?://[^/*\s]+", _origin):
+CORS_ALLOWED_ORIGINS = []
+for _origin in env.list("CORS_ORIGINS", default=[]):
+    if re.fullmatch(r"https?://[^/*\s]+", _origin):
+        CORS_ALLOWED_ORIGINS.append(_origin)
+    else:
         SETTINGS_PROBLEMS.append(f"CORS_ORIGINS holds {_origin!r}, which is not an exact origin.")
+CSRF_TRUSTED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin.startswith("https://")]
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "testserver"}
 if DEBUG and not set(ALLOWED_HOSTS) <= _LOCAL_HOSTS:
     SETTINGS_PROBLEMS.append(
@@ -97,13 +109,15 @@ TRUSTED_PROXY_COUNT = _int("TRUSTED_PROXY_COUNT", 0)
 
 # --- database -----------------------------------------------------------------------------------
 STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 30_000)
+_NO_DATABASE = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset"}
 try:
     DATABASES = {"default": env.db_url("DATABASE_URL")}
-    if "postgresql" not in DATABASES["default"]["ENGINE"]:
+    if "postgresql" not in DATABASES["default"].get("ENGINE", ""):
         SETTINGS_PROBLEMS.append("DATABASE_URL is not a PostgreSQL URL.")
+        DATABASES = {"default": _NO_DATABASE}
 except (environ.ImproperlyConfigured, ValueError):
     SETTINGS_PROBLEMS.append("DATABASE_URL is not set or cannot be read.")
-    DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "unset"}}
+    DATABASES = {"default": _NO_DATABASE}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": _int("DATABASE_CONN_MAX_AGE", 60),
     "CONN_HEALTH_CHECKS": True,
@@ -284,11 +298,11 @@ CORS_ALLOW_HEADERS = [
 CORS_URLS_REGEX = r"^/api/.*$"
 
 # --- plans and limits ---------------------------------------------------------------------------
-BURST_LIMITS_ENABLED = env.bool("BURST_LIMITS", default=True)
+BURST_LIMITS_ENABLED = _switch("BURST_LIMITS", default=True)
 # django-ratelimit: the blunt shield of sign-up and login, per client address.
 AUTH_SHIELD_RATES = env.list("AUTH_SHIELD_RATES", default=["20/m", "200/h"])
 AUTH_ACCOUNT_RATES = env.list("AUTH_ACCOUNT_RATES", default=["10/m", "50/h"])
-RATELIMIT_ENABLE = env.bool("AUTH_SHIELD", default=True)
+RATELIMIT_ENABLE = _switch("AUTH_SHIELD", default=True)
 RATELIMIT_USE_CACHE = "limits"
 SILENCED_SYSTEM_CHECKS = [
     # django-ratelimit knows no django-redis by name; the backend is shared and atomic.

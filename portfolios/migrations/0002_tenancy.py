@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 "FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE "
                 "DEFERRABLE INITIALLY DEFERRED",
                 "CREATE INDEX snapshots_by_user ON portfolio_snapshots (user_id, taken_at DESC)",
+                "CREATE INDEX snapshots_newest ON portfolio_snapshots (taken_at DESC)",
                 "CREATE TABLE portfolio_snapshots_other PARTITION OF portfolio_snapshots DEFAULT",
                 "ALTER TABLE portfolio_snapshots_other ENABLE ROW LEVEL SECURITY",
                 "ALTER TABLE portfolio_snapshots_other FORCE ROW LEVEL SECURITY",

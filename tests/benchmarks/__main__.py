@@ -8,7 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-from tests.servers import PROJECT
 from tracker import embedded
 
 NAMES = ("home", "snapshots", "hanging", "sync", "start")
@@ -17,7 +16,7 @@ NAMES = ("home", "snapshots", "hanging", "sync", "start")
 def main(wanted: list[str]) -> None:
     for name in ("EXCHANGE_BASE_URLS", "EXCHANGE_BUDGETS", "DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
-    embedded.use_embedded_servers(os.environ, data_dir=PROJECT / "var" / "bench")
+    embedded.use_embedded_servers(os.environ, data_dir=embedded.DATA_DIR / "bench")
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.settings"
     import django
 

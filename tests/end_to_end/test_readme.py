@@ -1,6 +1,7 @@
 """What the README and the pages under docs say: its commands are run, its names are looked up."""
 
 import ast
+import json
 import re
 import subprocess
 from dataclasses import dataclass
@@ -84,8 +85,6 @@ def steps(tmp_path_factory) -> dict[str, Step]:
 
 def answer(step: Step) -> tuple[dict, str]:
     """The JSON that a step printed, and the status where it printed one."""
-    import json
-
     body, _, status = step.printed.strip().partition("\n")
     return json.loads(body), status
 
@@ -198,12 +197,12 @@ def test_the_table_of_settings_names_every_variable_that_is_read():
     read = {
         name
         for source in sources
-        for name in re.findall(
+        for groups in re.findall(
             r'(?:env\.\w+|_secret|_json|_int|environ\.get|env\.get)\(\s*"([A-Z_]+)"'
             r'|\("--[a-z-]+", "([A-Z_]+)"\)',
             (PROJECT / "tracker" / f"{source}.py").read_text(),
         )
-        for name in name
+        for name in groups
         if name
     } | {"ENCRYPTION_KEY"}
     table = section(README.read_text(), "## Settings")

@@ -1,0 +1,146 @@
+"""Bulk inserts: what was new and only that, to the last digit, and never past the policies."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import DataError, IntegrityError, ProgrammingError, transaction
+
+from audit.models import ActivityLog
+from portfolios.models import Trade
+from tests import factories
+from tracker import bulk, ids, tenancy
+
+
+@pytest.fixture
+def alice(db):
+    return factories.person("alice@example.com")
+
+
+@pytest.fixture
+def connected(alice):
+    return factories.connection(alice)
+
+
+def insert(user: Any, rows: list[Any]) -> set[Any]:
+    with tenancy.as_user(user.id):
+        return bulk.insert_new(rows)
+
+
+def stored(user: Any) -> set[Any]:
+    with tenancy.as_user(user.id):
+        return set(Trade.objects.values_list("id", flat=True))
+
+
+def test_nothing_to_insert_asks_nothing():
+    """No database mark: a query would fail this test."""
+    assert bulk.insert_new([]) == set()
+
+
+def test_exactly_the_new_ids_come_back(alice, connected):
+    """S40"""
+    first = [factories.trade(alice, connected, number) for number in range(5)]
+    assert insert(alice, first) == {row.id for row in first}
+    again = [factories.trade(alice, connected, number) for number in range(3, 8)]
+    assert insert(alice, again) == {row.id for row in again if int(row.exchange_id) >= 5}
+    assert insert(alice, again) == set()
+    assert len(stored(alice)) == 8
+
+
+def test_of_rows_that_are_twice_in_one_call_the_first_is_kept(alice, connected):
+    """S40"""
+    rows = [factories.trade(alice, connected, 1, symbol=symbol) for symbol in ("A/B", "C/D")]
+    assert insert(alice, rows) == {rows[0].id}
+    with tenancy.as_user(alice.id):
+        assert Trade.objects.get().symbol == "A/B"
+
+
+def test_every_kind_of_value_comes_back_as_it_went_in(alice, connected):
+    """S46: thirty decimals, microseconds, nulls and awkward text."""
+    row = factories.trade(
+        alice, connected,
+        base_quantity=Decimal("1E-30"),
+        quote_quantity=Decimal("9" * 30 + "." + "9" * 30),
+        fee_asset=None, fee_quantity=None,
+        symbol="{a,\"b\"}\\ '; NULL",
+        occurred_at=datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC),
+    )  # fmt: skip
+    insert(alice, [row])
+    with tenancy.as_user(alice.id):
+        found = Trade.objects.get()
+    for field in Trade._meta.concrete_fields:
+        assert getattr(found, field.attname) == getattr(row, field.attname), field
+
+
+def test_json_and_partitioned_tables_are_served_too(alice):
+    row = ActivityLog(
+        user=alice, action="user.signed_in", details={"a": [1, {"b": None}], "q": '"'}
+    )
+    assert insert(alice, [row]) == {row.id}
+    with tenancy.as_user(alice.id):
+        assert ActivityLog.objects.get().details == row.details
+
+
+def test_ten_thousand_rows_are_one_call(alice, connected, django_assert_num_queries):
+    rows = [factories.trade(alice, connected, 1) for _ in range(1)]
+    rows += [
+        Trade(**{f.attname: getattr(rows[0], f.attname) for f in Trade._meta.concrete_fields}
+              | {"id": ids.new_id(), "exchange_id": str(number)})
+        for number in range(2, 10_001)
+    ]  # fmt: skip
+    with tenancy.as_user(alice.id), django_assert_num_queries(1):
+        assert len(bulk.insert_new(rows)) == 10_000
+
+
+def test_rows_of_somebody_else_are_refused_with_all_their_call(alice, connected):
+    """S16: the policies hold for this statement as for any other."""
+    bob = factories.person("bob@example.com")
+    theirs = factories.connection(bob)
+    mixed = [factories.trade(alice, connected, 1), factories.trade(bob, theirs, 2)]
+    for user in (alice, bob):
+        with pytest.raises(ProgrammingError, match="row-level security"):
+            insert(user, mixed)
+    assert stored(alice) == stored(bob) == set()
+
+
+def test_without_an_identity_nothing_is_inserted(alice, connected):
+    """S20"""
+    with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+        bulk.insert_new([factories.trade(alice, connected)])
+    assert stored(alice) == set()
+
+
+def test_a_row_that_points_at_another_users_connection_is_refused(alice, connected):
+    """S16: by the composite foreign key, which conflicts do not hide."""
+    bob = factories.person("bob@example.com")
+    with pytest.raises(IntegrityError, match="same_owner"), tenancy.as_user(bob.id):
+        bulk.insert_new([factories.trade(bob, connected)])
+        _check_references_now()
+
+
+def _check_references_now() -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"base_quantity": Decimal(-1)}, IntegrityError),
+        ({"side": "hold"}, IntegrityError),
+        ({"symbol": None}, IntegrityError),
+        ({"symbol": "x" * 65}, DataError),
+        ({"base_quantity": Decimal("1E+30")}, DataError),
+    ],
+)
+def test_what_a_constraint_refuses_is_an_error_and_not_left_out(alice, connected, fields, error):
+    """S46"""
+    with pytest.raises(error):
+        insert(
+            alice,
+            [factories.trade(alice, connected, 1), factories.trade(alice, connected, 2, **fields)],
+        )
+    assert stored(alice) == set()

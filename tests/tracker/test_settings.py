@@ -1,0 +1,270 @@
+"""S56: a bad environment stops the start, with one clear sentence for each fault.
+
+Each case runs in a process of its own with nothing but its environment.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.conf import settings
+
+SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY", "JWT_REFRESH_SECRET_KEY")
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "ALLOWED_HOSTS": "api.example.com",
+    "DATABASE_URL": "postgresql://tracker:x@db.invalid/tracker?sslmode=require",
+    "REDIS_URL": "rediss://cache.invalid/0",
+    "ENCRYPTION_KEY": secrets.token_hex(32),
+    "CORS_ORIGINS": "https://app.example.com",
+    "TRUSTED_PROXY_COUNT": "1",
+} | {name: secrets.token_hex(32) for name in SECRETS}
+DEVELOPMENT = PRODUCTION | {"ENVIRONMENT": "development", "ALLOWED_HOSTS": "localhost"}
+SAME = secrets.token_hex(32)
+
+# What is wrong, the environment, and the sentence. None means that the variable is not set.
+BAD: dict[str, tuple[dict[str, str | None], str]] = {
+    **{f"{name} missing": (PRODUCTION | {name: None}, f"{name} is not set.") for name in SECRETS},
+    **{f"{name} empty": (PRODUCTION | {name: "   "}, f"{name} is not set.") for name in SECRETS},
+    **{
+        f"{name} short": (PRODUCTION | {name: "x" * 31}, f"{name} is shorter than 32 characters.")
+        for name in SECRETS
+    },
+    "two secrets equal": (
+        PRODUCTION | {"JWT_SECRET_KEY": SAME, "JWT_REFRESH_SECRET_KEY": SAME},
+        "SECRET_KEY, JWT_SECRET_KEY and JWT_REFRESH_SECRET_KEY must be three different secrets.",
+    ),
+    "a token key is Django's": (
+        PRODUCTION | {"SECRET_KEY": SAME, "JWT_SECRET_KEY": SAME},
+        "SECRET_KEY, JWT_SECRET_KEY and JWT_REFRESH_SECRET_KEY must be three different secrets.",
+    ),
+    "ENCRYPTION_KEY missing": (
+        PRODUCTION | {"ENCRYPTION_KEY": None},
+        "ENCRYPTION_KEY holds no key.",
+    ),
+    "ENCRYPTION_KEY short": (
+        PRODUCTION | {"ENCRYPTION_KEY": "ab" * 31},
+        "key 1 of ENCRYPTION_KEY is not 32 bytes in hex or base64.",
+    ),
+    "second ENCRYPTION_KEY bad": (
+        PRODUCTION | {"ENCRYPTION_KEY": f"{secrets.token_hex(32)},nonsense"},
+        "key 2 of ENCRYPTION_KEY is not 32 bytes in hex or base64.",
+    ),
+    "ENCRYPTION_KEY weak": (
+        PRODUCTION | {"ENCRYPTION_KEY": "00" * 32},
+        "key 1 of ENCRYPTION_KEY is not random.",
+    ),
+    "DATABASE_URL missing": (
+        PRODUCTION | {"DATABASE_URL": None},
+        "DATABASE_URL is not set or cannot be read.",
+    ),
+    "DATABASE_URL garbage": (
+        PRODUCTION | {"DATABASE_URL": "postgresql://host:port/x"},
+        "DATABASE_URL is not set or cannot be read.",
+    ),
+    "DATABASE_URL without scheme": (
+        PRODUCTION | {"DATABASE_URL": "db.example.com/tracker"},
+        "DATABASE_URL is not a PostgreSQL URL.",
+    ),
+    "DATABASE_URL of another database": (
+        PRODUCTION | {"DATABASE_URL": "sqlite:///db.sqlite3"},
+        "DATABASE_URL is not a PostgreSQL URL.",
+    ),
+    "REDIS_URL missing": (
+        PRODUCTION | {"REDIS_URL": None},
+        "REDIS_URL is not set or is not a redis:// URL.",
+    ),
+    "REDIS_URL of another scheme": (
+        PRODUCTION | {"REDIS_URL": "https://cache.example.com"},
+        "REDIS_URL is not set or is not a redis:// URL.",
+    ),
+    "ENVIRONMENT nonsense": (
+        PRODUCTION | {"ENVIRONMENT": "staging"},
+        "ENVIRONMENT is neither 'development' nor 'production'.",
+    ),
+    "a public host while debugging": (
+        DEVELOPMENT | {"ALLOWED_HOSTS": "localhost,api.example.com"},
+        "ALLOWED_HOSTS names a public host while ENVIRONMENT is 'development', which turns "
+        "debugging on. Set ENVIRONMENT to 'production'.",
+    ),
+    "every host while debugging": (
+        DEVELOPMENT | {"ALLOWED_HOSTS": "*"},
+        "ALLOWED_HOSTS names a public host while ENVIRONMENT is 'development', which turns "
+        "debugging on. Set ENVIRONMENT to 'production'.",
+    ),
+    "no public host in production": (
+        PRODUCTION | {"ALLOWED_HOSTS": "localhost"},
+        "ALLOWED_HOSTS names no public host.",
+    ),
+    "every host in production": (
+        PRODUCTION | {"ALLOWED_HOSTS": "*"},
+        "ALLOWED_HOSTS allows every host; name yours.",
+    ),
+    "CORS for everybody": (
+        PRODUCTION | {"CORS_ORIGINS": "*"},
+        "CORS_ORIGINS holds '*', which is not an exact origin.",
+    ),
+    "CORS for every subdomain": (
+        PRODUCTION | {"CORS_ORIGINS": "https://*.example.com"},
+        "CORS_ORIGINS holds 'https://*.example.com', which is not an exact origin.",
+    ),
+    "CORS with a path": (
+        PRODUCTION | {"CORS_ORIGINS": "https://app.example.com,https://b.example.com/app"},
+        "CORS_ORIGINS holds 'https://b.example.com/app', which is not an exact origin.",
+    ),
+    "EXCHANGE_BASE_URLS no JSON": (
+        PRODUCTION | {"EXCHANGE_BASE_URLS": "binance=http://x"},
+        "EXCHANGE_BASE_URLS is not a JSON object.",
+    ),
+    "EXCHANGE_BASE_URLS a list": (
+        PRODUCTION | {"EXCHANGE_BASE_URLS": "[]"},
+        "EXCHANGE_BASE_URLS is not a JSON object.",
+    ),
+    "TRUSTED_PROXY_COUNT a word": (
+        PRODUCTION | {"TRUSTED_PROXY_COUNT": "one"},
+        "TRUSTED_PROXY_COUNT is not a whole number.",
+    ),
+    "STATEMENT_TIMEOUT_MS a word": (
+        PRODUCTION | {"STATEMENT_TIMEOUT_MS": "30s"},
+        "STATEMENT_TIMEOUT_MS is not a whole number.",
+    ),
+    "BURST_LIMITS a word": (
+        PRODUCTION | {"BURST_LIMITS": "perhaps"},
+        "BURST_LIMITS is neither 'on' nor 'off'.",
+    ),
+}
+
+
+def run(environment: dict[str, str | None], *command: str) -> "subprocess.CompletedProcess[str]":
+    given = {name: value for name, value in environment.items() if value is not None}
+    return subprocess.run(
+        [sys.executable, *command],
+        env={"PATH": os.environ["PATH"]} | given,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def checked() -> "dict[str, subprocess.CompletedProcess[str]]":
+    """`manage.py check` under each bad environment; two at a time, for each takes a second."""
+    with ThreadPoolExecutor(2) as pool:
+        runs = {
+            what: pool.submit(run, environment, "manage.py", "check")
+            for what, (environment, _) in BAD.items()
+        }
+        return {what: done.result() for what, done in runs.items()}
+
+
+@pytest.mark.xdist_group("settings")
+@pytest.mark.parametrize("what", BAD)
+def test_each_bad_setting_stops_the_start_with_its_one_sentence(checked, what):
+    """S56"""
+    _, sentence = BAD[what]
+    result = checked[what]
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    complaints = [line for line in result.stderr.splitlines() if line.startswith("?: ")]
+    assert [line.partition(") ")[2] for line in complaints] == [sentence]
+
+
+@pytest.mark.xdist_group("settings")
+def test_no_complaint_repeats_a_secret(checked):
+    """S56"""
+    for what, (environment, _) in BAD.items():
+        for name in (*SECRETS, "ENCRYPTION_KEY"):
+            value = (environment.get(name) or "").strip()
+            if value:
+                assert value not in checked[what].stderr + checked[what].stdout, what
+
+
+def test_several_faults_are_told_at_once():
+    """S56"""
+    result = run({"ENVIRONMENT": "production"}, "manage.py", "check")
+    for sentence in ("SECRET_KEY is not set.", "DATABASE_URL is not set or cannot be read.",
+                     "REDIS_URL is not set or is not a redis:// URL.",
+                     "ENCRYPTION_KEY holds no key.", "ALLOWED_HOSTS names no public host."):  # fmt: skip
+        assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"SECRET_KEY": "x"}, "SECRET_KEY is shorter than 32 characters."),
+        ({"ENCRYPTION_KEY": "x"}, "key 1 of ENCRYPTION_KEY is not 32 bytes in hex or base64."),
+        ({"ENVIRONMENT": "x"}, "ENVIRONMENT is neither 'development' nor 'production'."),
+    ],
+)
+def test_the_web_server_refuses_to_start_too(changes, sentence):
+    """S56: gunicorn imports tracker.wsgi and runs no command of ours."""
+    result = run(PRODUCTION | changes, "-c", "import tracker.wsgi")
+    assert result.returncode != 0
+    assert result.stderr.strip().endswith(sentence)
+
+
+def test_good_settings_start():
+    for environment in (PRODUCTION, DEVELOPMENT):
+        result = run(environment, "-c", "import tracker.wsgi")
+        assert result.returncode == 0, result.stderr
+
+
+def test_production_settings_pass_the_deployment_check():
+    """S50"""
+    result = run(PRODUCTION, "manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    assert result.returncode == 0, result.stderr
+    assert "no issues" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"BURST_LIMITS": "off"}, "BURST_LIMITS is off: anyone may call without limit."),
+        (
+            {"EXCHANGE_BASE_URLS": '{"binance": "http://x"}'},
+            "EXCHANGE_BASE_URLS sends exchange traffic elsewhere.",
+        ),
+    ],
+)
+def test_the_deployment_check_warns_of_what_only_suits_development(changes, sentence):
+    result = run(PRODUCTION | changes, "manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    assert result.returncode != 0
+    assert sentence in result.stderr
+
+
+AWKWARD = "$HOME-$SECRET_KEY-${PATH}-$$-#-'-\"-%s-" + "x" * 20
+
+
+def test_a_dollar_sign_inside_a_secret_survives():
+    """S56: no library expands it."""
+    environment = PRODUCTION | {
+        "SECRET_KEY": AWKWARD + "1",
+        "JWT_SECRET_KEY": "$" + AWKWARD,
+        "JWT_REFRESH_SECRET_KEY": AWKWARD + "$",
+    }
+    show = (
+        "import django; django.setup(); from django.conf import settings as s;"
+        "print(s.SECRET_KEY, s.JWT_SECRET_KEY, s.JWT_REFRESH_SECRET_KEY, sep='\\n')"
+    )
+    environment["DJANGO_SETTINGS_MODULE"] = "tracker.settings"
+    result = run(environment, "-c", show)
+    assert result.stdout.splitlines() == [environment[name] for name in SECRETS]
+
+
+def test_a_dollar_sign_in_the_passwords_of_the_servers_survives():
+    """S56: %24 in the URL is a dollar sign in the password."""
+    environment = PRODUCTION | {
+        "DATABASE_URL": "postgresql://tracker:pa%24HOME@db.invalid/tracker",
+        "REDIS_URL": "redis://:pa$HOME@cache.invalid/0",
+        "DJANGO_SETTINGS_MODULE": "tracker.settings",
+    }
+    show = (
+        "import django; django.setup(); from django.conf import settings as s;"
+        "print(s.DATABASES['default']['PASSWORD'], s.REDIS_URL)"
+    )
+    result = run(environment, "-c", show)
+    assert result.stdout.split() == ["pa$HOME", "redis://:pa$HOME@cache.invalid/0"]
