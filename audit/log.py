@@ -82,11 +82,9 @@ def record(
 def sweep(*, now: datetime) -> int:
     """Deliver what was left behind by a process that died or a broker that was away."""
     with tenancy.as_system("outbox sweep"):
-        left = list(
-            OutboxEntry.objects.filter(created_at__lt=now - SWEEP_AFTER).order_by("created_at")[
-                :500
-            ]
-        )
+        # What failed most often comes last, so that no heap of it keeps the rest waiting.
+        waiting = OutboxEntry.objects.filter(created_at__lt=now - SWEEP_AFTER)
+        left = list(waiting.order_by("attempts", "created_at")[:500])
     return sum(_deliver_safely(entry) for entry in left)
 
 

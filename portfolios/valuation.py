@@ -16,8 +16,10 @@ from django.db import connection
 from exchanges.models import ConnectionState
 
 # Expects a leading CTE ``people (user_id, currency)``. Ends with ``valued`` (one row per person
-# and asset), ``health`` (how far each person's connections can be trusted) and ``totals``.
-VALUED = """
+# and asset), ``health`` (how far each person's connections can be trusted) and ``totals``. What
+# stands for ``listed`` is aggregated in the same pass over a person's assets: a second pass would
+# write 10,000 people's to disk first.
+_VALUED = """
 base AS MATERIALIZED (
     SELECT currencies.currency, prices.usd, prices.usd_24h_ago, prices.as_of
     FROM (SELECT DISTINCT currency FROM people) AS currencies
@@ -30,20 +32,26 @@ owned AS (
     WHERE holdings.quantity <> 0
     GROUP BY holdings.user_id, holdings.asset_id
 ),
-valued AS (
-    SELECT owned.user_id, owned.asset_id, assets.code, owned.quantity,
-           prices.usd / base.usd AS price,
-           owned.quantity * prices.usd / base.usd AS value,
-           owned.quantity * prices.usd_24h_ago / base.usd_24h_ago AS value_24h_ago,
-           prices.source, least(prices.as_of, base.as_of) AS as_of,
-           CASE WHEN prices.usd IS NULL OR base.usd IS NULL THEN 'unpriced'
-                WHEN least(prices.as_of, base.as_of) < %(prices_since)s THEN 'stale'
-                ELSE 'complete' END AS status
+quoted AS (
+    SELECT owned.user_id, owned.asset_id, owned.quantity, prices.source,
+           least(prices.as_of, base.as_of) AS as_of,
+           CASE WHEN base.usd = 1 THEN prices.usd ELSE prices.usd / base.usd END AS price,
+           CASE WHEN base.usd_24h_ago = 1 THEN prices.usd_24h_ago
+                ELSE prices.usd_24h_ago / base.usd_24h_ago END AS price_24h_ago
     FROM owned
     JOIN people USING (user_id)
-    JOIN assets ON assets.id = owned.asset_id
     LEFT JOIN prices ON prices.asset_id = owned.asset_id
     LEFT JOIN base ON base.currency = people.currency
+),
+valued AS (
+    -- Sixty decimals would come out of thirty times thirty, and slow down all that follows.
+    SELECT quoted.*, assets.code,
+           round(quoted.quantity * quoted.price, 18) AS value,
+           round(quoted.quantity * quoted.price_24h_ago, 18) AS value_24h_ago,
+           CASE WHEN quoted.price IS NULL THEN 'unpriced'
+                WHEN quoted.as_of < %(prices_since)s THEN 'stale'
+                ELSE 'complete' END AS status
+    FROM quoted JOIN assets ON assets.id = quoted.asset_id
 ),
 health AS (
     SELECT connections.user_id,
@@ -54,33 +62,56 @@ health AS (
     FROM exchange_connections AS connections JOIN people USING (user_id)
     GROUP BY connections.user_id
 ),
-totals AS (
-    SELECT people.user_id, people.currency,
-           round(coalesce(sum(valued.value), 0), 8) AS total_value,
+sums AS (
+    SELECT valued.user_id,
+           round(sum(valued.value), 8) AS total_value,
            round(sum(valued.value) FILTER (WHERE valued.value_24h_ago IS NOT NULL), 8)
                AS comparable_value,
            round(sum(valued.value_24h_ago), 8) AS value_24h_ago,
-           count(valued.asset_id) AS held,
            count(*) FILTER (WHERE valued.status = 'unpriced') AS unpriced,
            count(*) FILTER (WHERE valued.value IS NOT NULL AND valued.value_24h_ago IS NULL)
                AS without_24h,
-           CASE WHEN coalesce(bool_or(valued.status = 'unpriced'), false)
-                     OR coalesce(bool_or(health.partial), false) THEN 'partial'
-                WHEN coalesce(bool_or(valued.status = 'stale'), false)
-                     OR coalesce(bool_or(health.stale), false) THEN 'stale'
+           bool_or(valued.status = 'stale') AS stale,
+           {listed} AS holdings
+    FROM valued GROUP BY valued.user_id
+),
+totals AS (
+    SELECT people.user_id, people.currency, sums.holdings,
+           coalesce(sums.total_value, 0) AS total_value,
+           sums.comparable_value, sums.value_24h_ago,
+           coalesce(sums.unpriced, 0) AS unpriced,
+           coalesce(sums.without_24h, 0) AS without_24h,
+           CASE WHEN sums.unpriced > 0 OR health.partial THEN 'partial'
+                WHEN sums.stale OR health.stale THEN 'stale'
                 ELSE 'complete' END AS status
     FROM people
-    LEFT JOIN valued USING (user_id)
+    LEFT JOIN sums USING (user_id)
     LEFT JOIN health USING (user_id)
-    GROUP BY people.user_id, people.currency
 )
 """
+
+NOT_LISTED = "NULL::jsonb"
+# Put together as text and parsed once: measured at 60 % of the time of ``jsonb_build_object`` and
+# ``jsonb_agg``. Only the code can hold a character that JSON must escape.
+LISTED = """('[' || string_agg(
+    '{"asset": "' || valued.asset_id
+    || '", "code": ' || to_json(valued.code)
+    || ', "quantity": "' || trim_scale(valued.quantity)
+    || '", "price": ' || coalesce('"' || trim_scale(valued.price) || '"', 'null')
+    || ', "value": ' || coalesce('"' || trim_scale(round(valued.value, 8)) || '"', 'null')
+    || ', "status": "' || valued.status || '"}', ', ') || ']')::jsonb"""
+
+
+def valued(listed: str) -> str:
+    """The shared CTEs, with ``LISTED`` or ``NOT_LISTED`` as the holdings of ``totals``."""
+    return _VALUED.replace("{listed}", listed)
+
 
 _TIME = "to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
 _HOME = f"""
 WITH people AS (SELECT %(user_id)s::uuid AS user_id, %(currency)s::text AS currency),
-{VALUED}
+{valued(NOT_LISTED)}
 SELECT json_build_object(
     'total_value', trim_scale(totals.total_value)::text,
     'currency', totals.currency,
@@ -99,7 +130,7 @@ SELECT json_build_object(
             'price', trim_scale(round(valued.price, 18))::text,
             'value', trim_scale(round(valued.value, 8))::text,
             'share', CASE WHEN totals.total_value > 0
-                          THEN round(valued.value / totals.total_value, 6)::text END,
+                          THEN round(round(valued.value, 8) / totals.total_value, 6)::text END,
             'status', valued.status,
             'source', valued.source,
             'as_of', {_TIME.format("valued.as_of")}
@@ -139,7 +170,7 @@ def home_screen(*, user_id: UUID, currency: str, now: datetime) -> bytes:
 
 
 def freshness(now: datetime) -> dict[str, Any]:
-    """The parameters of ``VALUED``: from when on a price or a balance counts as fresh."""
+    """The parameters of ``valued``: from when on a price or a balance counts as fresh."""
     return {
         "prices_since": now - settings.PRICE_STALE_AFTER,
         "balances_since": now - settings.BALANCE_STALE_AFTER,

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
+from django.db import connection as database
 
 from accounts import datakeys
 from accounts.models import IdempotencyRecord, Session, User
@@ -40,6 +41,12 @@ def person(email: str, **fields: Any) -> User:
     with tenancy.as_user(user.id):
         user.save(force_insert=True)
     return user
+
+
+def check_references() -> None:
+    """Have deferred foreign keys speak now, as they would at the commit."""
+    with database.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 def exchange(exchange_id: str = "binance") -> Exchange:

@@ -7,6 +7,7 @@ sentence for people, and for wrong input a list of fields in ``details.fields``.
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -108,7 +109,9 @@ def _translated(error: Exception, context: Mapping[str, Any]) -> Exception:
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
     # A cursor or filter that its column cannot hold, such as an instant beyond the calendar.
-    if isinstance(error, ValidationError) or (reading and isinstance(error, DataError)):
+    if isinstance(error, ValidationError) or (
+        reading and isinstance(error, (DataError, OverflowError))
+    ):
         return exceptions.ValidationError("This value cannot be used.", code="invalid")
     return error
 
@@ -299,6 +302,10 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    # Middleware may have raised it, which no other middleware sees: an outage all the same.
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
+        close_old_connections()
+        return unavailable(request)
     if not _speaks_json(request):
         return defaults.server_error(request)
     return _plain(500, "internal_error", "Something broke on our side. We were told.")

@@ -198,7 +198,7 @@ def test_the_table_of_settings_names_every_variable_that_is_read():
         name
         for source in sources
         for groups in re.findall(
-            r'(?:env\.\w+|_secret|_json|_int|environ\.get|env\.get)\(\s*"([A-Z_]+)"'
+            r"(?:env\.\w+|_secret|_json|_int|_switch|environ\.get)\(\s*['\"]([A-Z_]+)['\"]"
             r'|\("--[a-z-]+", "([A-Z_]+)"\)',
             (PROJECT / "tracker" / f"{source}.py").read_text(),
         )

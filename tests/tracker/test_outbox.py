@@ -1,6 +1,7 @@
 """The activity log and the one door upwards: an act and its telling exist together or not at all,
 and what could not be told is told later, once."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
@@ -90,7 +91,7 @@ def test_an_act_that_nobody_listens_to_leaves_no_row(alice, subscriber):
 
 def test_an_act_in_a_transaction_that_is_rolled_back_leaves_nothing(alice, subscriber):
     """S37: neither a log row, nor an outbox row, nor a call."""
-    with pytest.raises(ZeroDivisionError), tenancy.as_user(alice.id):
+    with contextlib.suppress(ZeroDivisionError), tenancy.as_user(alice.id):
         log.record(ACT, user_id=alice.id)
         _ = 1 / 0
     with tenancy.as_user(alice.id):

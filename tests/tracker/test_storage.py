@@ -19,7 +19,7 @@ PICKLED = b"\x80"  # how every pickle of protocol 2 and later begins
 
 def raw_values() -> dict[bytes, bytes]:
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        return {key: client.get(key) for key in client.keys() if client.type(key) == b"string"}
+        return {key: client.get(key) for key in client.scan_iter(_type="string")}
 
 
 @pytest.mark.parametrize("alias", sorted(settings.CACHES))

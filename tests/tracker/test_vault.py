@@ -40,7 +40,7 @@ def test_what_is_sealed_opens_in_its_place(text):
     "elsewhere",
     [{"user_id": BOB}, {"row_id": OTHER_ROW}, {"field": "api_key"}, {"data_key": OTHER_KEY},
      {"user_id": ROW, "row_id": ALICE}],
-    ids=["another user", "another row", "another field", "another data key", "user and row swapped"],
+    ids=["another user", "another row", "another field", "another key", "user and row swapped"],
 )  # fmt: skip
 def test_a_ciphertext_that_was_moved_does_not_open(elsewhere):
     """S21"""

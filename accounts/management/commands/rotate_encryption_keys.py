@@ -31,7 +31,7 @@ class Command(BaseCommand):
             ) from None
         if left := datakeys.left():
             raise CommandError(
-                f"{done} of {done + left} data keys were wrapped and {left} are in other hands now; "
+                f"{done} of {done + left} data keys were wrapped, {left} are in other hands now; "
                 "run this again before a key is taken out of ENCRYPTION_KEY."
             )
         with tenancy.as_system("key rotation"):
