@@ -33,6 +33,9 @@ class Migration(migrations.Migration):
                 "DEFERRABLE INITIALLY DEFERRED",
                 "CREATE INDEX snapshots_by_user ON portfolio_snapshots (user_id, taken_at DESC)",
                 "CREATE INDEX snapshots_newest ON portfolio_snapshots (taken_at DESC)",
+                # Faster than the default, where the server was built with it.
+                "DO $$ BEGIN ALTER TABLE portfolio_snapshots ALTER COLUMN snapshot_data "
+                "SET COMPRESSION lz4; EXCEPTION WHEN feature_not_supported THEN NULL; END $$",
                 "CREATE TABLE portfolio_snapshots_other PARTITION OF portfolio_snapshots DEFAULT",
                 "ALTER TABLE portfolio_snapshots_other ENABLE ROW LEVEL SECURITY",
                 "ALTER TABLE portfolio_snapshots_other FORCE ROW LEVEL SECURITY",
