@@ -9,7 +9,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from accounts import sessions
 from accounts.models import Session, User
 from accounts.tokens import AccessToken, InvalidToken
-from tracker import clock, tenancy
+from tracker import clock
 
 
 class SessionTokenAuthentication(BaseAuthentication):
@@ -22,10 +22,9 @@ class SessionTokenAuthentication(BaseAuthentication):
         if len(header) != 2:
             raise InvalidToken
         token = AccessToken.read(header[1].decode("latin-1"))
-        with tenancy.as_user(token.user_id):
-            session = sessions.find_live(
-                user_id=token.user_id, session_id=token.session_id, now=clock.now()
-            )
+        session = sessions.find_live(
+            user_id=token.user_id, session_id=token.session_id, now=clock.now()
+        )
         if session is None:
             raise InvalidToken
         structlog.contextvars.bind_contextvars(user_id=str(token.user_id))

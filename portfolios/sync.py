@@ -205,7 +205,10 @@ def _record(claims: Mapping[UUID, Claim], result: AccountReport | tuple[UUID, Ga
 def _claim(
     exchange: str, connection_ids: Sequence[UUID], token: UUID, now: datetime
 ) -> tuple[dict[UUID, Claim], list[Visit]]:
-    """Take what is free and load what the visits need: a fixed number of queries for any batch."""
+    """Take what is free and load what the visits need: a fixed number of queries for any batch.
+
+    What was visited meanwhile (its message came twice) is not due any more and is left alone.
+    """
     with tenancy.as_system("claim syncs"):
         with database.cursor() as cursor:
             cursor.execute(
@@ -214,12 +217,20 @@ def _claim(
                 WHERE id IN (
                     SELECT id FROM exchange_connections
                     WHERE id = ANY(%s) AND exchange_id = %s AND state <> ALL(%s)
-                      AND next_sync_at IS NOT NULL
+                      AND next_sync_at <= %s
                       AND (lease_until IS NULL OR lease_until < %s)
                     FOR UPDATE SKIP LOCKED
                 ) RETURNING id
                 """,
-                [token, now + LEASE, list(connection_ids), exchange, list(_STOPPED), now],
+                [
+                    token,
+                    now + LEASE,
+                    list(connection_ids),
+                    exchange,
+                    list(_STOPPED),
+                    now + REDISPATCH,
+                    now,
+                ],
             )
             taken = [row[0] for row in cursor.fetchall()]
         if not taken:

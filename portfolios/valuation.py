@@ -11,9 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 
 from exchanges.models import ConnectionState
+from tracker import tenancy
 
 # Expects a leading CTE ``people (user_id, currency)``. Ends with ``valued`` (one row per person
 # and asset), ``health`` (how far each person's connections can be trusted) and ``totals``. What
@@ -108,6 +108,8 @@ def valued(listed: str) -> str:
 
 
 _TIME = "to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+# The same as JSON text with its quotes, several times faster than to_char.
+_JSON_TIME = "left(to_json({0} AT TIME ZONE 'UTC')::text, -1) || 'Z\"'"
 
 _HOME = f"""
 WITH people AS (SELECT %(user_id)s::uuid AS user_id, %(currency)s::text AS currency),
@@ -123,18 +125,19 @@ SELECT json_build_object(
         'status', CASE WHEN totals.unpriced + totals.without_24h > 0 THEN 'partial'
                        ELSE 'complete' END) END,
     'holdings', coalesce((
-        SELECT json_agg(json_build_object(
-            'asset', valued.asset_id,
-            'code', valued.code,
-            'quantity', trim_scale(valued.quantity)::text,
-            'price', trim_scale(round(valued.price, 18))::text,
-            'value', trim_scale(round(valued.value, 8))::text,
-            'share', CASE WHEN totals.total_value > 0
-                          THEN round(round(valued.value, 8) / totals.total_value, 6)::text END,
-            'status', valued.status,
-            'source', valued.source,
-            'as_of', {_TIME.format("valued.as_of")}
-        ) ORDER BY valued.value DESC NULLS LAST, valued.code, valued.asset_id)
+        SELECT ('[' || string_agg(
+            '{{"asset":"' || valued.asset_id
+            || '","code":' || to_json(valued.code)
+            || ',"quantity":"' || trim_scale(valued.quantity)
+            || '","price":' || coalesce('"' || trim_scale(round(valued.price, 18)) || '"', 'null')
+            || ',"value":' || coalesce('"' || trim_scale(round(valued.value, 8)) || '"', 'null')
+            || ',"share":' || coalesce('"' || CASE WHEN totals.total_value > 0 THEN
+                   round(round(valued.value, 8) / totals.total_value, 6) END || '"', 'null')
+            || ',"status":"' || valued.status
+            || '","source":' || coalesce(to_json(valued.source)::text, 'null')
+            || ',"as_of":' || coalesce({_JSON_TIME.format("valued.as_of")}, 'null')
+            || '}}', ',' ORDER BY valued.value DESC NULLS LAST, valued.code, valued.asset_id)
+            || ']')::json
         FROM valued), '[]'::json),
     'connections', coalesce((
         SELECT json_agg(json_build_object(
@@ -161,11 +164,10 @@ FROM totals
 def home_screen(*, user_id: UUID, currency: str, now: datetime) -> bytes:
     """The portfolio of one person as JSON bytes, in one query whatever they hold.
 
-    Call inside ``as_user``. The shape is ``portfolios.serializers.PortfolioSerializer``.
+    The shape is ``portfolios.serializers.PortfolioSerializer``.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_HOME, freshness(now) | {"user_id": user_id, "currency": currency})
-        (body,) = cursor.fetchone()
+    parameters = freshness(now) | {"user_id": user_id, "currency": currency}
+    ((body,),) = tenancy.read_as_user(user_id, _HOME, parameters)
     return body.encode()
 
 

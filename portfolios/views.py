@@ -33,10 +33,7 @@ class PortfolioView(APIView):
     def get(self, request: Any) -> HttpResponse:
         """The home screen in one call: total, change over 24 hours, holdings, connections."""
         user = request.user
-        with tenancy.as_user(user.id):
-            body = valuation.home_screen(
-                user_id=user.id, currency=user.base_currency, now=clock.now()
-            )
+        body = valuation.home_screen(user_id=user.id, currency=user.base_currency, now=clock.now())
         return conditional(request, body)
 
 

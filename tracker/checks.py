@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register, run_checks
+from django.core.checks import CheckMessage, Error, Tags, Warning, register, run_checks
 from django.core.management.base import SystemCheckError
+from django.db import connection
 
 TAG = "settings"
 
@@ -32,6 +33,27 @@ def production_settings_are_sound(app_configs: Any, **kwargs: Any) -> list[Check
             Warning("EXCHANGE_BASE_URLS sends exchange traffic elsewhere.", id="tracker.W2")
         )
     return found
+
+
+@register(Tags.database)
+def role_is_bound_by_policies(
+    app_configs: Any, databases: Any = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Row-level security binds neither superusers nor BYPASSRLS roles; `migrate` asks this."""
+    if not databases:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        (exempt,) = cursor.fetchone()
+    if not exempt:
+        return []
+    return [
+        Error(
+            "The database role is a superuser or has BYPASSRLS, so row-level security does not "
+            "bind it. Let an ordinary role own the database.",
+            id="tracker.E900",
+        )
+    ]
 
 
 def refuse_bad_settings() -> None:

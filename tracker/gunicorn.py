@@ -6,7 +6,10 @@ leave room for everybody else. HTTP stays on WSGI; WebSockets get a process of t
 
 import os
 
-bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+# A platform routes to the container's address; on a machine of one's own only nginx should.
+_EVERYWHERE = os.environ.get("ENVIRONMENT") == "production"
+_HOST = os.environ.get("HOST") or ("0.0.0.0" if _EVERYWHERE else "127.0.0.1")  # noqa: S104
+bind = f"{_HOST}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
 threads = int(os.environ.get("WEB_THREADS", "16"))

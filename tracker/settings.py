@@ -8,6 +8,7 @@ stops the start with all of its faults at once instead of a traceback for the fi
 import json
 import os
 import re
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,7 @@ SESSION_COOKIE_HTTPONLY = True
 
 # --- applications -------------------------------------------------------------------------------
 INSTALLED_APPS = [
+    "tracker.apps.TrackerConfig",  # first: its commands stand before those of the same name
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -170,7 +172,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
-    "tracker.apps.TrackerConfig",
     "audit.apps.AuditConfig",
     "billing.apps.BillingConfig",
     "accounts.apps.AccountsConfig",
@@ -225,6 +226,8 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG
+if DEBUG:  # assets are found where they lie; nothing was collected
+    warnings.filterwarnings("ignore", message="No directory at")
 
 # --- passwords and tokens -----------------------------------------------------------------------
 PASSWORD_HASHERS = [
@@ -291,7 +294,14 @@ PAGE_SIZE, MAX_PAGE_SIZE = 100, 500
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 MAX_JSON_DEPTH = 12
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
-CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID", "RateLimit", "RateLimit-Policy"]
+CORS_EXPOSE_HEADERS = [
+    "ETag",
+    "Retry-After",
+    "X-Request-ID",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Idempotency-Replayed",
+]
 CORS_ALLOW_HEADERS = [
     "accept", "authorization", "content-type", "idempotency-key", "if-none-match", "x-request-id",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ an identity into the next request. A released savepoint would keep them, therefo
 back explicitly when a context ends inside an outer transaction.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +49,24 @@ def as_user(user_id: UUID) -> Iterator[None]:
     """Act for one user: only their rows exist, and only theirs can be written."""
     with _acting_as(Identity(user_id=str(user_id))):
         yield
+
+
+def read_as_user(user_id: UUID, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """One hot read for one user, in one round trip instead of four.
+
+    Setting and query travel as one message, which PostgreSQL runs as one implicit transaction, so
+    the setting is as local as in ``as_user``. Inside an open transaction it is ``as_user`` and a
+    query. ``parameters`` may not use the name ``tenancy_user``.
+    """
+    if connection.in_atomic_block:
+        with as_user(user_id), connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return cursor.fetchall()
+    with connection.cursor() as cursor:
+        setting = f"SELECT set_config('{USER}', %(tenancy_user)s, true); "
+        cursor.execute(setting + sql, {**parameters, "tenancy_user": str(user_id)})
+        cursor.nextset()
+        return cursor.fetchall()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from tests.benchmarks.measure import Result, web_server
 from tracker import clock
 
 HOLDINGS = 200
-_BOOKKEEPING = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "set_config", "SELECT 1")
+_BOOKKEEPING = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SELECT 1")
 
 
 def measure() -> list[Result]:
@@ -57,4 +57,10 @@ def _queries(token: str) -> int:
     with CaptureQueriesContext(connection) as captured:
         assert client.get("/api/v1/portfolio", headers=headers).status_code == 200
     statements = [query["sql"] for query in captured.captured_queries]
-    return sum(not any(word in sql for word in _BOOKKEEPING) for sql in statements)
+    return sum(not _is_bookkeeping(sql) for sql in statements)
+
+
+def _is_bookkeeping(sql: str) -> bool:
+    """Transaction control, or the tenancy setting with no query behind it."""
+    alone = sql.startswith("SELECT set_config") and ";" not in sql
+    return alone or sql.startswith(_BOOKKEEPING)
