@@ -8,11 +8,24 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db.models import Model
 from django.http import HttpRequest
+from django_celery_beat import models as beat
 
 from audit import log
 from audit.actions import Action
 from audit.models import ActivityLog
 from tracker.admin import BaseAdmin, ReadOnlyAdmin, one_of, staff_id
+
+# Beat's own pages can run any task with any arguments, past every service and the activity log.
+# The schedule stands in the settings.
+for _model in (
+    beat.PeriodicTask,
+    beat.IntervalSchedule,
+    beat.CrontabSchedule,
+    beat.SolarSchedule,
+    beat.ClockedSchedule,
+):
+    if admin.site.is_registered(_model):
+        admin.site.unregister(_model)
 
 
 class AuditedAdmin(BaseAdmin):

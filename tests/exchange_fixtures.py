@@ -5,11 +5,11 @@ import uuid
 import pytest
 
 from exchanges import assets, connections, prices
-from exchanges.models import Exchange
+from exchanges.models import Exchange, ExchangeConnection
 from exchanges.reports import Credential
 from portfolios import sync
 from tests import sandbox as sandboxes
-from tracker import clock
+from tracker import clock, tenancy
 
 UNLIMITED = {"ip": 0, "sapi": 0, "uid": 0, "futures": 0, "coin-futures": 0}
 
@@ -53,9 +53,13 @@ def visit(exchange):
     """`visit(connection)`: one sync run here and now; returns how the runs ended."""
 
     def visit(*found, now=None):
+        now = now or clock.now()
+        with tenancy.as_system("test"):  # as the dispatcher does with what is due
+            rows = ExchangeConnection.objects.filter(id__in=[item.id for item in found])
+            rows.exclude(next_sync_at=None).update(next_sync_at=now)
         return sync.visit_batch(
             exchange="binance", connection_ids=[item.id for item in found],
-            now=now or clock.now(),
+            now=now,
         )  # fmt: skip
 
     return visit

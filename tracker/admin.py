@@ -24,7 +24,6 @@ from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
-from django_celery_beat import models as beat
 
 from tracker import money
 
@@ -36,18 +35,6 @@ PANEL_ROWS = 20
 admin.site.site_header = "Portfolio tracker: support"
 admin.site.site_title = "Portfolio tracker"
 admin.site.index_title = "Support desk"
-
-# Beat's own pages can run any task with any arguments, past every service and the activity log.
-# The schedule stands in the settings.
-for _model in (
-    beat.PeriodicTask,
-    beat.IntervalSchedule,
-    beat.CrontabSchedule,
-    beat.SolarSchedule,
-    beat.ClockedSchedule,
-):
-    if admin.site.is_registered(_model):
-        admin.site.unregister(_model)
 
 
 class AtLeast(int):

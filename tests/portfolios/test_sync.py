@@ -263,3 +263,11 @@ def test_numbers_too_long_to_store_are_put_aside_and_said(alice, connect, visit,
     with tenancy.as_user(alice.id):
         reasons = set(QuarantinedPage.objects.values_list("reason", flat=True))
     assert "number_too_long" in reasons
+
+
+def test_a_message_that_came_twice_is_one_visit(alice, connect):
+    """S42: what was visited meanwhile is not due any more."""
+    connection = connect(alice, 3)
+    again = {"exchange": "binance", "connection_ids": [connection.id]}
+    assert sync.visit_batch(**again, now=clock.now()) == {"complete": 1}
+    assert sync.visit_batch(**again, now=clock.now()) == {}

@@ -228,3 +228,17 @@ def test_a_part_of_a_task_sees_only_the_person_it_is_for(alice, bob):
 def test_an_identity_of_nobody_sees_nothing(alice):
     with tenancy.as_user(ids.new_id()):
         assert not User.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_read_in_one_message_sees_its_user_only_and_leaves_no_identity(alice, charlie):
+    """S17: outside any transaction, as requests make it."""
+    query = "SELECT id FROM users WHERE id = %(wanted)s"
+    wanted = {"wanted": alice.id}
+    assert tenancy.read_as_user(alice.id, query, wanted) == [(alice.id,)]
+    assert tenancy.read_as_user(charlie.id, query, wanted) == []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nullif(current_setting('app.user_id', true), '')")
+        assert cursor.fetchone() == (None,)
+        cursor.execute("SELECT count(*) FROM users")
+        assert cursor.fetchone() == (0,)

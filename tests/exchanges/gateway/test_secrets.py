@@ -89,7 +89,8 @@ def test_the_clients_of_a_visit_are_emptied(server: ReplayServer) -> None:
 
     with contextlib.suppress(GatewayError):
         gateway.check_key("binance", CREDENTIAL, timeout=5)
-    kept = [one for one in gc.get_objects() if isinstance(one, BaseExchange)]
+    # by type: isinstance would ask weak proxies, whose objects may be gone
+    kept = [one for one in gc.get_objects() if issubclass(type(one), BaseExchange)]
     assert all(KEY not in str(vars(one).get("apiKey")) for one in kept)
     assert all(KEY not in str(vars(one).get("last_request_headers")) for one in kept)
 
