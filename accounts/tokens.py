@@ -6,6 +6,7 @@ can stand in for the other.
 
 import hashlib
 from datetime import timedelta
+from functools import cache
 from typing import Any, Self
 from uuid import UUID
 
@@ -23,6 +24,12 @@ class InvalidToken(DomainError):
     message = "Please sign in again."
 
 
+@cache
+def _backend(secret: str) -> TokenBackend:
+    jwt: dict[str, Any] = settings.SIMPLE_JWT
+    return TokenBackend(jwt["ALGORITHM"], secret, "", jwt["AUDIENCE"], jwt["ISSUER"])
+
+
 class _SessionToken(Token):
     """A token that names a user (``sub``) and a session (``sid``)."""
 
@@ -30,9 +37,7 @@ class _SessionToken(Token):
 
     @property
     def token_backend(self) -> TokenBackend:
-        jwt: dict[str, Any] = settings.SIMPLE_JWT
-        secret = getattr(settings, self.secret_setting)
-        return TokenBackend(jwt["ALGORITHM"], secret, "", jwt["AUDIENCE"], jwt["ISSUER"])
+        return _backend(getattr(settings, self.secret_setting))
 
     def get_token_backend(self) -> TokenBackend:
         return self.token_backend

@@ -30,8 +30,8 @@ def main(wanted: list[str]) -> None:
     for name in wanted or NAMES:
         print(f"… {name}", flush=True)
         results += importlib.import_module(f"tests.benchmarks.bench_{name}").measure()
+        measure.write(results, Path("bench.json"))  # kept, should a later one fail
     measure.show(results)
-    measure.write(results, Path("bench.json"))
 
 
 if __name__ == "__main__":
