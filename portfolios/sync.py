@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from celery import current_app
 from django.conf import settings
 from django.db import connection as database
 from django.db import transaction
@@ -37,6 +38,7 @@ from tracker.errors import DomainError
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
+SYNC_TASK = "portfolios.tasks.sync_batch"
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_SECONDS = 10.0
 # A dispatched connection is due again after this, should its message have been lost.
@@ -124,9 +126,11 @@ def _refuse_haste(user: User, connection: ExchangeConnection, now: datetime) -> 
 
 
 def _enqueue(exchange: str, connection_ids: Sequence[UUID]) -> None:
-    from portfolios.tasks import sync_batch  # the task calls this module
-
-    sync_batch.delay(exchange=exchange, connection_ids=[str(key) for key in connection_ids])
+    """By name: the task calls this module, which therefore cannot import it."""
+    current_app.send_task(
+        SYNC_TASK,
+        kwargs={"exchange": exchange, "connection_ids": [str(key) for key in connection_ids]},
+    )
 
 
 # --- what is due --------------------------------------------------------------------------------
