@@ -63,7 +63,8 @@ class ConnectionAdmin(ReadOnlyAdmin):
         "last_complete_at", "next_sync_at",
     )  # fmt: skip
     list_display_links = ("exchange", "label")
-    list_filter = ("state", "exchange")
+    # only exchanges that somebody connected: the catalogue has eighty
+    list_filter = ("state", ("exchange", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("user", "exchange")
     ordering = ("-id",)
     search_fields = ("user__email", "label", "=exchange", "=reason")
