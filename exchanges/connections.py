@@ -12,7 +12,7 @@ from django.db import IntegrityError
 from audit import log
 from audit.actions import Action
 from exchanges import credentials, gateway, querysets
-from exchanges.gateway.errors import GatewayError
+from exchanges.gateway.errors import CredentialUnreadable, GatewayError
 from exchanges.models import ConnectionState, Exchange, ExchangeConnection
 from exchanges.reports import Credential, Privileges, SealedCredential
 from tracker import ids, tenancy
@@ -73,7 +73,9 @@ def test(*, user_id: UUID, connection_id: UUID) -> Privileges:
     """Test the stored key of a connection. Raises NotFound or what the gateway says."""
     with tenancy.as_user(user_id):
         connection = find(user_id=user_id, connection_id=connection_id)
-        sealed = credentials.load([connection_id])[connection_id]
+        sealed = credentials.load([connection_id]).get(connection_id)
+        if sealed is None:
+            raise CredentialUnreadable
     privileges = _test(user_id, connection.exchange_id, sealed)
     with tenancy.as_user(user_id):
         ExchangeConnection.objects.filter(id=connection_id).update(privileges=privileges)

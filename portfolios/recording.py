@@ -22,6 +22,7 @@ from audit.actions import Action
 from exchanges import assets
 from exchanges.assets import DatedAsset
 from exchanges.gateway.errors import (
+    CredentialUnreadable,
     GatewayError,
     KeyTooPowerful,
     MissingPermission,
@@ -44,7 +45,9 @@ from tracker import bulk, ids, money, tenancy, vault
 
 RETRY_AFTER = timedelta(minutes=2)
 RETRY_AT_MOST = timedelta(hours=6)
-_NEEDS_NEW_KEY = (WrongKey.code, MissingPermission.code, KeyTooPowerful.code)
+_NEEDS_NEW_KEY = (
+    WrongKey.code, MissingPermission.code, KeyTooPowerful.code, CredentialUnreadable.code,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,6 @@ class Claim:
     exchange: str
     token: UUID
     sync_every: timedelta
-    snapshot_every: timedelta
 
 
 def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState | None:

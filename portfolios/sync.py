@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 from uuid import UUID
 
 from celery import current_app
@@ -27,7 +28,7 @@ from audit.actions import Action
 from audit.log import Happening
 from billing import entitlements, plans
 from exchanges import connections, credentials, gateway
-from exchanges.gateway.errors import GatewayError
+from exchanges.gateway.errors import CredentialUnreadable, GatewayError
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection
 from exchanges.reports import AccountReport, Covered, Visit
 from portfolios import holdings, recording
@@ -172,9 +173,12 @@ def visit_batch(*, exchange: str, connection_ids: Sequence[UUID], now: datetime)
     outcomes: dict[str, int] = {}
     if not claims:
         return outcomes
+    # Without its data key, or its row, a credential cannot even be handed to the gateway.
+    keyless = claims.keys() - {visit.connection_id for visit in visits}
     with _lease_kept(token):
         _show_balances_first(claims, visits)
-        for result in _ask(visits):
+        unreadable = ((key, CredentialUnreadable()) for key in sorted(keyless))
+        for result in chain(unreadable, _ask(visits)):
             state = _record(claims, result)
             outcomes[state] = outcomes.get(state, 0) + 1
     return outcomes
@@ -250,7 +254,7 @@ def _claim_of(row: ExchangeConnection, token: UUID) -> Claim:
     plan = plans.plan(row.user.subscription_tier)
     return Claim(
         connection_id=row.id, user_id=row.user_id, exchange=row.exchange_id, token=token,
-        sync_every=plan.sync_every, snapshot_every=plan.snapshot_every,
+        sync_every=plan.sync_every,
     )  # fmt: skip
 
 

@@ -351,7 +351,6 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "portfolios.tasks.sync_batch": {"queue": "sync"},
-    "portfolios.tasks.derive": {"queue": "derive"},
 }
 CELERY_BEAT_SCHEDULE = {
     "audit.sweep-outbox": {"task": "audit.tasks.sweep_outbox", "schedule": 60.0},

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.models import DataKey
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
 from portfolios import sync
 from portfolios.models import (
@@ -271,3 +272,14 @@ def test_a_message_that_came_twice_is_one_visit(alice, connect):
     again = {"exchange": "binance", "connection_ids": [connection.id]}
     assert sync.visit_batch(**again, now=clock.now()) == {"complete": 1}
     assert sync.visit_batch(**again, now=clock.now()) == {}
+
+
+def test_a_credential_whose_data_key_is_gone_asks_for_a_new_key(alice, connect, visit, client_of):
+    connection = connect(alice, 3)
+    with tenancy.as_user(alice.id):
+        DataKey.objects.all().delete()
+    answer = client_of(alice).post(f"/connections/{connection.id}/test")
+    assert (answer.status_code, answer.json()["code"]) == (409, "exchange_credential_unreadable")
+    assert visit(connection) == {"failed": 1}
+    found = fresh(connection)
+    assert (found.state, found.claimed_by) == (ConnectionState.NEEDS_NEW_KEY, None)
