@@ -1,11 +1,11 @@
 from django.urls import path
 
-from accounts import views
+from accounts.views import auth
 
 urlpatterns = [
-    path("auth/register", views.RegisterView.as_view()),
-    path("auth/login", views.LoginView.as_view()),
-    path("auth/refresh", views.RefreshView.as_view()),
-    path("auth/logout", views.LogoutView.as_view()),
-    path("me", views.MeView.as_view()),
+    path("auth/register", auth.RegisterView.as_view()),
+    path("auth/login", auth.LoginView.as_view()),
+    path("auth/refresh", auth.RefreshView.as_view()),
+    path("auth/logout", auth.LogoutView.as_view()),
+    path("me", auth.MeView.as_view()),
 ]

@@ -15,6 +15,9 @@ def main() -> int:
         "REDIS_URL": "rediss://cache.example.com/0",
         "ENCRYPTION_KEY": secrets.token_hex(32),
         "TRUSTED_PROXY_COUNT": "1",
+        "PUBLIC_URL": "https://api.example.com",
+        "EMAIL_PROVIDER": "console",
+        "EMAIL_FROM": "tracker@example.com",
     } | {
         name: secrets.token_hex(32)
         for name in ("SECRET_KEY", "JWT_SECRET_KEY", "JWT_REFRESH_SECRET_KEY")

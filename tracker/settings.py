@@ -35,6 +35,14 @@ def _secret(name: str) -> str:
     return value
 
 
+def _previous_secret(name: str) -> tuple[str, ...]:
+    """Secrets of the past that still count, separated by commas; read raw like any secret."""
+    values = tuple(value.strip() for value in os.environ.get(name, "").split(",") if value.strip())
+    if any(len(value) < 32 for value in values):
+        SETTINGS_PROBLEMS.append(f"{name} holds a secret shorter than 32 characters.")
+    return values
+
+
 def _json(name: str, default: dict) -> dict:
     try:
         value = json.loads(os.environ.get(name) or "null")
@@ -79,6 +87,16 @@ JWT_REFRESH_SECRET_KEY = _secret("JWT_REFRESH_SECRET_KEY")
 if JWT_SECRET_KEY and len({SECRET_KEY, JWT_SECRET_KEY, JWT_REFRESH_SECRET_KEY}) < 3:
     SETTINGS_PROBLEMS.append(
         "SECRET_KEY, JWT_SECRET_KEY and JWT_REFRESH_SECRET_KEY must be three different secrets."
+    )
+# Keys that no longer sign, and whose tokens are accepted until they are removed here.
+JWT_PREVIOUS_SECRET_KEYS = _previous_secret("JWT_PREVIOUS_SECRET_KEYS")
+JWT_PREVIOUS_REFRESH_SECRET_KEYS = _previous_secret("JWT_PREVIOUS_REFRESH_SECRET_KEYS")
+_previous = JWT_PREVIOUS_SECRET_KEYS + JWT_PREVIOUS_REFRESH_SECRET_KEYS
+_current = {SECRET_KEY, JWT_SECRET_KEY, JWT_REFRESH_SECRET_KEY}
+if len(set(_previous)) < len(_previous) or _current & set(_previous):
+    SETTINGS_PROBLEMS.append(
+        "JWT_PREVIOUS_SECRET_KEYS and JWT_PREVIOUS_REFRESH_SECRET_KEYS hold a secret that is also "
+        "used elsewhere."
     )
 try:
     ENCRYPTION_KEYRING = Keyring.parse(os.environ.get("ENCRYPTION_KEY", ""))
@@ -172,6 +190,8 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
+    "django_otp",
+    "anymail",
     "audit.apps.AuditConfig",
     "billing.apps.BillingConfig",
     "accounts.apps.AccountsConfig",
@@ -331,6 +351,53 @@ CONNECTION_TEST_SECONDS = 10
 # A visit that waits longer for the exchange's rate limits stores what it has and goes on later.
 SYNC_DEADLINE_SECONDS = _int("SYNC_DEADLINE_SECONDS", 120)
 SYNC_CONCURRENCY = _int("SYNC_CONCURRENCY", 64)
+
+# --- e-mail, push, pages ------------------------------------------------------------------------
+# Where the API and its pages are reached from outside; links in e-mails begin with it.
+PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000" if DEBUG else "").rstrip("/")
+if not re.fullmatch(r"https?://[^/\s]+", PUBLIC_URL) or (
+    PRODUCTION and not PUBLIC_URL.startswith("https://")
+):
+    SETTINGS_PROBLEMS.append("PUBLIC_URL is not an https:// address without a path.")
+# Unconfirmed people can look around, but connect nothing.
+EMAIL_CONFIRMATION = _switch("EMAIL_CONFIRMATION", default=PRODUCTION)
+# "console", an smtp:// or smtps:// URL, or the name of a provider that django-anymail knows.
+EMAIL_PROVIDER = os.environ.get("EMAIL_PROVIDER", "console" if DEBUG else "")
+DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM", "tracker@localhost" if DEBUG else "")
+if not EMAIL_PROVIDER:
+    SETTINGS_PROBLEMS.append("EMAIL_PROVIDER is not set: 'console', smtp://… or a provider's name.")
+if not DEFAULT_FROM_EMAIL:
+    SETTINGS_PROBLEMS.append("EMAIL_FROM is not set.")
+EMAIL_TIMEOUT = 10
+EXPO_ACCESS_TOKEN = os.environ.get("EXPO_ACCESS_TOKEN", "")
+EXPO_URL = os.environ.get("EXPO_URL", "https://exp.host")
+
+# --- privacy and retention ----------------------------------------------------------------------
+# Who runs this, as /terms and /privacy name them.
+OPERATOR = {
+    "name": os.environ.get("OPERATOR_NAME", "The operator"),
+    "address": os.environ.get("OPERATOR_ADDRESS", ""),
+    "email": os.environ.get("OPERATOR_EMAIL", ""),
+    "country": os.environ.get("OPERATOR_COUNTRY", ""),
+}
+TERMS_VERSION = os.environ.get("TERMS_VERSION", "2026-11-01")
+PRIVACY_VERSION = os.environ.get("PRIVACY_VERSION", "2026-11-01")
+# Outside the database on purpose: it must survive a restore of an older backup.
+ERASURE_LOG = os.environ.get("ERASURE_LOG", str(BASE_DIR / "var" / "erasures.jsonl"))
+PRIVATE_FILES = os.environ.get("PRIVATE_FILES", str(BASE_DIR / "var" / "files"))
+CLOSING_GRACE = timedelta(days=14)
+EXPORT_LIFETIME = timedelta(days=7)
+ACTIVITY_RETENTION = timedelta(days=_int("ACTIVITY_RETENTION_DAYS", 730))
+
+# --- security alerts ----------------------------------------------------------------------------
+# Secrets of the security webhook, "whsec_…", the current one first; two during a rotation.
+SECURITY_WEBHOOK_SECRETS = [
+    secret.strip() for secret in os.environ.get("SECURITY_WEBHOOK_SECRETS", "").split(",")
+    if secret.strip()
+]  # fmt: skip
+# {"name": {"url": "https://…", "secret": "whsec_…"}}: where alerts are sent.
+ALERT_WEBHOOKS = _json("ALERT_WEBHOOKS", {})
+GEOIP_PATH = os.environ.get("GEOIP_PATH", "")
 
 # --- Celery -------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL

@@ -7,7 +7,8 @@ one domain call, each owning its transaction:
 - ``as_user(user_id)`` for requests and for each person's part of a task,
 - ``as_system(reason)`` for admin, migrations and fleet-wide tasks.
 
-Before there is an identity, ``as_lookup(email=…)`` opens exactly one row of one table.
+Before there is an identity, ``as_lookup(email=…)`` or ``as_lookup(api_key=…)`` opens exactly one
+row of one table.
 
 The settings are transaction-local (``set_config(…, true)``), so a pooled connection never carries
 an identity into the next request. A released savepoint would keep them, therefore they are put
@@ -23,8 +24,8 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.migrations.operations import RunSQL
 
-USER, SYSTEM, LOOKUP_EMAIL = "app.user_id", "app.system", "app.lookup_email"
-_SETTINGS = (USER, SYSTEM, LOOKUP_EMAIL)
+USER, SYSTEM = "app.user_id", "app.system"
+LOOKUP_EMAIL, LOOKUP_API_KEY = "app.lookup_email", "app.lookup_api_key"
 
 
 class TenancyError(RuntimeError):
@@ -33,11 +34,12 @@ class TenancyError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """For whom a transaction acts, as the three settings that policies read."""
+    """For whom a transaction acts, as the settings that policies read."""
 
     user_id: str = ""
     system: str = ""
     lookup_email: str = ""
+    lookup_api_key: str = ""
 
 
 _NOBODY = Identity()
@@ -79,9 +81,9 @@ def as_system(reason: str) -> Iterator[None]:
 
 
 @contextmanager
-def as_lookup(*, email: str) -> Iterator[None]:
-    """Act for nobody yet: only the user row with this e-mail address exists."""
-    with _acting_as(Identity(lookup_email=email)):
+def as_lookup(*, email: str = "", api_key: str = "") -> Iterator[None]:
+    """Act for nobody yet: only the user with this e-mail address, or the key with this prefix."""
+    with _acting_as(Identity(lookup_email=email, lookup_api_key=api_key)):
         yield
 
 
@@ -113,19 +115,29 @@ def _acting_as(identity: Identity) -> Iterator[None]:
 def _apply(identity: Identity) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT set_config(%s, %s, true), set_config(%s, %s, true), set_config(%s, %s, true)",
-            [USER, identity.user_id, SYSTEM, identity.system, LOOKUP_EMAIL, identity.lookup_email],
-        )
+            "SELECT set_config(%s, %s, true), set_config(%s, %s, true), "
+            "set_config(%s, %s, true), set_config(%s, %s, true)",
+            [
+                USER, identity.user_id, SYSTEM, identity.system,
+                LOOKUP_EMAIL, identity.lookup_email, LOOKUP_API_KEY, identity.lookup_api_key,
+            ],
+        )  # fmt: skip
 
 
 # The sub-selects make PostgreSQL read a setting once per statement instead of once per row;
 # nullif because a setting that was once local reads as '' afterwards, not as null.
 _CURRENT_USER = f"(SELECT nullif(current_setting('{USER}', true), '')::uuid)"
 _IS_SYSTEM = f"(SELECT nullif(current_setting('{SYSTEM}', true), '') IS NOT NULL)"
-_LOOKUP_EMAIL = f"(SELECT nullif(current_setting('{LOOKUP_EMAIL}', true), ''))"
+_LOOKUP = "(SELECT nullif(current_setting('{}', true), ''))"
 
 
-def protect(table: str, *, user_column: str = "user_id", lookup_column: str = "") -> RunSQL:
+def protect(
+    table: str,
+    *,
+    user_column: str = "user_id",
+    lookup_column: str = "",
+    lookup_setting: str = LOOKUP_EMAIL,
+) -> RunSQL:
     """Migration operation: enable and force row-level security on a table that has a user.
 
     The ORM has no notion of policies, hence SQL. ``lookup_column`` opens a single row for
@@ -139,7 +151,7 @@ def protect(table: str, *, user_column: str = "user_id", lookup_column: str = ""
     ]
     reverse: list[Any] = [f'DROP POLICY owner ON "{table}"']
     if lookup_column:
-        match = f"{lookup_column} = {_LOOKUP_EMAIL}"
+        match = f"{lookup_column} = {_LOOKUP.format(lookup_setting)}"
         forward.append(f'CREATE POLICY lookup ON "{table}" FOR SELECT USING ({match})')
         reverse.append(f'DROP POLICY lookup ON "{table}"')
     reverse += [

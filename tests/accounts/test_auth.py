@@ -1,15 +1,11 @@
 """Signing up, in and out, refreshing: what the app's first screen promises."""
 
-import base64
-import json
 import threading
-import time
 from datetime import timedelta
 
 import jwt
 import pytest
 import time_machine
-from django.conf import settings
 from django.db import connection
 
 from accounts.models import Session, User
@@ -200,49 +196,6 @@ def test_signing_out_ends_the_access_token_too(client_of, alice):
     assert signed_in.get("/me").status_code == 401
     again = signed_in.post("/auth/logout", {"refresh": signed_in.refresh_token})
     assert again.status_code == 204
-
-
-def _forged(access: str, refresh: str):
-    claims = jwt.decode(access, options={"verify_signature": False})
-    header, payload, signature = access.split(".")
-    none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
-    bad = base64.urlsafe_b64encode(json.dumps(claims | {"sub": "x"}).encode()).rstrip(b"=").decode()
-    key = settings.JWT_SECRET_KEY
-    now = int(time.time())
-    yield "refresh token used as access token", refresh
-    yield "without signature", f"{none}.{payload}."
-    yield "signature cut off", f"{header}.{payload}."
-    yield "claims changed", f"{header}.{bad}.{signature}"
-    yield "other algorithm", jwt.encode(claims, key, algorithm="HS512")
-    yield "key of refresh tokens", jwt.encode(claims, settings.JWT_REFRESH_SECRET_KEY)
-    yield "Django's key", jwt.encode(claims, settings.SECRET_KEY)
-    yield "other issuer", jwt.encode(claims | {"iss": "evil"}, key)
-    yield "other audience", jwt.encode(claims | {"aud": "evil"}, key)
-    yield "other type", jwt.encode(claims | {"typ": "refresh"}, key)
-    yield "expired", jwt.encode(claims | {"exp": now - 1}, key)
-    yield "no expiry", jwt.encode({k: v for k, v in claims.items() if k != "exp"}, key)
-    yield "no session", jwt.encode({k: v for k, v in claims.items() if k != "sid"}, key)
-    yield "subject is no id", jwt.encode(claims | {"sub": "1; DROP TABLE users"}, key)
-    yield "garbage", "garbage"
-    yield "empty parts", ".."
-
-
-def test_forged_tokens_all_get_401(client_of, alice):
-    """S07"""
-    signed_in = client_of(alice)
-    access = signed_in.headers["Authorization"].removeprefix("Bearer ")
-    for name, token in _forged(access, signed_in.refresh_token):
-        answer = client_of().get("/me", Authorization=f"Bearer {token}")
-        assert answer.status_code == 401, name
-        assert answer.json()["code"] == "token_invalid", name
-    assert client_of().get("/me").status_code == 401
-
-
-def test_an_access_token_does_not_refresh(client_of, alice):
-    """S07"""
-    signed_in = client_of(alice)
-    access = signed_in.headers["Authorization"].removeprefix("Bearer ")
-    assert signed_in.post("/auth/refresh", {"refresh": access}).status_code == 401
 
 
 def test_preferences_change_and_unknown_ones_are_refused(client_of, alice):

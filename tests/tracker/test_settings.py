@@ -20,9 +20,16 @@ PRODUCTION = {
     "ENCRYPTION_KEY": secrets.token_hex(32),
     "CORS_ORIGINS": "https://app.example.com",
     "TRUSTED_PROXY_COUNT": "1",
+    "PUBLIC_URL": "https://api.example.com",
+    "EMAIL_PROVIDER": "console",
+    "EMAIL_FROM": "tracker@example.com",
 } | {name: secrets.token_hex(32) for name in SECRETS}
 DEVELOPMENT = PRODUCTION | {"ENVIRONMENT": "development", "ALLOWED_HOSTS": "localhost"}
 SAME = secrets.token_hex(32)
+USED_ELSEWHERE = (
+    "JWT_PREVIOUS_SECRET_KEYS and JWT_PREVIOUS_REFRESH_SECRET_KEYS hold a secret that is also used "
+    "elsewhere."
+)
 
 # What is wrong, the environment, and the sentence. None means that the variable is not set.
 BAD: dict[str, tuple[dict[str, str | None], str]] = {
@@ -39,6 +46,22 @@ BAD: dict[str, tuple[dict[str, str | None], str]] = {
     "a token key is Django's": (
         PRODUCTION | {"SECRET_KEY": SAME, "JWT_SECRET_KEY": SAME},
         "SECRET_KEY, JWT_SECRET_KEY and JWT_REFRESH_SECRET_KEY must be three different secrets.",
+    ),
+    "a previous key short": (
+        PRODUCTION | {"JWT_PREVIOUS_SECRET_KEYS": f"{secrets.token_hex(32)},short"},
+        "JWT_PREVIOUS_SECRET_KEYS holds a secret shorter than 32 characters.",
+    ),
+    "a previous refresh key short": (
+        PRODUCTION | {"JWT_PREVIOUS_REFRESH_SECRET_KEYS": "x" * 31},
+        "JWT_PREVIOUS_REFRESH_SECRET_KEYS holds a secret shorter than 32 characters.",
+    ),
+    "a previous key is the current one": (
+        PRODUCTION | {"JWT_SECRET_KEY": SAME, "JWT_PREVIOUS_SECRET_KEYS": SAME},
+        USED_ELSEWHERE,
+    ),
+    "a previous key of both kinds": (
+        PRODUCTION | {"JWT_PREVIOUS_SECRET_KEYS": SAME, "JWT_PREVIOUS_REFRESH_SECRET_KEYS": SAME},
+        USED_ELSEWHERE,
     ),
     "ENCRYPTION_KEY missing": (
         PRODUCTION | {"ENCRYPTION_KEY": None},
@@ -158,7 +181,7 @@ def test_each_bad_setting_stops_the_start_with_its_one_sentence(what):
     assert "Traceback" not in result.stderr
     complaints = [line for line in result.stderr.splitlines() if line.startswith("?: ")]
     assert [line.partition(") ")[2] for line in complaints] == [sentence]
-    for name in (*SECRETS, "ENCRYPTION_KEY"):
+    for name in (*SECRETS, "ENCRYPTION_KEY", "JWT_PREVIOUS_SECRET_KEYS"):
         value = (environment.get(name) or "").strip()
         assert not value or value not in result.stderr + result.stdout
 

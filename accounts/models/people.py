@@ -1,4 +1,4 @@
-"""Tables of `accounts`: people and what belongs to them alone."""
+"""People, their sessions and keys, and the links that were mailed to them."""
 
 import unicodedata
 from typing import Any, ClassVar
@@ -34,6 +34,14 @@ class CostBasisMethod(models.TextChoices):
     AVERAGE = "average"
 
 
+class Theme(models.TextChoices):
+    """How the app looks."""
+
+    SYSTEM = "system"
+    LIGHT = "light"
+    DARK = "dark"
+
+
 def normalize_email(email: str) -> str:
     """One spelling per address: NFKC, no outer space, lower case throughout.
 
@@ -65,8 +73,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     email = models.EmailField(max_length=254, unique=True)
     password = models.CharField("password hash", max_length=128, db_column="password_hash")
+    # When the person proved that the address is theirs; without it nothing is connected where
+    # EMAIL_CONFIRMATION asks for it.
+    email_confirmed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     is_active = models.BooleanField(default=True)
+    # When everything of this person is to be erased; signing in before that cancels it.
+    closes_at = models.DateTimeField(null=True, blank=True, editable=False)
     is_staff = models.BooleanField(default=False)
     # A copy kept by billing for display and filters; entitlements decide.
     subscription_tier = models.CharField(max_length=32, default="free")
@@ -74,6 +87,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         max_length=3, choices=BaseCurrency.choices, default=BaseCurrency.USD
     )
     time_zone = models.CharField(max_length=64, default="UTC")
+    locale = models.CharField(max_length=16, default="en")
+    theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
     cost_basis_method = models.CharField(
         max_length=8, choices=CostBasisMethod.choices, default=CostBasisMethod.FIFO
     )
@@ -92,6 +107,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         indexes = [
             # admin: newest people first
             models.Index(fields=["-created_at"], name="users_newest"),
+            # accounts.tasks.erase_closed_accounts: whose days of grace are over
+            models.Index(
+                fields=["closes_at"],
+                name="users_closing",
+                condition=models.Q(closes_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -108,6 +129,10 @@ class Session(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
     refresh_digest = models.BinaryField(max_length=32)
     user_agent = models.CharField(max_length=256, default="", blank=True)
+    device_name = models.CharField(max_length=64, default="", blank=True)
+    platform = models.CharField(max_length=16, default="", blank=True)
+    app_version = models.CharField(max_length=32, default="", blank=True)
+    # The address from which the session was started; audit's session activity has the later ones.
     ip_address = models.GenericIPAddressField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now)
     authenticated_at = models.DateTimeField(default=clock.now)
@@ -121,9 +146,48 @@ class Session(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "id"], name="sessions_owner"),
         ]
+        indexes = [
+            # accounts.retention: sessions that ended or ran out long ago
+            models.Index(fields=["expires_at"], name="sessions_by_expiry"),
+        ]
 
     def __str__(self) -> str:
         return f"session of {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class AccountLink(models.Model):
+    """A link that was mailed: single-use, expiring, for one purpose.
+
+    The link itself is a signature over the row's id and user, made when the e-mail is written and
+    stored nowhere; this row says whether it still counts.
+    """
+
+    class Purpose(models.TextChoices):
+        CONFIRM_EMAIL = "confirm_email"
+        CHANGE_EMAIL = "change_email"
+        RESET_PASSWORD = "reset_password"  # noqa: S105
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="links", db_index=False)
+    purpose = models.CharField(max_length=16, choices=Purpose.choices)
+    # The address that the link confirms, or to which it was sent.
+    email = models.EmailField(max_length=254)
+    created_at = models.DateTimeField(default=clock.now)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "account_links"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "id"], name="account_links_owner"),
+        ]
+        indexes = [
+            # accounts.retention: links that ran out
+            models.Index(fields=["expires_at"], name="account_links_by_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} of {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class DataKey(models.Model):

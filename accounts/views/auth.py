@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 
 from accounts import preferences, sessions, shield
 from accounts.idempotency import IdempotentPostMixin
-from accounts.serializers import (
+from accounts.serializers.auth import (
     CredentialsSerializer,
     MeSerializer,
     PreferencesSerializer,

@@ -1,4 +1,6 @@
-"""Tables of `audit`: what happened, and what must still be told to the rooms above."""
+"""What happened, the seals over it, and what must still be told to the rooms above."""
+
+import uuid
 
 from django.conf import settings
 from django.db import models
@@ -29,6 +31,9 @@ class ActivityLog(models.Model):
     session_id = models.UUIDField(null=True)
     request_id = models.CharField(max_length=64, default="")
     created_at = models.DateTimeField(default=clock.now)
+    # Hides what a commitment commits to once the row is erased. Null after erasure.
+    salt = models.UUIDField(null=True, default=uuid.uuid4, editable=False)
+    erased_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         db_table = "activity_logs"
@@ -69,3 +74,31 @@ class OutboxEntry(models.Model):
 
     def __str__(self) -> str:
         return self.action
+
+
+class UnsealedActivity(models.Model):
+    """A log row that no seal covers yet; a trigger adds it, the sealer takes it away."""
+
+    log_id = models.UUIDField(primary_key=True)
+    created_at = models.DateTimeField()
+    commitment = models.BinaryField(max_length=32)
+
+    class Meta:
+        db_table = "activity_unsealed"
+
+
+class ActivitySeal(models.Model):
+    """A link of the hash chain: the commitments of the rows since the link before."""
+
+    number = models.BigIntegerField(primary_key=True)
+    sealed_at = models.DateTimeField()
+    # 48 bytes a row: the log row's id and its salted commitment, in the order of the ids.
+    members = models.BinaryField()
+    previous = models.BinaryField(max_length=32)
+    digest = models.BinaryField(max_length=32)
+
+    class Meta:
+        db_table = "activity_seals"
+
+    def __str__(self) -> str:
+        return f"seal {self.number}"

@@ -1,4 +1,4 @@
-"""The activity log in the admin, and the base of every admin page that can write."""
+"""The base of every admin page that can write."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,8 +12,7 @@ from django_celery_beat import models as beat
 
 from audit import log
 from audit.actions import Action
-from audit.models import ActivityLog
-from tracker.admin import BaseAdmin, ReadOnlyAdmin, one_of, staff_id
+from tracker.admin import BaseAdmin, staff_id
 
 # Beat's own pages can run any task with any arguments, past every service and the activity log.
 # The schedule stands in the settings.
@@ -77,16 +76,3 @@ def _record(
 def _concerned(row: Model) -> UUID | None:
     """The person whom a row is about, if any."""
     return row.pk if isinstance(row, get_user_model()) else getattr(row, "user_id", None)
-
-
-@admin.register(ActivityLog)
-class ActivityLogAdmin(ReadOnlyAdmin):
-    """What happened, newest first."""
-
-    list_display = ("created_at", "action", "outcome", "user", "actor", "ip_address", "request_id")
-    list_filter = (one_of("action", Action), one_of("outcome", ["ok", "refused"]))
-    list_select_related = ("user", "actor")
-    ordering = ("-id",)
-    search_fields = ("user__email", "actor__email", "=action", "=request_id")
-    search_help_text = "E-mail of the person or of staff, action, request id"
-    unlisted = ("details",)

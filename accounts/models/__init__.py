@@ -1,0 +1,44 @@
+"""Tables of `accounts`: people and what belongs to them alone."""
+
+from accounts.models.api_keys import ApiKey
+from accounts.models.notifications import (
+    Delivery,
+    NotificationChoice,
+    PushDevice,
+)
+from accounts.models.people import (
+    AccountLink,
+    BaseCurrency,
+    CostBasisMethod,
+    DataKey,
+    IdempotencyRecord,
+    Session,
+    Theme,
+    User,
+    UserManager,
+    normalize_email,
+)
+from accounts.models.privacy import Consent, DataExport
+from accounts.models.second_factor import Passkey, RecoveryCode, TotpDevice
+
+__all__ = [
+    "AccountLink",
+    "ApiKey",
+    "BaseCurrency",
+    "Consent",
+    "CostBasisMethod",
+    "DataExport",
+    "DataKey",
+    "Delivery",
+    "IdempotencyRecord",
+    "NotificationChoice",
+    "Passkey",
+    "PushDevice",
+    "RecoveryCode",
+    "Session",
+    "Theme",
+    "TotpDevice",
+    "User",
+    "UserManager",
+    "normalize_email",
+]

@@ -1,0 +1,1 @@
+"""Shapes of what `accounts` reads and writes."""

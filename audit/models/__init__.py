@@ -1,0 +1,17 @@
+"""Tables of `audit`: what happened, what it looked like from outside, and what was told."""
+
+from audit.models.activity import ActivityLog, ActivitySeal, OutboxEntry, UnsealedActivity
+from audit.models.alerts import SecurityAlert, SecurityEvent, WebhookDelivery
+from audit.models.metrics import SessionActivity, UserMetric
+
+__all__ = [
+    "ActivityLog",
+    "ActivitySeal",
+    "OutboxEntry",
+    "SecurityAlert",
+    "SecurityEvent",
+    "SessionActivity",
+    "UnsealedActivity",
+    "UserMetric",
+    "WebhookDelivery",
+]
