@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench lock clean
+.PHONY: help install run test check assurance bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ check: install ## Lint, format, types, layers, migrations, deployment settings
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m tests.deploy_check
+
+assurance: install ## Print which promise (S01 …) is held by which tests
+	$(BIN)/python -m tests.assurance
 
 bench: $(VENV)/.bench ## Measure, print a table, write bench.json
 	$(BIN)/python -m tests.benchmarks

@@ -2,6 +2,11 @@ from django.apps import AppConfig
 
 
 class AccountsConfig(AppConfig):
-    """People: users, sessions and tokens, data keys, idempotency."""
+    """People: users, sessions and tokens, second factors, messages, privacy."""
 
     name = "accounts"
+
+    def ready(self) -> None:
+        from accounts import subscriptions
+
+        subscriptions.subscribe()

@@ -1,28 +1,25 @@
-"""Signing up, in and out; refreshing. A session is a device; its row decides about its tokens."""
+"""Sessions: a session is a signed-in device; its row decides about its tokens.
 
+Starting, refreshing, listing and ending. Who may have one is decided in `accounts.signing_in`.
+"""
+
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password, make_password
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection
+from django.db import connection
+from django.db.models import QuerySet
 
-from accounts.models import Session, User, normalize_email
+from accounts.models import Session, User
 from accounts.tokens import AccessToken, InvalidToken, RefreshToken
-from audit import log
+from audit import log, metrics
 from audit.actions import Action
-from tracker import ids, tenancy
-from tracker.api import InvalidInput
-from tracker.errors import DomainError
-
-
-class EmailTaken(DomainError):
-    code = "email_taken"
-    status = 409
-    message = "There is already an account with this e-mail address. Please sign in."
+from audit.metrics import LastSeen
+from tracker import tenancy
+from tracker.errors import DomainError, NotFound
 
 
 class WrongCredentials(DomainError):
@@ -33,10 +30,13 @@ class WrongCredentials(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """From where a session is started, as the request tells."""
+    """From where a session is started, as the request and the app itself tell."""
 
     user_agent: str = ""
     ip_address: str | None = None
+    device_name: str = ""
+    platform: str = ""
+    app_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +48,30 @@ class SignedIn:
     refresh: str
 
 
-def register(
-    *, email: str, password: str, device: Device, now: datetime, **preferences: str
-) -> SignedIn:
-    """Create a user and sign the device in. Raises InvalidInput (weak password), EmailTaken."""
-    user = User(id=ids.new_id(), email=normalize_email(email), **preferences)
-    _check_password_strength(password, user)
-    user.password = make_password(password)  # slow on purpose, so outside the transaction
-    try:
-        with tenancy.as_user(user.id):
-            user.save(force_insert=True)
-            log.record(Action.USER_REGISTERED, user_id=user.id, ip_address=device.ip_address)
-            return _start(user, device, now)
-    except IntegrityError:
-        raise EmailTaken from None
+def start(*, user: User, device: Device, now: datetime, method: str = "password") -> SignedIn:
+    """Start a session for somebody who has proved who they are. Cancels a pending closing.
 
-
-def sign_in(*, email: str, password: str, device: Device, now: datetime) -> SignedIn:
-    """Start a session. Raises WrongCredentials, alike for unknown, inactive and mistyped."""
-    user = _find(normalize_email(email))
-    correct = _password_matches(user, password)
-    if user is None or not correct or not user.is_active:
-        _record_failure(user, device)
-        raise WrongCredentials
+    ``user`` is as it was read when the proof was checked. Raises WrongCredentials when it has
+    changed since: deactivated, erased, or given another password.
+    """
     with tenancy.as_user(user.id):
-        log.record(Action.USER_SIGNED_IN, user_id=user.id, ip_address=device.ip_address)
-        return _start(user, device, now)
+        current = User.objects.select_for_update(no_key=True).filter(id=user.id).first()
+        if current is None or not current.is_active or current.password != user.password:
+            raise WrongCredentials
+        if current.closes_at is not None:
+            current.closes_at = None
+            current.save(update_fields=["closes_at"])
+            log.record(Action.USER_CLOSING_CANCELLED, user_id=user.id, ip_address=device.ip_address)
+        session = _new_session(current, device, now)
+        token = RefreshToken.issue(user_id=user.id, session_id=session.id)
+        session.refresh_digest = token.digest()
+        session.save(force_insert=True)
+        log.record(
+            Action.USER_SIGNED_IN, user_id=user.id, ip_address=device.ip_address,
+            session_id=session.id, method=method, device_name=session.device_name,
+            platform=session.platform, user_agent=family(device.user_agent),
+        )  # fmt: skip
+        return _pair(current, session.id, token)
 
 
 def refresh(*, token: str, now: datetime) -> SignedIn:
@@ -94,8 +92,8 @@ def refresh(*, token: str, now: datetime) -> SignedIn:
             refresh_digest=new.digest(), refreshed_at=now
         )
         if rotated:
-            user = User.objects.get(id=old.user_id)
-            if not user.is_active:
+            user = User.objects.filter(id=old.user_id, is_active=True).first()
+            if user is None:
                 raise InvalidToken
             return _pair(user, old.session_id, new)
         _end_replayed(live, old, now)
@@ -110,11 +108,61 @@ def sign_out(*, token: str, now: datetime) -> None:
             log.record(Action.USER_SIGNED_OUT, user_id=old.user_id, session_id=old.session_id)
 
 
-def end(sessions, *, reason: str, now: datetime) -> int:
+# --- the devices of a person --------------------------------------------------------------------
+def running(user_id: UUID, *, now: datetime) -> QuerySet[Session]:
+    """The sessions of a person that count, newest first. Call inside ``as_user``."""
+    return Session.objects.filter(user_id=user_id, ended_at=None, expires_at__gt=now).order_by(
+        "-created_at", "-id"
+    )
+
+
+def listed(*, user_id: UUID, current: UUID | None, now: datetime) -> list[dict[str, Any]]:
+    """A person's devices as they are shown to them, with when each was last there."""
+    with tenancy.as_user(user_id):
+        rows = list(running(user_id, now=now))
+        seen = metrics.last_seen(user_id, [row.id for row in rows])
+    return [_shown(row, seen.get(row.id), current=row.id == current) for row in rows]
+
+
+def end_one(*, user_id: UUID, session_id: UUID, now: datetime) -> None:
+    """End one session of a person, this device's included. Raises NotFound."""
+    with tenancy.as_user(user_id):
+        if not end(running(user_id, now=now).filter(id=session_id), reason="ended", now=now):
+            raise NotFound
+        log.record(Action.SESSION_ENDED, user_id=user_id, session_id=session_id)
+
+
+def end_others(*, user_id: UUID, keep: UUID | None, now: datetime) -> int:
+    """End every session of a person but one; returns how many ended."""
+    with tenancy.as_user(user_id):
+        ended = end(others(user_id, keep), reason="ended", now=now)
+        log.record(Action.SESSIONS_ENDED, user_id=user_id, session_id=keep, ended=ended)
+        return ended
+
+
+def others(user_id: UUID, keep: UUID | None = None) -> QuerySet[Session]:
+    """The sessions of a person, without the one that stays."""
+    theirs = Session.objects.filter(user_id=user_id)
+    return theirs if keep is None else theirs.exclude(id=keep)
+
+
+def end(sessions: QuerySet[Session], *, reason: str, now: datetime) -> int:
     """End the sessions of a queryset that still run; their tokens fail at the next call."""
-    return sessions.filter(ended_at=None).update(ended_at=now, end_reason=reason)
+    return sessions.order_by().filter(ended_at=None).update(ended_at=now, end_reason=reason)
 
 
+def _shown(row: Session, seen: LastSeen | None, *, current: bool) -> dict[str, Any]:
+    """``refreshed_at`` where nothing was counted yet: the app was there then."""
+    return {
+        "id": row.id, "device_name": row.device_name, "platform": row.platform,
+        "app_version": row.app_version, "client": family(row.user_agent),
+        "created_at": row.created_at, "first_address": row.ip_address, "current": current,
+        "last_seen_at": max(seen.at, row.refreshed_at) if seen else row.refreshed_at,
+        "last_address": (seen.ip_address if seen else None) or row.ip_address,
+    }  # fmt: skip
+
+
+# --- every request ------------------------------------------------------------------------------
 _SESSION_FIELDS = [field.attname for field in Session._meta.concrete_fields]
 _USER_FIELDS = [field.attname for field in User._meta.concrete_fields]
 _FIND_LIVE = "SELECT {} FROM sessions s JOIN users u ON u.id = s.user_id {}".format(  # noqa: S608
@@ -143,52 +191,23 @@ def find_live(*, user_id: UUID, session_id: UUID, now: datetime) -> Session | No
     return session
 
 
-def _start(user: User, device: Device, now: datetime) -> SignedIn:
-    session = Session(
+# --- parts --------------------------------------------------------------------------------------
+def _new_session(user: User, device: Device, now: datetime) -> Session:
+    return Session(
         user=user, created_at=now, authenticated_at=now, refreshed_at=now,
         expires_at=now + settings.SESSION_LIFETIME,
-        user_agent=device.user_agent[:256], ip_address=device.ip_address,
+        user_agent=device.user_agent[:256].replace("\x00", ""), ip_address=device.ip_address,
+        device_name=device.device_name[:64], platform=device.platform[:16],
+        app_version=device.app_version[:32],
     )  # fmt: skip
-    token = RefreshToken.issue(user_id=user.id, session_id=session.id)
-    session.refresh_digest = token.digest()
-    session.save(force_insert=True)
-    return _pair(user, session.id, token)
 
 
-def _pair(user: User, session_id: UUID, token) -> SignedIn:
+def _pair(user: User, session_id: UUID, token: RefreshToken) -> SignedIn:
     access = AccessToken.issue(user_id=user.id, session_id=session_id)
     return SignedIn(user=user, access=str(access), refresh=str(token))
 
 
-def _find(email: str) -> User | None:
-    with tenancy.as_lookup(email=email):
-        return User.objects.filter(email=email).first()
-
-
-def _password_matches(user: User | None, password: str) -> bool:
-    """Check, doing the same work for people who do not exist; rehash when the cost changed."""
-    if user is None:
-        make_password(password)
-        return False
-
-    def store_rehashed(raw: str) -> None:
-        with tenancy.as_user(user.id):
-            User.objects.filter(id=user.id).update(password=make_password(raw))
-
-    return check_password(password, user.password, setter=store_rehashed)
-
-
-def _record_failure(user: User | None, device: Device) -> None:
-    if user is None:
-        return
-    with tenancy.as_user(user.id):
-        log.record(
-            Action.USER_SIGN_IN_FAILED, user_id=user.id, outcome="refused",
-            ip_address=device.ip_address,
-        )  # fmt: skip
-
-
-def _end_replayed(live, old: RefreshToken, now: datetime) -> None:
+def _end_replayed(live: QuerySet[Session], old: RefreshToken, now: datetime) -> None:
     if end(live, reason="replayed", now=now):
         log.record(
             Action.SESSION_REPLAYED, user_id=old.user_id, session_id=old.session_id,
@@ -196,14 +215,14 @@ def _end_replayed(live, old: RefreshToken, now: datetime) -> None:
         )  # fmt: skip
 
 
-def _check_password_strength(password: str, user: User) -> None:
-    if len(password) > 128:
-        raise InvalidInput.of("password", "Use at most 128 characters.", code="password_too_long")
-    try:
-        validate_password(password, user)
-    except ValidationError as problem:
-        rows = [
-            {"field": "password", "code": error.code, "message": text}
-            for error, text in zip(problem.error_list, problem.messages, strict=True)
-        ]
-        raise InvalidInput(details={"fields": rows}) from None
+# Ordered: Edge and Chrome also say that they are Safari.
+_FAMILIES = ("Firefox", "Edg", "OPR", "Chrome", "Safari")
+_PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]{0,31}")
+
+
+def family(user_agent: str) -> str:
+    """What kind of program calls, without versions: ``okhttp``, ``Firefox``, ``curl``."""
+    if user_agent.startswith("Mozilla/"):
+        return next((name for name in _FAMILIES if f"{name}/" in user_agent), "browser")
+    found = _PRODUCT.match(user_agent)
+    return found.group() if found else ""

@@ -26,6 +26,7 @@ Emails and addresses are stored as keyed digests only.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -72,7 +73,7 @@ STEEP = Ladder(5, timedelta(seconds=1), timedelta(minutes=15), timedelta(days=1)
 LOOSE = Ladder(50, timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1))
 
 # In these groups a secret is guessed, so a wrong attempt costs time. They share their ladders.
-GUESSING = frozenset({"login", "reauthenticate"})
+GUESSING = frozenset({"login", "reauthenticate", "admin"})
 
 
 # --- passwords ----------------------------------------------------------------------------------
@@ -139,6 +140,26 @@ def code_succeeded(user_id: UUID) -> None:
     """The code was right: forget the failures. Never raises."""
     try:
         _forgive(_code_ladder(user_id))
+    except OutOfOrder:
+        log.warning("shield.redis_unavailable")
+
+
+# --- forgetting ---------------------------------------------------------------------------------
+_FORGET = "return redis.call('DEL', unpack(KEYS))"
+
+
+def forget(*, email: str, user_id: UUID, addresses: Iterable[str]) -> None:
+    """Remove every ladder and every trust of a person from these addresses. Never raises.
+
+    What was counted from other addresses lapses by itself: its digests cannot be made again.
+    """
+    account = _account(email)
+    keys = [_key("password", account), _key("code", str(user_id))]
+    for address in addresses:
+        keys += [_key("password", account, address), _key("trust", account, address)]
+    try:
+        for start in range(0, len(keys), 1000):
+            _run(_FORGET, keys[start : start + 1000])
     except OutOfOrder:
         log.warning("shield.redis_unavailable")
 

@@ -54,6 +54,7 @@ class Action(StrEnum):
     ALERT_RESOLVED = "security.alert.resolved"
     SECURITY_EVENT_RECEIVED = "security.event.received"
     WEBHOOK_REDELIVERED = "security.webhook.redelivered"
+    DIGEST_SENT = "security.digest.sent"
     CONNECTION_CREATED = "exchange.connection.created"
     CONNECTION_REFUSED = "exchange.connection.refused"
     CONNECTION_TESTED = "exchange.connection.tested"

@@ -7,19 +7,20 @@ process left behind is delivered by ``sweep``. Subscribers are therefore idempot
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Least
 
 from audit.actions import Action
 from audit.models import ActivityLog, OutboxEntry
-from tracker import tenancy
+from tracker import partitions, tenancy
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
@@ -63,14 +64,17 @@ def record(
     session_id: UUID | None = None,
     **details: Any,
 ) -> None:
-    """Write one act to the log, in the caller's transaction and under the caller's identity."""
+    """Write one act to the log, in the caller's transaction and under the caller's identity.
+
+    Address, session and request are those of the request or task, unless the caller knows better.
+    """
     context = structlog.contextvars.get_contextvars()
     request_id = str(context.get("request_id") or "")
     ActivityLog.objects.bulk_create([
         ActivityLog(
             user_id=user_id, actor_id=actor_id, action=action, outcome=outcome, details=details,
-            ip_address=ip_address or context.get("client_address"), session_id=session_id,
-            request_id=request_id,
+            ip_address=ip_address or context.get("client_address"),
+            session_id=session_id or context.get("session_id"), request_id=request_id,
         )
     ])  # fmt: skip
     if _subscribers.get(action):
@@ -79,6 +83,55 @@ def record(
         transaction.on_commit(lambda: _deliver_safely(entry), robust=True)
 
 
+# --- the two sanctioned exceptions --------------------------------------------------------------
+_ERASE = """
+    UPDATE activity_logs SET
+        user_id = nullif(user_id, %(person)s), actor_id = nullif(actor_id, %(person)s),
+        details = '{}', ip_address = NULL, session_id = NULL, request_id = '', salt = NULL,
+        erased_at = now()
+    WHERE erased_at IS NULL AND (user_id = %(person)s OR actor_id = %(person)s)
+"""
+
+
+def erase(user_id: UUID) -> int:
+    """Empty what the log says about a person; returns how many rows. Safe to run again.
+
+    What was done and when stays, so that the chain holds. The trigger lets nothing else through.
+    """
+    with _as_system("erase from the activity log"), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.erasing', %s, true)", [str(user_id)])
+        cursor.execute(_ERASE, {"person": user_id})
+        rows = cursor.rowcount
+        cursor.execute("SELECT set_config('app.erasing', '', true)")
+        return rows
+
+
+def retire(*, before: date, dry_run: bool = False) -> int:
+    """Drop the months that ended by ``before``; returns how many. Leaves a marker in the log.
+
+    The verification needs the marker to tell what was retired from what is missing.
+    """
+    with _as_system("retire the activity log"), connection.cursor() as cursor:
+        months = partitions.ended("activity_logs", before=before)
+        if dry_run or not months:
+            return len(months)
+        # Dropping needs the whole table for a moment; who waits too long for it tries tomorrow.
+        cursor.execute("SET LOCAL lock_timeout = '5s'")
+        for name in months:
+            cursor.execute(f'DROP TABLE "{name}"')
+        cursor.execute("SET LOCAL lock_timeout = DEFAULT")
+        record(
+            Action.RETENTION_APPLIED, user_id=None, table="activity_logs", months=len(months),
+            before=max(months.values()).isoformat(),
+        )  # fmt: skip
+    return len(months)
+
+
+def _as_system(reason: str) -> AbstractContextManager[None]:
+    return nullcontext() if tenancy.current().system else tenancy.as_system(reason)
+
+
+# --- handing upwards ----------------------------------------------------------------------------
 def sweep(*, now: datetime) -> int:
     """Deliver what was left behind by a process that died or a broker that was away."""
     with tenancy.as_system("outbox sweep"):

@@ -1,6 +1,9 @@
+from uuid import UUID
+
 from celery import shared_task
 
-from audit import log
+from audit import detection, digest, log, metrics, sealing
+from audit.webhooks import outbound
 from tracker import clock
 
 
@@ -8,3 +11,39 @@ from tracker import clock
 def sweep_outbox(**kwargs: object) -> None:
     """Deliver activities whose subscribers did not run. Runs every minute; idempotent."""
     log.sweep(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def seal_activity(**kwargs: object) -> None:
+    """Seal what the activity log has taken in. Runs every minute; two at once make one chain."""
+    sealing.seal_all(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def roll_up_metrics(**kwargs: object) -> None:
+    """The running day, and yesterday in the first hours after midnight. Runs hourly; idempotent."""
+    metrics.roll_up_recent(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def send_operators_digest(**kwargs: object) -> None:
+    """Last week's digest of security, once. Runs hourly, so that a lost Monday is made up for."""
+    digest.send(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def scan_failures(**kwargs: object) -> None:
+    """Look for guessed passwords among the failed sign-ins. Runs every minute; idempotent."""
+    detection.scan_failures(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def deliver_webhooks(**kwargs: object) -> None:
+    """Queue the deliveries whose moment has come. Runs every minute; idempotent."""
+    outbound.enqueue_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def deliver_webhook(*, delivery_id: str, **kwargs: object) -> None:
+    """Make one attempt at one delivery, unless somebody else is at it."""
+    outbound.deliver(delivery_id=UUID(delivery_id), now=clock.now())

@@ -18,6 +18,7 @@ class Plan:
     manual_sync_every: timedelta
     calls_per_hour: int
     calls_per_day: int
+    api_keys: bool = False
 
 
 DEFAULT_TIER = "free"
@@ -33,6 +34,7 @@ _DEFAULT: Mapping[str, Plan] = {
     "enterprise": Plan(
         connections=None, sync_every=timedelta(minutes=5), snapshot_every=timedelta(hours=1),
         manual_sync_every=timedelta(seconds=30), calls_per_hour=5_000, calls_per_day=20_000,
+        api_keys=True,
     ),
 }  # fmt: skip
 

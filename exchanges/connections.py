@@ -225,6 +225,7 @@ def _apply(
     if credential is not None:
         credentials.store(user_id=user_id, connection_id=connection_id, credential=credential)
         changes |= {"privileges": privileges, "next_sync_at": now, "failures": 0}
+        changes |= {"address_restricted": None}  # read with the next full visit
         changes |= {"state": ConnectionState.PENDING, "reason": ""}
     if changes:
         _save(connection, changes)

@@ -115,6 +115,9 @@ class ExchangeConnection(models.Model):
     )
     reason = models.CharField(max_length=48, default="", blank=True, help_text="Stable code.")
     privileges = models.CharField(max_length=16, default=Privileges.UNVERIFIED)
+    address_restricted = models.BooleanField(
+        null=True, blank=True, help_text="Whether the key works from some addresses only."
+    )
     created_at = models.DateTimeField(default=clock.now)
     last_synced_at = models.DateTimeField(null=True, blank=True)
     last_complete_at = models.DateTimeField(null=True, blank=True)

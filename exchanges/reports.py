@@ -180,6 +180,8 @@ class AccountReport:
     failures: tuple[Failure, ...]
     quarantined: tuple[Quarantined, ...]
     complete_history: bool  # every feed was asked, not only those whose assets moved
+    privileges: Privileges | None = None  # what the key may do, where it was asked again
+    address_restricted: bool | None = None  # whether it works from some addresses only
 
 
 @dataclass(frozen=True, slots=True)

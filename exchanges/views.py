@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
+from accounts import permissions
 from accounts.idempotency import IdempotentPostMixin
 from exchanges import connections, pricelist, querysets
 from exchanges.models import Exchange
@@ -38,6 +39,8 @@ def _credential(data: dict[str, Any]) -> Credential:
 
 
 class ExchangeView(ConditionalMixin, APIView):
+    api_key_scopes = {"GET": "read_portfolio"}
+
     @extend_schema(
         operation_id="exchanges_list", tags=["exchanges"], responses=results_of(ExchangeSerializer)
     )
@@ -51,6 +54,16 @@ class ConnectionViewSet(IdempotentPostMixin, ConditionalMixin, ViewSet):
     """The accounts a person has connected."""
 
     lookup_value_converter = "uuid"
+    api_key_scopes = {"GET": "read_portfolio"}
+
+    def get_permissions(self) -> Any:
+        """A key is only taken from who has proved who they are, and that just now."""
+        if self.action != "create":
+            return super().get_permissions()
+        return [
+            *super().get_permissions(),
+            permissions.EmailConfirmed(), permissions.FreshlyAuthenticated(),
+        ]  # fmt: skip
 
     @extend_schema(
         operation_id="connections_list", tags=["connections"],
@@ -99,6 +112,9 @@ class ConnectionViewSet(IdempotentPostMixin, ConditionalMixin, ViewSet):
         """Rename, pause or resume, or give a new key (tested first)."""
         data = _valid(ConnectionChangeSerializer(data=request.data, partial=True))
         credential = _credential(data) if data.keys() & set(_SECRETS) else None
+        if credential is not None:
+            permissions.require_confirmed(request.user)
+            permissions.require_fresh(request.auth, now=clock.now())
         changed = connections.change(
             user_id=request.user.id, connection_id=pk, credential=credential, now=clock.now(),
             **data,
@@ -126,6 +142,8 @@ class ConnectionViewSet(IdempotentPostMixin, ConditionalMixin, ViewSet):
 
 
 class PriceView(ConditionalMixin, APIView):
+    api_key_scopes = {"GET": "read_portfolio"}
+
     @extend_schema(
         operation_id="prices_list", tags=["prices"], responses=results_of(PriceSerializer),
         parameters=[

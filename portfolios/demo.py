@@ -4,6 +4,8 @@ import json
 import urllib.request
 from datetime import datetime, timedelta
 
+from django.conf import settings
+
 from accounts.models import User
 from exchanges import connections, prices
 from exchanges.models import ExchangeConnection
@@ -24,7 +26,7 @@ def introduce(where: Ports) -> str:
         "",
         f"API:              {where.web_url}/api/v1",
         f"Docs:             {where.web_url}/api/docs",
-        f"Admin:            {where.web_url}/admin/",
+        f"Admin:            {settings.PUBLIC_URL}{settings.ADMIN_PREFIX}",
         f"Sandbox exchange: {where.sandbox_url}",
         f"Demo login:       {DEMO}  {logins['demo']}",
         f"Staff login:      {STAFF}  {logins['staff']}",

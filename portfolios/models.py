@@ -20,7 +20,18 @@ def _user() -> models.ForeignKey:
 
 
 def _connection() -> models.ForeignKey:
-    return models.ForeignKey(ExchangeConnection, models.CASCADE, related_name="+", db_index=False)
+    return _of_the_same_owner(ExchangeConnection)
+
+
+def _of_the_same_owner(target: type[models.Model], *, null: bool = False) -> models.ForeignKey:
+    """A row of the same person. The constraint is the composite one (``tenancy.same_owner``).
+
+    Django's own would be checked by the column alone, for which there is no index: with it,
+    deleting a row reads the whole table of everybody's.
+    """
+    return models.ForeignKey(
+        target, models.CASCADE, null=null, related_name="+", db_index=False, db_constraint=False
+    )
 
 
 def _asset(*, null: bool = False) -> models.ForeignKey:
@@ -169,11 +180,9 @@ class LedgerEntry(models.Model):
     kind = models.CharField(max_length=12, choices=EntryKind.choices)
     quantity = UnitsField(help_text="Positive came in, negative went out.")
     occurred_at = models.DateTimeField()
-    trade = models.ForeignKey(Trade, models.CASCADE, null=True, related_name="+", db_index=False)
-    transfer = models.ForeignKey(
-        Transfer, models.CASCADE, null=True, related_name="+", db_index=False
-    )
-    reward = models.ForeignKey(Reward, models.CASCADE, null=True, related_name="+", db_index=False)
+    trade = _of_the_same_owner(Trade, null=True)
+    transfer = _of_the_same_owner(Transfer, null=True)
+    reward = _of_the_same_owner(Reward, null=True)
     leg = models.PositiveSmallIntegerField()
 
     class Meta:

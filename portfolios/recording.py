@@ -80,6 +80,7 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         state = SyncState.PARTIAL if _is_partial(claim, report) else SyncState.COMPLETE
         changes = _success(claim, report, state, connection, now)
         _settle(claim, connection, changes)
+        _note_key(claim, connection, report.privileges, report.address_restricted)
         _finish_run(claim, state, now, counts=counts, report=report)
         _bump_portfolio(claim, counts, now)
         if any(counts.values()) or connection.state != changes["state"]:
@@ -108,6 +109,9 @@ def record_failure(*, claim: Claim, error: GatewayError, now: datetime) -> None:
             return
         changes = _failure(connection, error, now)
         _settle(claim, connection, changes)
+        if isinstance(error, KeyTooPowerful):
+            told = error.details
+            _note_key(claim, connection, told.get("privileges"), told.get("address_restricted"))
         _finish_run(claim, SyncState.FAILED, now, error=error.code)
         if changes.get("state", connection.state) != connection.state:
             log.record(
@@ -385,6 +389,27 @@ def _settle(claim: Claim, connection: ExchangeConnection, changes: Mapping[str, 
     ExchangeConnection.objects.filter(id=connection.id).update(
         **changes, claimed_by=None, lease_until=None
     )
+
+
+def _note_key(
+    claim: Claim, before: ExchangeConnection, privileges: str | None, restricted: bool | None
+) -> None:
+    """Keep what the exchange says about the key, and log it when that has changed (S27)."""
+    if privileges is None:
+        return
+    ExchangeConnection.objects.filter(id=before.id).update(
+        privileges=str(privileges), address_restricted=restricted
+    )
+    told = None not in (before.address_restricted, restricted)
+    moved = told and before.address_restricted != restricted
+    if before.privileges == privileges and not moved:
+        return
+    log.record(
+        Action.CONNECTION_PRIVILEGES_CHANGED, user_id=claim.user_id,
+        connection_id=str(claim.connection_id), before=str(before.privileges),
+        after=str(privileges), restricted_before=before.address_restricted,
+        restricted_after=restricted,
+    )  # fmt: skip
 
 
 def _finish_run(

@@ -29,6 +29,8 @@ from tracker.schema import results_of
 
 
 class PortfolioView(APIView):
+    api_key_scopes = {"GET": "read_portfolio"}
+
     @extend_schema(operation_id="portfolio_read", tags=["portfolio"], responses=PortfolioSerializer)
     def get(self, request: Any) -> HttpResponse:
         """The home screen in one call: total, change over 24 hours, holdings, connections."""
@@ -65,6 +67,7 @@ class _ByIdPagination(CursorPagination):
 
 class TradeView(_OwnedList):
     serializer_class = TradeSerializer
+    api_key_scopes = {"GET": "read_trades"}
     filterset_class = filters.TradeFilter
 
     def get_queryset(self) -> Any:
@@ -78,6 +81,7 @@ class TradeView(_OwnedList):
 
 class TransferView(_OwnedList):
     serializer_class = TransferSerializer
+    api_key_scopes = {"GET": "read_trades"}
     filterset_class = filters.TransferFilter
 
     def get_queryset(self) -> Any:
@@ -91,6 +95,7 @@ class TransferView(_OwnedList):
 
 class LedgerView(_OwnedList):
     serializer_class = LedgerEntrySerializer
+    api_key_scopes = {"GET": "read_trades"}
     filterset_class = filters.LedgerFilter
 
     def get_queryset(self) -> Any:
@@ -104,6 +109,7 @@ class LedgerView(_OwnedList):
 
 class HoldingView(_OwnedList):
     serializer_class = HoldingSerializer
+    api_key_scopes = {"GET": "read_portfolio"}
     filterset_class = filters.HoldingFilter
     pagination_class = _ByIdPagination
 
@@ -117,6 +123,8 @@ class HoldingView(_OwnedList):
 
 
 class SnapshotView(ConditionalMixin, APIView):
+    api_key_scopes = {"GET": "read_portfolio"}
+
     @extend_schema(
         operation_id="snapshots_list", tags=["portfolio"], responses=results_of(SnapshotSerializer),
         parameters=[
@@ -138,6 +146,8 @@ class SnapshotView(ConditionalMixin, APIView):
 
 
 class SyncView(IdempotentPostMixin, ConditionalMixin, APIView):
+    api_key_scopes = {"POST": "sync"}
+
     @extend_schema(
         operation_id="connections_sync", tags=["connections"], request=None,
         responses={202: SyncRunSerializer},
@@ -162,6 +172,7 @@ class _NewestFirst(CursorPagination):
 
 class SyncRunView(ConditionalMixin, GenericAPIView):
     serializer_class = SyncRunSerializer
+    api_key_scopes = {"GET": "sync"}
     pagination_class = _NewestFirst
     throttle_classes = ()  # polling a sync does not count
     filter_backends = ()

@@ -7,7 +7,7 @@ from django.test import Client
 
 from accounts import sessions
 from accounts.sessions import Device
-from tracker import clock, tenancy
+from tracker import clock
 
 
 class ApiClient:
@@ -17,15 +17,14 @@ class ApiClient:
         self.django = Client()
         self.headers: dict[str, str] = {}
         if user is not None:
-            with tenancy.as_user(user.id):
-                signed_in = sessions._start(user, Device(), clock.now())
+            signed_in = sessions.start(user=user, device=Device(), now=clock.now())
             self.headers["Authorization"] = f"Bearer {signed_in.access}"
             self.refresh_token = signed_in.refresh
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         data = body if isinstance(body, (bytes, str)) else json.dumps(body)
         return self.django.generic(
-            method, path if path.startswith("/") and path.startswith("/api") else f"/api/v1{path}",
+            method, path if path.startswith("/api/") else f"/api/v1{path}",
             data=b"" if body is None else data, content_type="application/json",
             headers={**self.headers, **headers},
         )  # fmt: skip

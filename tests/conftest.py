@@ -21,6 +21,15 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Tests with committed rows empty all tables after themselves; the activity log allows it."""
+    with django_db_blocker.unblock():
+        from tests import emptying
+
+        emptying.allow()
+
+
 @pytest.fixture(autouse=True)
 def _empty_cache() -> None:
     import redis
@@ -61,3 +70,22 @@ def client_of(db):
     from tests.api_client import ApiClient
 
     return lambda user=None: ApiClient(user)
+
+
+@pytest.fixture
+def queued():
+    """What waits in the broker's default queue: names of tasks and their arguments, in order."""
+    import base64
+    import json
+
+    import redis
+
+    def read() -> list:
+        with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker:
+            messages = [json.loads(text) for text in reversed(broker.lrange("default", 0, -1))]
+        return [
+            (message["headers"]["task"], json.loads(base64.b64decode(message["body"]))[1])
+            for message in messages
+        ]
+
+    return read

@@ -16,7 +16,7 @@ def main() -> int:
         "ENCRYPTION_KEY": secrets.token_hex(32),
         "TRUSTED_PROXY_COUNT": "1",
         "PUBLIC_URL": "https://api.example.com",
-        "EMAIL_PROVIDER": "console",
+        "EMAIL_PROVIDER": "smtps://tracker:x@mail.example.com",
         "EMAIL_FROM": "tracker@example.com",
     } | {
         name: secrets.token_hex(32)

@@ -11,9 +11,23 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection as database
 
 from accounts import datakeys
-from accounts.models import IdempotencyRecord, Session, User
+from accounts.models import (
+    AccountLink,
+    ApiKey,
+    Consent,
+    DataExport,
+    Delivery,
+    IdempotencyRecord,
+    NotificationChoice,
+    Passkey,
+    PushDevice,
+    RecoveryCode,
+    Session,
+    TotpDevice,
+    User,
+)
 from audit.actions import Action
-from audit.models import ActivityLog, OutboxEntry
+from audit.models import ActivityLog, OutboxEntry, SecurityAlert, SessionActivity, UserMetric
 from exchanges import credentials
 from exchanges.models import Asset, Coverage, Exchange, ExchangeConnection, QuarantinedPage
 from exchanges.reports import Credential
@@ -110,11 +124,91 @@ def _accounts_rows(user: User) -> None:
         user=user, content_type=ContentType.objects.get_for_model(User), object_id=str(user.id),
         object_repr="somebody", action_flag=ADDITION,
     )  # fmt: skip
+    AccountLink.objects.create(user=user, purpose="confirm_email", email=user.email, expires_at=now)
+    TotpDevice.objects.create(user=user, name="phone", sealed_seed=b"sealed")
+    RecoveryCode.objects.create(user=user, digest=bytes(32))
+    Passkey.objects.create(
+        user=user, name="phone", credential_id=b"1", credential_digest=bytes(32), public_key=b"2"
+    )
+    Consent.objects.create(user=user, document="terms", version="1")
+    DataExport.objects.create(user=user)
+    NotificationChoice.objects.create(
+        user=user, event="security_alert", channel="push", enabled=False
+    )
+    api_key(user)
+    push_device(user)
+    delivery(user)
+
+
+def session(user: User) -> Session:
+    """A device on which this person is signed in."""
+    with tenancy.as_user(user.id):
+        return Session.objects.create(
+            user=user, refresh_digest=bytes(32), expires_at=clock.now() + timedelta(days=1)
+        )
+
+
+def passkey(user: User) -> Passkey:
+    """A passkey that nobody can use."""
+    digest = ids.new_id().bytes * 2
+    with tenancy.as_user(user.id):
+        return Passkey.objects.create(
+            user=user, name="phone", credential_id=digest, credential_digest=digest,
+            public_key=b"2",
+        )  # fmt: skip
+
+
+def data_export(user: User) -> DataExport:
+    """A copy of somebody's data that is still being made."""
+    with tenancy.as_user(user.id):
+        return DataExport.objects.create(user=user)
+
+
+def alert(user: User) -> SecurityAlert:
+    """Something that this person should look at."""
+    with tenancy.as_user(user.id):
+        return SecurityAlert.objects.create(
+            user=user, kind="account.strange_sign_in", severity="low", dedupe_key=str(ids.new_id())
+        )
+
+
+def api_key(user: User) -> ApiKey:
+    """A key that nobody knows the text of."""
+    with tenancy.as_user(user.id):
+        return ApiKey.objects.create(
+            user=user, name="script", prefix=ids.new_id().hex[-12:], digest=bytes(32),
+            scopes=["read_portfolio"], expires_at=clock.now() + timedelta(days=1),
+        )  # fmt: skip
+
+
+def push_device(user: User, session_id: UUID | None = None) -> PushDevice:
+    """A phone of this person, whether or not anybody is signed in on it."""
+    token = f"ExponentPushToken[{ids.new_id().hex}]"
+    with tenancy.as_user(user.id):
+        return PushDevice.objects.create(user=user, token=token, session_id=session_id)
+
+
+def delivery(user: User) -> Delivery:
+    """A message that waits to be sent."""
+    with tenancy.as_user(user.id):
+        return Delivery.objects.create(
+            user=user, event="password_changed", channel="email", dedupe_key=str(ids.new_id())
+        )
 
 
 def _audit_rows(user: User) -> None:
+    now = clock.now()
     ActivityLog.objects.bulk_create([ActivityLog(user=user, action=Action.USER_SIGNED_IN)])
     OutboxEntry.objects.create(user=user, action=Action.CONNECTION_CREATED)
+    SecurityAlert.objects.create(
+        user=user, kind="account.strange_sign_in", severity="low", dedupe_key=str(user.id)
+    )
+    SessionActivity.objects.create(
+        user=user, session_id=user.id, bucket_at=now, last_at=now, features=["portfolio"]
+    )
+    UserMetric.objects.create(
+        user=user, date=now.date(), daily_active=True, session_duration=timedelta(minutes=5)
+    )
 
 
 def _exchanges_rows(user: User, connected: ExchangeConnection) -> None:

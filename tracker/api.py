@@ -313,7 +313,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def _speaks_json(request: HttpRequest) -> bool:
     """Pages for people, admin's first of all, keep Django's own error pages."""
-    return not request.path.startswith("/admin/")
+    return not request.path.startswith(settings.ADMIN_PREFIX)
 
 
 def unavailable(request: HttpRequest) -> HttpResponse:

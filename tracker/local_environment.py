@@ -38,6 +38,8 @@ def apply(environ: MutableMapping[str, str]) -> None:
     where = ports(environ)
     demo = {
         "PORT": str(where.web),
+        # By name, because browsers make no passkeys for an address in numbers.
+        "PUBLIC_URL": f"http://localhost:{where.web}",
         "BURST_LIMITS": "off",
         "PRICE_EXCHANGES": "binance",
         "EXCHANGE_BASE_URLS": f'{{"binance": "{where.sandbox_url}"}}',

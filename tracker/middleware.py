@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import structlog
+from django.conf import settings
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 from django.http import HttpRequest, HttpResponse
@@ -84,7 +85,7 @@ class AdminTenancyMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith("/admin/"):
+        if not request.path.startswith(settings.ADMIN_PREFIX):
             return self.get_response(request)
         with tenancy.as_system("admin"):
             response = self.get_response(request)

@@ -5,8 +5,9 @@ through the parent; each partition has it forced too, without a policy, so that 
 partition directly shows nothing.
 """
 
+import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 
 from django.db import connection
 from django.db.migrations.operations import RunPython
@@ -26,15 +27,30 @@ def months(first: date, last: date) -> Iterator[tuple[date, date]]:
 def ensure(table: str, *, first: date, last: date, protected: bool = True) -> None:
     """Create the missing monthly partitions of ``table`` between two days, inclusive."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
-            [table],
-        )
-        existing = {name for (name,) in cursor.fetchall()}
+        existing = _names(cursor, table)
         for start, end in months(first, last):
             name = f"{table}_{start:%Y%m}"
             if name not in existing:
                 _create(cursor, table, name, start, end, protected)
+
+
+def ended(table: str, *, before: date) -> dict[str, date]:
+    """The monthly partitions that ended by a day, oldest first, with the first day after each."""
+    day = before.date() if isinstance(before, datetime) else before
+    ends = {}
+    with connection.cursor() as cursor:
+        for name in sorted(_names(cursor, table)):
+            if month := re.fullmatch(rf"{table}_(\d{{4}})(\d\d)", name):
+                first = date(int(month[1]), int(month[2]), 1)
+                ((_, ends[name]),) = months(first, first)
+    return {name: end for name, end in ends.items() if end <= day}
+
+
+def _names(cursor, table: str) -> set[str]:
+    cursor.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", [table]
+    )
+    return {name for (name,) in cursor.fetchall()}
 
 
 def _create(cursor, table: str, name: str, start: date, end: date, protected: bool) -> None:
@@ -45,6 +61,17 @@ def _create(cursor, table: str, name: str, start: date, end: date, protected: bo
     if protected:
         cursor.execute(f'ALTER TABLE "{name}" ENABLE ROW LEVEL SECURITY')
         cursor.execute(f'ALTER TABLE "{name}" FORCE ROW LEVEL SECURITY')
+    # Triggers on rows are handed down to partitions, those on TRUNCATE are not.
+    cursor.execute(
+        "SELECT tgname, tgfoid::regproc::text FROM pg_trigger "
+        "WHERE tgrelid = %s::regclass AND tgtype & 32 <> 0",
+        [table],
+    )
+    for trigger, function in cursor.fetchall():
+        cursor.execute(
+            f'CREATE TRIGGER "{trigger}" BEFORE TRUNCATE ON "{name}" '
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+        )
 
 
 def initial(table: str, *, first: date, last: date) -> RunPython:

@@ -1,5 +1,6 @@
 """OpenAPI: errors in the one format on every operation, stable operation ids."""
 
+from functools import cache
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
@@ -33,6 +34,7 @@ class ApiSchema(AutoSchema):
         return bodies
 
 
+@cache  # a shape that is used twice is one component
 def results_of(serializer: type[serializers.Serializer]) -> serializers.Serializer:
     """The shape of an unpaged list: ``{"results": [...]}``."""
     name = serializer.__name__.removesuffix("Serializer") + "List"

@@ -15,7 +15,7 @@ from typing import Any
 
 import environ
 
-from tracker import money
+from tracker import files, mail, money
 from tracker.vault import Keyring, WeakKey
 
 money.set_precision()
@@ -178,7 +178,7 @@ SESSION_COOKIE_HTTPONLY = True
 # --- applications -------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "tracker.apps.TrackerConfig",  # first: its commands stand before those of the same name
-    "django.contrib.admin",
+    "accounts.staff.apps.StaffAdminConfig",  # django.contrib.admin, on our own site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -208,10 +208,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.staff.verified.VerifiedMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "billing.throttling.BurstMiddleware",
     "tracker.middleware.AdminTenancyMiddleware",
+    "accounts.staff.idle.IdleMiddleware",
 ]
 ROOT_URLCONF = "tracker.urls"
 WSGI_APPLICATION = "tracker.wsgi.application"
@@ -278,7 +280,10 @@ SIMPLE_JWT: dict[str, Any] = {
 
 # --- API ----------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.SessionTokenAuthentication",
+        "accounts.authentication.ApiKeyAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_THROTTLE_CLASSES": ["billing.throttling.BurstThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["tracker.api.FastJSONRenderer"],
@@ -306,6 +311,7 @@ SPECTACULAR_SETTINGS = {
         "SyncStateEnum": "portfolios.models.SyncState",
         "ConnectionStateEnum": "exchanges.models.ConnectionState",
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
+        "DataExportStateEnum": "accounts.models.privacy.DataExport.State",
         "TestStatusEnum": ["ok"],
         "ChangeStatusEnum": ["complete", "partial"],
     },
@@ -359,13 +365,48 @@ if not re.fullmatch(r"https?://[^/\s]+", PUBLIC_URL) or (
     PRODUCTION and not PUBLIC_URL.startswith("https://")
 ):
     SETTINGS_PROBLEMS.append("PUBLIC_URL is not an https:// address without a path.")
+# Where passkeys may be used besides PUBLIC_URL: the origins of other pages of ours …
+WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS", default=[])
+# … and the apps: "TEAMID.bundle.id", and {"package": ["SHA-256 fingerprint of its certificate"]}.
+APPLE_APP_IDS = env.list("APPLE_APP_IDS", default=[])
+ANDROID_APPS = {}
+for _package, _prints in _json("ANDROID_APPS", {}).items():
+    _row = _prints if isinstance(_prints, list) else [_prints]
+    if all(re.fullmatch(r"([0-9A-F]{2}:){31}[0-9A-F]{2}", str(_print)) for _print in _row):
+        ANDROID_APPS[_package] = _row
+    else:
+        SETTINGS_PROBLEMS.append(f"ANDROID_APPS holds no SHA-256 fingerprint for {_package!r}.")
+# Where the admin is. Another name keeps scanners away; the second factor keeps everybody out.
+ADMIN_PATH = os.environ.get("ADMIN_PATH", "").strip("/") or "admin"
+if not re.fullmatch(r"[A-Za-z0-9_-]+", ADMIN_PATH) or ADMIN_PATH in ("api", "static", "healthz"):
+    SETTINGS_PROBLEMS.append("ADMIN_PATH is not one word of letters, digits, - and _.")
+ADMIN_PREFIX = f"/{ADMIN_PATH}/"
 # Unconfirmed people can look around, but connect nothing.
 EMAIL_CONFIRMATION = _switch("EMAIL_CONFIRMATION", default=PRODUCTION)
 # "console", an smtp:// or smtps:// URL, or the name of a provider that django-anymail knows.
 EMAIL_PROVIDER = os.environ.get("EMAIL_PROVIDER", "console" if DEBUG else "")
 DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM", "tracker@localhost" if DEBUG else "")
+_mail = mail.MailSettings()
 if not EMAIL_PROVIDER:
-    SETTINGS_PROBLEMS.append("EMAIL_PROVIDER is not set: 'console', smtp://… or a provider's name.")
+    SETTINGS_PROBLEMS.append("EMAIL_PROVIDER is not set: smtp://…, smtps://… or a provider's name.")
+elif PRODUCTION and EMAIL_PROVIDER == "console":
+    SETTINGS_PROBLEMS.append("EMAIL_PROVIDER is 'console', which prints links that sign people in.")
+else:
+    try:
+        _mail = mail.read(
+            EMAIL_PROVIDER,
+            api_key=os.environ.get("EMAIL_API_KEY", "").strip(),
+            options=_json("EMAIL_OPTIONS", {}),
+        )
+    except mail.UnknownProvider as problem:
+        SETTINGS_PROBLEMS.append(str(problem))
+EMAIL_BACKEND = _mail.backend
+EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.tls, _mail.starttls
+ANYMAIL = dict(_mail.anymail)
+# Where the console backend also keeps each e-mail as a file: only while developing.
+EMAIL_FOLDER = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var") / "mail"
 if not DEFAULT_FROM_EMAIL:
     SETTINGS_PROBLEMS.append("EMAIL_FROM is not set.")
 EMAIL_TIMEOUT = 10
@@ -385,6 +426,7 @@ PRIVACY_VERSION = os.environ.get("PRIVACY_VERSION", "2026-11-01")
 # Outside the database on purpose: it must survive a restore of an older backup.
 ERASURE_LOG = os.environ.get("ERASURE_LOG", str(BASE_DIR / "var" / "erasures.jsonl"))
 PRIVATE_FILES = os.environ.get("PRIVATE_FILES", str(BASE_DIR / "var" / "files"))
+STORAGES["private"] = files.storage_settings(PRIVATE_FILES)
 CLOSING_GRACE = timedelta(days=14)
 EXPORT_LIFETIME = timedelta(days=7)
 ACTIVITY_RETENTION = timedelta(days=_int("ACTIVITY_RETENTION_DAYS", 730))
@@ -398,6 +440,12 @@ SECURITY_WEBHOOK_SECRETS = [
 # {"name": {"url": "https://…", "secret": "whsec_…"}}: where alerts are sent.
 ALERT_WEBHOOKS = _json("ALERT_WEBHOOKS", {})
 GEOIP_PATH = os.environ.get("GEOIP_PATH", "")
+# Numbers of `audit.detectors.thresholds` that differ from the defaults: {"guesses_an_hour": 20}.
+ALERT_THRESHOLDS = _json("ALERT_THRESHOLDS", {})
+# Webhooks may go to private addresses and over http: for development against one's own machine.
+WEBHOOK_ALLOW_PRIVATE = _switch("WEBHOOK_ALLOW_PRIVATE", default=False)
+if PRODUCTION and WEBHOOK_ALLOW_PRIVATE:
+    SETTINGS_PROBLEMS.append("WEBHOOK_ALLOW_PRIVATE is on, which opens our own network.")
 
 # --- Celery -------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL
@@ -418,13 +466,37 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "portfolios.tasks.sync_batch": {"queue": "sync"},
+    "accounts.tasks.make_export": {"queue": "exports"},
 }
 CELERY_BEAT_SCHEDULE = {
     "audit.sweep-outbox": {"task": "audit.tasks.sweep_outbox", "schedule": 60.0},
+    "audit.seal-activity": {"task": "audit.tasks.seal_activity", "schedule": 60.0},
+    "audit.roll-up-metrics": {"task": "audit.tasks.roll_up_metrics", "schedule": 3600.0},
+    "audit.send-operators-digest": {
+        "task": "audit.tasks.send_operators_digest",
+        "schedule": 3600.0,
+    },
     "accounts.forget-idempotency-keys": {
         "task": "accounts.tasks.forget_idempotency_keys",
         "schedule": 3600.0,
     },
+    "accounts.send-due": {"task": "accounts.tasks.send_due", "schedule": 60.0},
+    "accounts.check-push-receipts": {
+        "task": "accounts.tasks.check_push_receipts",
+        "schedule": 600.0,
+    },
+    "accounts.sweep-exports": {"task": "accounts.tasks.sweep_exports", "schedule": 60.0},
+    "accounts.remove-expired-exports": {
+        "task": "accounts.tasks.remove_expired_exports",
+        "schedule": 3600.0,
+    },
+    "accounts.erase-closed-accounts": {
+        "task": "accounts.tasks.erase_closed_accounts",
+        "schedule": 3600.0,
+    },
+    "accounts.apply-retention": {"task": "accounts.tasks.apply_retention", "schedule": 86400.0},
+    "audit.scan-failures": {"task": "audit.tasks.scan_failures", "schedule": 60.0},
+    "audit.deliver-webhooks": {"task": "audit.tasks.deliver_webhooks", "schedule": 60.0},
     "exchanges.refresh-prices": {"task": "exchanges.tasks.refresh_prices", "schedule": 60.0},
     "portfolios.dispatch-due-syncs": {
         "task": "portfolios.tasks.dispatch_due_syncs",

@@ -71,6 +71,37 @@ def read_as_user(user_id: UUID, sql: str, parameters: Mapping[str, Any]) -> list
         return cursor.fetchall()
 
 
+def write_as_user(user_id: UUID, sql: str, parameters: Mapping[str, Any]) -> int:
+    """One hot write for one user, as ``read_as_user`` reads; returns how many rows it wrote.
+
+    Outside a transaction it is committed at once.
+    """
+    if connection.in_atomic_block:
+        with as_user(user_id), connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return cursor.rowcount
+    with connection.cursor() as cursor:
+        setting = f"SELECT set_config('{USER}', %(tenancy_user)s, true); "
+        cursor.execute(setting + sql, {**parameters, "tenancy_user": str(user_id)})
+        cursor.nextset()
+        return cursor.rowcount
+
+
+def read_as_lookup(
+    sql: str, parameters: Mapping[str, Any], *, api_key: str
+) -> list[tuple[Any, ...]]:
+    """One hot read of the key with this prefix, as ``read_as_user`` reads."""
+    if connection.in_atomic_block:
+        with as_lookup(api_key=api_key), connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return cursor.fetchall()
+    with connection.cursor() as cursor:
+        setting = f"SELECT set_config('{LOOKUP_API_KEY}', %(tenancy_key)s, true); "
+        cursor.execute(setting + sql, {**parameters, "tenancy_key": api_key})
+        cursor.nextset()
+        return cursor.fetchall()
+
+
 @contextmanager
 def as_system(reason: str) -> Iterator[None]:
     """Act for the whole fleet. ``reason`` is visible in ``pg_stat_activity`` and required."""

@@ -1,26 +1,31 @@
 """All addresses. API paths have no trailing slash."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from audit import views_security
 from tracker import health
 
 urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("", include("accounts.pages_urls")),
     path("api/v1/", include("accounts.urls")),
+    path("api/v1/", include("audit.urls")),
     path("api/v1/", include("portfolios.urls")),
     path("api/v1/", include("exchanges.urls")),
+    path("api/webhook/security", views_security.security_webhook),
     path("api/schema", SpectacularAPIView.as_view(throttle_classes=[]), name="schema"),
     path(
         "api/docs",
         SpectacularSwaggerView.as_view(url_name="schema", throttle_classes=[]),
         name="docs",
     ),
-    path("admin", RedirectView.as_view(url="/admin/")),
-    path("admin/", admin.site.urls),
+    path(settings.ADMIN_PATH, RedirectView.as_view(pattern_name="admin:index")),
+    path(f"{settings.ADMIN_PATH}/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="docs")),
 ]
 handler400 = "tracker.api.bad_request"

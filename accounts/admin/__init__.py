@@ -1,5 +1,5 @@
 """Support's pages of `accounts`."""
 
-from accounts.admin import people
+from accounts.admin import messages, people, privacy, second_factor
 
-__all__ = ["people"]
+__all__ = ["messages", "people", "privacy", "second_factor"]

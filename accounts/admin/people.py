@@ -1,7 +1,5 @@
 """People, their sessions and the roles of staff, for support."""
 
-from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from accounts import sessions
+from accounts import support
 from accounts.models import Session, User, normalize_email
-from audit import log
-from audit.actions import Action
 from audit.admin import AuditedAdmin
 from billing import plans
 from tracker import clock
@@ -24,6 +20,8 @@ from tracker.admin import ReadOnlyAdmin, column, one_of, staff_id
 
 _PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 _CREATED: Any = column(User._meta.get_field("created_at"))
+_CONFIRMED: Any = column(User._meta.get_field("email_confirmed_at"))
+_CLOSES: Any = column(User._meta.get_field("closes_at"))
 _LAST_LOGIN: Any = column(User._meta.get_field("last_login"))
 
 
@@ -57,38 +55,8 @@ class PasswordForm(auth_forms.AdminPasswordChangeForm):
 
     def save(self, commit: bool = True) -> User:
         user = super().save(commit=commit)
-        sessions.end(_sessions_of([user]), reason="password_changed", now=clock.now())
+        support.password_set(user=user, now=clock.now())
         return user
-
-
-# --- what staff does for a person ---------------------------------------------------------------
-def deactivate(*, users: Iterable[User], actor_id: UUID, now: datetime) -> None:
-    """Lock people out, at the next call of each of their devices. Call inside as_system."""
-    for user in users:
-        User.objects.filter(id=user.id).update(is_active=False)
-        sessions.end(_sessions_of([user]), reason="deactivated", now=now)
-        _record(user, actor_id, "deactivate", changed=["is_active"])
-
-
-def end_sessions(*, users: Iterable[User], actor_id: UUID, now: datetime) -> int:
-    """Sign people out everywhere; returns how many sessions ran. Call inside as_system."""
-    ended = 0
-    for user in users:
-        count = sessions.end(_sessions_of([user]), reason="ended_by_staff", now=now)
-        _record(user, actor_id, "end_sessions", ended=count)
-        ended += count
-    return ended
-
-
-def _sessions_of(users: Iterable[User]) -> QuerySet[Session]:
-    return Session.objects.filter(user__in=list(users))
-
-
-def _record(user: User, actor_id: UUID, did: str, **details: Any) -> None:
-    log.record(
-        Action.STAFF_ACTED, user_id=user.id, actor_id=actor_id, did=did,
-        model=User._meta.label_lower, object_id=str(user.id), **details,
-    )  # fmt: skip
 
 
 @admin.register(User)
@@ -111,20 +79,23 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
     search_fields = ("email",)
     search_help_text = "E-mail or id"
     readonly_fields = (
-        "subscription_tier", "currency", "time_zone", "cost_basis_method", _LAST_LOGIN, _CREATED,
-        "password_link",
+        "subscription_tier", "currency", "time_zone", "locale", "theme", "cost_basis_method",
+        _LAST_LOGIN, _CREATED, _CONFIRMED, _CLOSES, "password_link",
     )  # fmt: skip
     fieldsets = (
         (None, {"fields": ("email", "password_link", "is_active", "subscription_tier")}),
-        ("Preferences", {"fields": ("currency", "time_zone", "cost_basis_method")}),
+        (
+            "Preferences",
+            {"fields": ("currency", "time_zone", "locale", "theme", "cost_basis_method")},
+        ),
         ("Staff", {"fields": _PRIVILEGES}),
-        ("Dates", {"fields": (_CREATED, _LAST_LOGIN)}),
+        ("Dates", {"fields": (_CREATED, _CONFIRMED, _LAST_LOGIN, _CLOSES)}),
     )
     add_fieldsets = (
         (None, {"fields": ("email", "usable_password", "password1", "password2")}),
     )  # fmt: skip
     linked_by = "user"
-    actions = ("deactivate_people", "end_their_sessions")
+    actions = ("deactivate_people", "reactivate_people", "end_their_sessions")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -153,8 +124,16 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        if change and "is_active" in form.changed_data and not obj.is_active:
-            sessions.end(_sessions_of([obj]), reason="deactivated", now=clock.now())
+        if change and "email" in form.changed_data:
+            support.email_set(user=obj, old=form.initial["email"], now=clock.now())
+        if change and "is_active" in form.changed_data:
+            self._let_in_or_out(request, obj)
+
+    def _let_in_or_out(self, request: HttpRequest, person: User) -> None:
+        if person.is_active:
+            support.reactivate(users=[person], actor_id=staff_id(request))
+        else:
+            support.deactivate(users=[person], actor_id=staff_id(request), now=clock.now())
 
     @admin.display(description="base currency")
     def currency(self, user: User) -> str:
@@ -169,14 +148,21 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
     def deactivate_people(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         keys = self.chosen(request, queryset)
         people = self._touchable(request, keys)
-        deactivate(users=people, actor_id=staff_id(request), now=clock.now())
+        support.deactivate(users=people, actor_id=staff_id(request), now=clock.now())
         self.tell(request, "Deactivated", done=len(people), skipped=len(keys) - len(people))
+
+    @admin.action(permissions=["change"], description="Let in again")
+    def reactivate_people(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        keys = self.chosen(request, queryset)
+        people = self._touchable(request, keys)
+        support.reactivate(users=people, actor_id=staff_id(request))
+        self.tell(request, "Let in again", done=len(people), skipped=len(keys) - len(people))
 
     @admin.action(permissions=["change"], description="End all sessions")
     def end_their_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         keys = self.chosen(request, queryset)
         people = self._touchable(request, keys)
-        ended = end_sessions(users=people, actor_id=staff_id(request), now=clock.now())
+        ended = support.end_sessions(users=people, actor_id=staff_id(request), now=clock.now())
         text = f"{ended} sessions ended, of people"
         self.tell(request, text, done=len(people), skipped=len(keys) - len(people))
 
@@ -195,8 +181,8 @@ class SessionAdmin(ReadOnlyAdmin):
     """Signed-in devices."""
 
     list_display = (
-        "user", "created_at", "refreshed_at", "expires_at", "ended_at", "end_reason", "ip_address",
-        "user_agent",
+        "user", "device_name", "platform", "created_at", "refreshed_at", "expires_at", "ended_at",
+        "end_reason", "ip_address", "user_agent",
     )  # fmt: skip
     list_select_related = ("user",)
     ordering = ("-id",)

@@ -73,6 +73,15 @@ class Migration(migrations.Migration):
                 ("expires_at", models.DateTimeField(blank=True, null=True)),
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),
                 ("last_used_address", models.GenericIPAddressField(blank=True, null=True)),
+                (
+                    "known_addresses",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.GenericIPAddressField(),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
@@ -169,7 +178,12 @@ class Migration(migrations.Migration):
                 (
                     "state",
                     models.CharField(
-                        choices=[("waiting", "Waiting"), ("sent", "Sent"), ("failed", "Failed")],
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("sent", "Sent"),
+                            ("dropped", "Dropped"),
+                            ("failed", "Failed"),
+                        ],
                         default="waiting",
                         max_length=8,
                     ),
@@ -177,6 +191,7 @@ class Migration(migrations.Migration):
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("next_attempt_at", models.DateTimeField(default=tracker.clock.now)),
                 ("error", models.CharField(blank=True, default="", max_length=200)),
+                ("receipt", models.CharField(blank=True, default="", max_length=64)),
                 ("created_at", models.DateTimeField(default=tracker.clock.now)),
                 ("sent_at", models.DateTimeField(blank=True, null=True)),
             ],
@@ -324,6 +339,7 @@ class Migration(migrations.Migration):
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
+                "verbose_name": "authenticator app",
                 "db_table": "totp_devices",
             },
         ),
@@ -520,6 +536,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="delivery",
+            index=models.Index(
+                condition=models.Q(("receipt", ""), _negated=True),
+                fields=["sent_at"],
+                name="deliveries_open_receipts",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
             index=models.Index(fields=["-created_at"], name="deliveries_newest"),
         ),
         migrations.AddConstraint(
@@ -542,9 +566,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="pushdevice",
-            constraint=models.UniqueConstraint(
-                fields=("user", "token"), name="push_devices_unique"
-            ),
+            constraint=models.UniqueConstraint(fields=("token",), name="push_devices_unique"),
         ),
         migrations.AddConstraint(
             model_name="pushdevice",

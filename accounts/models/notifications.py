@@ -54,7 +54,8 @@ class PushDevice(models.Model):
     class Meta:
         db_table = "push_devices"
         constraints = [
-            models.UniqueConstraint(fields=["user", "token"], name="push_devices_unique"),
+            # A phone is one person's: whoever registers it takes it over.
+            models.UniqueConstraint(fields=["token"], name="push_devices_unique"),
             models.UniqueConstraint(fields=["user", "id"], name="push_devices_owner"),
         ]
 
@@ -71,6 +72,8 @@ class Delivery(models.Model):
     class State(models.TextChoices):
         WAITING = "waiting"
         SENT = "sent"
+        # What it is about is no longer so: the link was used, the device is gone.
+        DROPPED = "dropped"
         FAILED = "failed"
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
@@ -86,6 +89,8 @@ class Delivery(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=clock.now)
     error = models.CharField(max_length=200, default="", blank=True)
+    # Expo's number of the message until it was asked what became of it.
+    receipt = models.CharField(max_length=64, default="", blank=True)
     created_at = models.DateTimeField(default=clock.now)
     sent_at = models.DateTimeField(null=True, blank=True)
 
@@ -101,6 +106,11 @@ class Delivery(models.Model):
             models.Index(
                 fields=["next_attempt_at"], name="deliveries_due",
                 condition=models.Q(state="waiting"),
+            ),
+            # accounts.tasks.check_push_receipts: what Expo took and did not yet report on
+            models.Index(
+                fields=["sent_at"], name="deliveries_open_receipts",
+                condition=~models.Q(receipt=""),
             ),
             # accounts.retention, admin: newest first
             models.Index(fields=["-created_at"], name="deliveries_newest"),

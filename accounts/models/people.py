@@ -67,7 +67,8 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=normalize_email(username or ""))
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+# The plugin cannot name the managers of django-otp's devices, which have no types.
+class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-missing]
     """A person, known by an e-mail address."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)

@@ -27,6 +27,7 @@ class TotpDevice(Device):
 
     class Meta:
         db_table = "totp_devices"
+        verbose_name = "authenticator app"
         constraints = [
             models.UniqueConstraint(
                 fields=["user"], condition=models.Q(confirmed=True), name="totp_one_that_counts"

@@ -1,11 +1,12 @@
-"""Shapes of what `accounts` reads and writes."""
+"""Shapes of signing up and in, of passwords and links, and of the signed-in person."""
 
+import re
 from typing import Any
 from zoneinfo import available_timezones
 
 from rest_framework import serializers
 
-from accounts.models import BaseCurrency, CostBasisMethod, User
+from accounts.models import BaseCurrency, CostBasisMethod, Theme, User
 from tracker.api import StrictSerializer
 
 
@@ -19,28 +20,66 @@ class TimeZoneField(serializers.CharField):
         return name
 
 
+class LocaleField(serializers.CharField):
+    """Language, and perhaps script and region, as in BCP 47: ``en``, ``de-CH``, ``zh-Hant-TW``."""
+
+    _PATTERN = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?", re.ASCII)
+
+    def to_internal_value(self, data: Any) -> str:
+        name = super().to_internal_value(data)
+        if not self._PATTERN.fullmatch(name):
+            raise serializers.ValidationError(
+                "Give a language such as en or de-CH.", code="unknown"
+            )
+        return name
+
+
+def _password(**options: Any) -> serializers.CharField:
+    return serializers.CharField(max_length=1024, trim_whitespace=False, write_only=True, **options)
+
+
+_NEW = "12 to 128 characters."
+
+
 class PreferencesSerializer(StrictSerializer):
     """What a person can choose; every field is optional."""
 
     base_currency = serializers.ChoiceField(BaseCurrency.choices, required=False)
     time_zone = TimeZoneField(required=False, max_length=64)
+    locale = LocaleField(required=False, max_length=16)
+    theme = serializers.ChoiceField(Theme.choices, required=False)
     cost_basis_method = serializers.ChoiceField(CostBasisMethod.choices, required=False)
+
+
+class AgreedSerializer(StrictSerializer):
+    """Which versions of which documents a person agrees to."""
+
+    terms = serializers.CharField(required=False, max_length=32)
+    privacy = serializers.CharField(required=False, max_length=32)
 
 
 class RegistrationSerializer(PreferencesSerializer):
     """Sign-up."""
 
     email = serializers.EmailField(max_length=254)
-    password = serializers.CharField(
-        max_length=1024, trim_whitespace=False, write_only=True, help_text="12 to 128 characters."
-    )
+    password = _password(help_text=_NEW)
+    consents = AgreedSerializer(required=False, help_text="Versions, as `GET /me/consents` has.")
+
+
+class DeviceSerializer(StrictSerializer):
+    """What the app says about the device, for the list of sessions."""
+
+    device_name = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    platform = serializers.CharField(required=False, allow_blank=True, max_length=16)
+    app_version = serializers.CharField(required=False, allow_blank=True, max_length=32)
 
 
 class CredentialsSerializer(StrictSerializer):
     """Sign-in."""
 
     email = serializers.CharField(max_length=254)
-    password = serializers.CharField(max_length=1024, trim_whitespace=False, write_only=True)
+    password = _password()
+    device = DeviceSerializer(required=False)
 
 
 class RefreshSerializer(StrictSerializer):
@@ -49,14 +88,48 @@ class RefreshSerializer(StrictSerializer):
     refresh = serializers.CharField(max_length=4096)
 
 
+class EmailSerializer(StrictSerializer):
+    """An e-mail address."""
+
+    email = serializers.EmailField(max_length=254)
+
+
+class LinkSerializer(StrictSerializer):
+    """The ``token`` of a link that was mailed."""
+
+    token = serializers.CharField(max_length=256)
+
+
+class PasswordChangeSerializer(StrictSerializer):
+    """The password in force and the one to come."""
+
+    current_password = _password()
+    new_password = _password(help_text=_NEW)
+
+
+class PasswordResetSerializer(LinkSerializer):
+    """A mailed link and the password to come."""
+
+    new_password = _password(help_text=_NEW)
+
+
+class ReauthenticationSerializer(StrictSerializer):
+    """Password, and a second factor where there is one; or a passkey alone."""
+
+    password = _password(required=False)
+    totp = serializers.CharField(required=False, max_length=16)
+    recovery_code = serializers.CharField(required=False, max_length=64)
+    passkey = serializers.JSONField(required=False)
+
+
 class MeSerializer(serializers.ModelSerializer):
     """The signed-in person."""
 
     class Meta:
         model = User
         fields = [
-            "id", "email", "created_at", "subscription_tier",
-            "base_currency", "time_zone", "cost_basis_method",
+            "id", "email", "email_confirmed_at", "created_at", "closes_at", "subscription_tier",
+            "base_currency", "time_zone", "locale", "theme", "cost_basis_method",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -72,3 +145,10 @@ class SignedInSerializer(TokensSerializer):
     """Tokens and whose they are."""
 
     user = MeSerializer()
+
+
+class AcceptedSerializer(serializers.Serializer):
+    """Something is on its way. The same whether or not there is such an account."""
+
+    status = serializers.ChoiceField(["accepted"])
+    message = serializers.CharField()

@@ -26,6 +26,8 @@ class Migration(migrations.Migration):
                 ("members", models.BinaryField()),
                 ("previous", models.BinaryField(max_length=32)),
                 ("digest", models.BinaryField(max_length=32)),
+                ("key_id", models.CharField(max_length=16)),
+                ("mac", models.BinaryField(max_length=32)),
             ],
             options={
                 "db_table": "activity_seals",
@@ -244,6 +246,7 @@ class Migration(migrations.Migration):
                 ("next_attempt_at", models.DateTimeField(default=tracker.clock.now)),
                 ("last_status", models.PositiveSmallIntegerField(blank=True, null=True)),
                 ("last_error", models.CharField(blank=True, default="", max_length=200)),
+                ("attempts_log", models.JSONField(default=list)),
                 ("created_at", models.DateTimeField(default=tracker.clock.now)),
                 ("delivered_at", models.DateTimeField(blank=True, null=True)),
                 (

@@ -3,6 +3,7 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from tracker import clock, ids
@@ -39,10 +40,18 @@ class ActivityLog(models.Model):
         db_table = "activity_logs"
         managed = True
         indexes = [
-            # a person's own activity, newest first (admin, later /me/activity)
+            # a person's own activity, newest first (admin, /me/activity)
             models.Index(fields=["user", "-created_at"], name="activity_by_user"),
             # one kind of act over time (detectors, admin)
             models.Index(fields=["action", "-created_at"], name="activity_by_action"),
+            # what somebody of staff did, newest first (admin); erasure
+            models.Index(
+                fields=["actor", "-created_at"],
+                name="activity_by_actor",
+                condition=models.Q(actor__isnull=False),
+            ),
+            # audit.metrics.roll_up: a day of everybody, in a table that grows by time
+            BrinIndex(fields=["created_at"], name="activity_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -86,16 +95,27 @@ class UnsealedActivity(models.Model):
     class Meta:
         db_table = "activity_unsealed"
 
+    def __str__(self) -> str:
+        return f"{self.log_id}"
+
 
 class ActivitySeal(models.Model):
-    """A link of the hash chain: the commitments of the rows since the link before."""
+    """A link of the hash chain: the commitments of the rows since the link before.
+
+    ``digest`` links each seal to the one before it, and ``mac`` says that we made it: its key is
+    outside the database. A rotated key takes nothing away, because a later seal vouches for all
+    earlier ones through the digests.
+    """
 
     number = models.BigIntegerField(primary_key=True)
     sealed_at = models.DateTimeField()
-    # 48 bytes a row: the log row's id and its salted commitment, in the order of the ids.
+    # 56 bytes a row, in the order of the ids: the log row's id, its instant, its commitment.
     members = models.BinaryField()
     previous = models.BinaryField(max_length=32)
     digest = models.BinaryField(max_length=32)
+    # Which key of ENCRYPTION_KEY the code below was made with.
+    key_id = models.CharField(max_length=16)
+    mac = models.BinaryField(max_length=32)
 
     class Meta:
         db_table = "activity_seals"

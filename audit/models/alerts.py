@@ -101,6 +101,8 @@ class WebhookDelivery(models.Model):
     next_attempt_at = models.DateTimeField(default=clock.now)
     last_status = models.PositiveSmallIntegerField(null=True, blank=True)
     last_error = models.CharField(max_length=200, default="", blank=True)
+    # The end of each attempt: [{"at", "status", "error"}, …], the oldest forgotten after many.
+    attempts_log = models.JSONField(default=list)
     created_at = models.DateTimeField(default=clock.now)
     delivered_at = models.DateTimeField(null=True, blank=True)
 

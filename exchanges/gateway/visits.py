@@ -5,6 +5,7 @@ import logging
 import time
 import traceback
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,7 +54,38 @@ async def _visit(visit: Visit, deadline_seconds: float) -> AccountReport:
     credential = credentials.opened(visit.credential)
     line = _line(visit.exchange, deadline_seconds)
     with line.exchange.account(credential) as client:
-        return await AccountVisit(visit, line, client, credential).report()
+        report = await AccountVisit(visit, line, client, credential).report()
+        if not report.complete_history or line.dialect.key_check is None:
+            return report
+        return await _with_key(report, line, client, line.dialect.key_check)
+
+
+async def _with_key(
+    report: AccountReport, line: Line, client: Any, check: KeyCheck
+) -> AccountReport:
+    """A report that also says what the key may do now. Raises KeyTooPowerful.
+
+    A question that is not answered today is asked again with the next full visit.
+    """
+    try:
+        answer = await line.ask(client, check.call, account="check")
+        told = _read_key(check, answer)
+    except GatewayError:
+        return report
+    if told is None:
+        return report
+    privileges, restricted = told
+    if privileges in _TOO_POWERFUL:
+        details = {"privileges": str(privileges), "address_restricted": restricted}
+        raise KeyTooPowerful(details=details)
+    return replace(report, privileges=privileges, address_restricted=restricted)
+
+
+def _read_key(check: KeyCheck, answer: Any) -> tuple[Privileges, bool | None] | None:
+    try:
+        return check.read(answer), check.restricted(answer)
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return None
 
 
 async def check_key(exchange: str, credential: AnyCredential, *, seconds: float) -> Privileges:

@@ -6,11 +6,12 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Session, User
+from accounts.models import Delivery, Session, User
 from audit.actions import Action
 from audit.models import ActivityLog
+from tests.admin_client import signed_in
 from tests.conftest import PASSWORD
-from tracker import tenancy
+from tracker import clock, tenancy
 
 USERS = "admin:accounts_user_changelist"
 NEW_PASSWORD = "another horse battery staple"
@@ -33,13 +34,6 @@ def supporter(db):
     return _staff("supporter@example.com", "view_user", "change_user", "add_user")
 
 
-def signed_in(user: User) -> Client:
-    client = Client()
-    with tenancy.as_system("test"):
-        client.force_login(user)
-    return client
-
-
 def change_page(user: User) -> str:
     return reverse("admin:accounts_user_change", args=[user.id])
 
@@ -60,9 +54,9 @@ def reread(user: User) -> User:
         return User.objects.get(id=user.id)
 
 
-def written() -> list[ActivityLog]:
+def written(action: Action = Action.STAFF_ACTED) -> list[ActivityLog]:
     with tenancy.as_system("test"):
-        return list(ActivityLog.objects.filter(action=Action.STAFF_ACTED).order_by("id"))
+        return list(ActivityLog.objects.filter(action=action).order_by("id"))
 
 
 def reasons(user: User) -> list[str]:
@@ -91,7 +85,7 @@ def test_a_person_is_added_with_email_and_password(boss):
 
 
 def test_weak_passwords_and_taken_addresses_are_refused(boss, alice):
-    """The rules of signing up hold here too, whatever the spelling."""
+    """S01: the rules of signing up hold here too, whatever the spelling."""
     for email, password in (("ALICE@example.com", NEW_PASSWORD), ("new@example.com", "short")):
         answer = signed_in(boss).post(
             reverse("admin:accounts_user_add"),
@@ -166,12 +160,36 @@ def test_deactivating_locks_out_at_the_next_call(supporter, alice, bob, client_o
     assert not reread(alice).is_active
     assert api.get("/me").status_code == 401
     assert untouched.get("/me").status_code == 200
-    (entry,) = written()
+    (entry,) = written(Action.USER_DEACTIVATED)
     assert (entry.actor_id, entry.user_id) == (supporter.id, alice.id)
-    assert entry.details["did"] == "deactivate"
+
+
+def test_who_is_let_in_again_signs_in_anew(supporter, alice, client_of):
+    api = client_of(alice)
+    act(signed_in(supporter), "deactivate_people", alice)
+    assert "Let in again: 1." in act(signed_in(supporter), "reactivate_people", alice)
+    assert api.get("/me").status_code == 401
+    assert client_of(reread(alice)).get("/me").status_code == 200
+    (entry,) = written(Action.USER_REACTIVATED)
+    assert (entry.actor_id, entry.user_id) == (supporter.id, alice.id)
+
+
+def test_an_address_corrected_by_staff_is_not_proved_and_the_old_one_is_told(boss, alice):
+    with tenancy.as_system("test"):
+        User.objects.filter(id=alice.id).update(email_confirmed_at=clock.now())
+    page = {"email": "Alice.New@Example.com", "is_active": "on"}
+    signed_in(boss).post(change_page(alice), page)
+    assert (reread(alice).email, reread(alice).email_confirmed_at) == (
+        "alice.new@example.com",
+        None,
+    )
+    with tenancy.as_system("test"):
+        (told,) = Delivery.objects.filter(user=alice, channel="email")
+    assert (told.event, told.address) == ("email_change_announced", "alice@example.com")
 
 
 def test_deactivating_by_the_form_ends_the_sessions_too(boss, alice, client_of):
+    """S09"""
     client_of(alice)
     signed_in(boss).post(change_page(alice), {"email": alice.email})
     assert not reread(alice).is_active
@@ -180,17 +198,18 @@ def test_deactivating_by_the_form_ends_the_sessions_too(boss, alice, client_of):
 
 
 def test_ending_sessions_signs_out_everywhere(supporter, alice, client_of):
+    """S09"""
     one, other = client_of(alice), client_of(alice)
     assert "2 sessions ended" in act(signed_in(supporter), "end_their_sessions", alice)
     assert {one.get("/me").status_code, other.get("/me").status_code} == {401}
     assert reread(alice).is_active
-    (entry,) = written()
+    (entry,) = written(Action.SESSIONS_ENDED)
     assert entry.details["ended"] == 2
     assert entry.actor_id == supporter.id
 
 
 def test_support_cannot_make_itself_anything_more(supporter, boss, alice):
-    """Privileges are out of reach, and so are members of staff."""
+    """S19: privileges are out of reach, and so are members of staff."""
     client = signed_in(supporter)
     client.post(
         change_page(alice),
@@ -220,6 +239,7 @@ def test_people_are_never_deleted_by_a_form(boss, alice):
 
 
 def test_actions_need_the_permission_to_change(alice, client_of):
+    """S19"""
     reader = _staff("reader@example.com", "view_user")
     client = signed_in(reader)
     act(client, "deactivate_people", alice)

@@ -1,92 +1,25 @@
-"""Signing up, in and out, refreshing: what the app's first screen promises."""
+"""Signing in and out, refreshing, and what a person chooses."""
 
-import threading
 from datetime import timedelta
 
 import jwt
 import pytest
 import time_machine
-from django.db import connection
 
+from accounts import sessions
 from accounts.models import Session, User
+from accounts.sessions import Device
+from audit.actions import Action
+from audit.models import ActivityLog
 from tests.conftest import PASSWORD
+from tests.hashing import shape, work_done
+from tests.threads import at_once
 from tracker import clock, tenancy
-
-NEW = {"email": "New.Person+tag@Example.com", "password": PASSWORD}
 
 
 @pytest.fixture
 def api(client_of):
     return client_of()
-
-
-def register(api, **changes):
-    return api.post("/auth/register", NEW | changes)
-
-
-def test_registering_signs_in_and_normalizes_the_address(api):
-    answer = register(api)
-    assert answer.status_code == 201
-    body = answer.json()
-    assert body["user"]["email"] == "new.person+tag@example.com"
-    me = api.get("/me", Authorization=f"Bearer {body['access']}")
-    assert me.status_code == 200
-    assert me.json()["base_currency"] == "USD"
-    assert "password" not in me.content.decode()
-
-
-def test_the_password_is_stored_with_bcrypt(api):
-    """S02"""
-    register(api)
-    with tenancy.as_system("test"):
-        stored = User.objects.get(email="new.person+tag@example.com").password
-    assert stored.startswith("bcrypt_sha256$$2b$")
-
-
-@pytest.mark.parametrize(
-    ("password", "code"),
-    [
-        ("short", "password_too_short"),
-        ("passwordpassword", None),
-        ("1q2w3e4r5t6y", "password_too_common"),
-        ("new.person+tag@example.com", "password_too_similar"),
-        ("x" * 129, "password_too_long"),
-    ],
-)
-def test_weak_passwords_are_refused_with_their_reason(api, password, code):
-    """S01"""
-    answer = register(api, password=password)
-    if code is None:
-        assert answer.status_code == 201  # no composition rules
-        return
-    assert answer.status_code == 400
-    fields = answer.json()["details"]["fields"]
-    assert {"field", "code", "message"} <= fields[0].keys()
-    assert code in {row["code"] for row in fields}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_second_registration_with_the_same_address_is_refused(api):
-    register(api)
-    answer = register(api, email="NEW.PERSON+TAG@EXAMPLE.COM")
-    assert (answer.status_code, answer.json()["code"]) == (409, "email_taken")
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"email": "nonsense", "password": PASSWORD}, "email"),
-        ({"password": PASSWORD}, "email"),
-        ({"email": "a@example.com", "password": 12}, "password"),
-        ({"email": "a@example.com", "password": PASSWORD, "is_staff": True}, "is_staff"),
-        ({"email": "a@example.com", "password": PASSWORD, "time_zone": "Mars/Base"}, "time_zone"),
-    ],
-)
-def test_wrong_input_names_its_field(api, body, field):
-    """S18"""
-    answer = api.post("/auth/register", body)
-    assert answer.status_code == 400
-    assert answer.json()["details"]["fields"][0]["field"] == field
 
 
 @pytest.mark.parametrize(
@@ -100,12 +33,92 @@ def test_malformed_json_is_a_400_in_the_one_format(api, body):
     assert set(answer.json()) == {"code", "message", "details", "request_id"}
 
 
-def test_signing_in_with_a_wrong_password_and_an_unknown_address_look_alike(api, alice):
-    """S13, for signing in"""
-    wrong = api.post("/auth/login", {"email": alice.email, "password": "x" * 12})
-    unknown = api.post("/auth/login", {"email": "no@example.com", "password": "x" * 12})
-    assert wrong.status_code == unknown.status_code == 401
-    assert wrong.json()["code"] == unknown.json()["code"] == "credentials_rejected"
+def test_signing_in_needs_no_confirmed_address_and_says_what_the_app_needs(api, alice):
+    device = {"device_name": "Alice's phone", "platform": "ios", "app_version": "1.4.0"}
+    answer = api.post(
+        "/auth/login", {"email": " ALICE@example.com", "password": PASSWORD, "device": device}
+    )
+    assert answer.status_code == 200
+    body = answer.json()
+    assert set(body) == {"access", "refresh", "user"}
+    assert body["user"]["email_confirmed_at"] is None
+    me = api.get("/me", Authorization=f"Bearer {body['access']}")
+    assert me.json() == body["user"]
+    assert "password" not in me.content.decode()
+    with tenancy.as_system("test"):
+        act = ActivityLog.objects.get(action=Action.USER_SIGNED_IN)
+        session = Session.objects.get()
+    assert act.session_id == session.id
+    assert act.details == {
+        "method": "password", "device_name": "Alice's phone", "platform": "ios", "user_agent": "",
+    }  # fmt: skip
+
+
+def test_signing_in_is_refused_alike_whatever_is_wrong(api, alice, bob):
+    """S13, for signing in: body, headers, and one password hashed in each case."""
+    with tenancy.as_system("test"):
+        User.objects.filter(id=bob.id).update(is_active=False)
+    tries = [(alice.email, "x" * 12), ("no@example.com", "x" * 12), (bob.email, PASSWORD)]
+    answers = []
+    for email, password in tries:
+        with work_done() as done:
+            answers.append(api.post("/auth/login", {"email": email, "password": password}))
+        assert done.hashes == 1, email
+    assert {answer.status_code for answer in answers} == {401}
+    assert answers[0].json()["code"] == "credentials_rejected"
+    assert len({shape(answer) for answer in answers}) == 1
+
+
+def test_a_failed_sign_in_is_written_for_known_and_unknown_addresses(api, alice):
+    api.post("/auth/login", {"email": alice.email, "password": "x" * 12})
+    api.post("/auth/login", {"email": "no@example.com", "password": "x" * 12})
+    with tenancy.as_system("test"):
+        acts = ActivityLog.objects.filter(action=Action.USER_SIGN_IN_FAILED).order_by("id")
+        assert [(act.user_id, act.outcome, act.ip_address) for act in acts] == [
+            (alice.id, "refused", "127.0.0.1"), (None, "refused", "127.0.0.1"),
+        ]  # fmt: skip
+
+
+def test_signing_in_cancels_a_pending_closing(api, alice):
+    with tenancy.as_system("test"):
+        User.objects.filter(id=alice.id).update(closes_at=clock.now() + timedelta(days=3))
+    answer = api.post("/auth/login", {"email": alice.email, "password": PASSWORD})
+    assert answer.json()["user"]["closes_at"] is None
+    with tenancy.as_system("test"):
+        assert User.objects.get(id=alice.id).closes_at is None
+        assert ActivityLog.objects.filter(action=Action.USER_CLOSING_CANCELLED).count() == 1
+
+
+def test_a_session_does_not_start_when_the_password_changed_meanwhile(alice):
+    """S09: the proof was for the old password."""
+    with tenancy.as_system("test"):
+        User.objects.filter(id=alice.id).update(password="!other")
+    with pytest.raises(sessions.WrongCredentials):
+        sessions.start(user=alice, device=Device(), now=clock.now())
+    with tenancy.as_system("test"):
+        assert not Session.objects.exists()
+
+
+def test_a_session_does_not_start_for_who_was_deactivated_or_erased_meanwhile(alice, bob):
+    """S09"""
+    with tenancy.as_system("test"):
+        User.objects.filter(id=alice.id).update(is_active=False)
+        User.objects.filter(id=bob.id).delete()
+    for person in (alice, bob):
+        with pytest.raises(sessions.WrongCredentials):
+            sessions.start(user=person, device=Device(), now=clock.now())
+
+
+def test_the_hash_is_made_anew_when_its_cost_changed(api, alice, settings):
+    """S02"""
+    before = alice.password
+    settings.PASSWORD_HASHERS = ["tests.hashing.CheaperHasher"]
+    right = {"email": alice.email, "password": PASSWORD}
+    assert api.post("/auth/login", right).status_code == 200
+    with tenancy.as_system("test"):
+        after = User.objects.get(id=alice.id).password
+    assert (before.split("$")[3], after.split("$")[3]) == ("12", "04")
+    assert api.post("/auth/login", right).status_code == 200
 
 
 def test_an_inactive_user_cannot_sign_in_and_their_access_ends_at_once(client_of, api, alice):
@@ -162,18 +175,8 @@ def test_replaying_a_spent_refresh_token_ends_the_session(client_of, alice):
 def test_of_sixteen_threads_with_one_refresh_token_one_succeeds(client_of, alice):
     """S03"""
     signed_in = client_of(alice)
-    barrier, answers = threading.Barrier(16), []
-
-    def refresh() -> None:
-        barrier.wait()
-        answers.append(client_of().post("/auth/refresh", {"refresh": signed_in.refresh_token}))
-        connection.close()
-
-    threads = [threading.Thread(target=refresh) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    body = {"refresh": signed_in.refresh_token}
+    answers = at_once(16, lambda _: client_of().post("/auth/refresh", body))
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 15
 
 
@@ -204,9 +207,13 @@ def test_preferences_change_and_unknown_ones_are_refused(client_of, alice):
     assert answer.status_code == 200
     assert answer.json()["base_currency"] == "CHF"
     assert api.get("/me").json()["time_zone"] == "Pacific/Auckland"
+    for change in ({"locale": "de-CH"}, {"locale": "zh-Hant-TW"}, {"theme": "dark"}):
+        assert change.items() <= api.patch("/me", change).json().items()
     refused = [
         {"base_currency": "XXX"}, {"subscription_tier": "pro"}, {"email": "x@y.z"},
         {"cost_basis_method": None}, {"is_staff": True}, {"id": str(alice.id)},
+        {"locale": "German"}, {"locale": "de_CH"}, {"locale": "en-ch"}, {"theme": "pink"},
+        {"email_confirmed_at": "2026-01-01T00:00:00Z"}, {"closes_at": None},
     ]  # fmt: skip
     for wrong in refused:
         assert api.patch("/me", wrong).status_code == 400, wrong

@@ -201,6 +201,7 @@ def test_progress_names_what_is_done_and_what_there_is_to_do(people, settings):
 
 
 def test_rotating_twice_changes_nothing(people, settings, capsys):
+    """S22"""
     settings.ENCRYPTION_KEYRING = DURING
     call_command("rotate_encryption_keys")
     before = stored()

@@ -10,7 +10,18 @@ from pathlib import Path
 
 from tracker import embedded
 
-NAMES = ("home", "snapshots", "hanging", "sync", "start")
+NAMES = (
+    "home",
+    "snapshots",
+    "hanging",
+    "sync",
+    "start",
+    "request",
+    "metrics",
+    "export",
+    "erasure",
+    "refresh",
+)
 
 
 def main(wanted: list[str]) -> None:
@@ -23,9 +34,11 @@ def main(wanted: list[str]) -> None:
     django.setup()
     from django.core.management import call_command
 
+    from tests import emptying
     from tests.benchmarks import measure
 
     call_command("migrate", verbosity=0)
+    emptying.allow()
     results: list[measure.Result] = []
     for name in wanted or NAMES:
         print(f"… {name}", flush=True)

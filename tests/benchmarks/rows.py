@@ -1,5 +1,6 @@
 """Rows that benchmarks measure on, made in bulk."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from tracker import bulk, ids, tenancy
 TABLES = (
     "users", "assets", "exchanges", "exchange_connections", "holdings", "prices", "trades",
     "portfolio_snapshots", "portfolio_states", "activity_logs", "outbox", "exchange_assets",
+    "activity_unsealed", "activity_seals", "session_activity", "user_metrics",
 )  # fmt: skip
 
 
@@ -25,10 +27,12 @@ def clear() -> None:
 
 def people(count: int) -> list[User]:
     """Users without a usable password."""
-    users = [
-        User(id=ids.new_id(), email=f"p{number}@example.com", password="!")
-        for number in range(count)
-    ]
+    return people_named(f"p{number}@example.com" for number in range(count))
+
+
+def people_named(emails: Iterable[str]) -> list[User]:
+    """Users with these addresses, without a usable password."""
+    users = [User(id=ids.new_id(), email=email, password="!") for email in emails]
     with tenancy.as_system("benchmark"):
         User.objects.bulk_create(users, batch_size=2000)
     return users
@@ -93,5 +97,4 @@ def holdings(rows: list[ExchangeConnection], assets: list[Asset], each: int, now
 
 def access_token(user: User, now: datetime) -> str:
     """A token for a signed-in user."""
-    with tenancy.as_user(user.id):
-        return sessions._start(user, Device(), now).access
+    return sessions.start(user=user, device=Device(), now=now).access

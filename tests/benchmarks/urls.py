@@ -1,7 +1,10 @@
 """The project's addresses, and what the home screen is compared with."""
 
+from django.db import connection
 from django.urls import path
 from rest_framework import generics, serializers
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from portfolios.models import Holding
 from tracker import tenancy
@@ -41,4 +44,31 @@ class StockList(generics.ListAPIView):
         return Holding.objects.filter(user_id=self.request.user.id).select_related("asset__price")
 
 
-urlpatterns = [*project, path("reference/holdings", StockList.as_view())]
+class Bare(APIView):
+    """One query and an answer, for anybody."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+
+    def get(self, request):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            return Response({"rows": cursor.fetchall()})
+
+
+class Guarded(APIView):
+    """The same for somebody: token, session, tenancy, activity."""
+
+    throttle_classes = ()
+
+    def get(self, request):
+        return Response({"rows": tenancy.read_as_user(request.user.id, "SELECT 1", {})})
+
+
+urlpatterns = [
+    *project,
+    path("reference/holdings", StockList.as_view()),
+    path("reference/bare", Bare.as_view()),
+    path("reference/guarded", Guarded.as_view()),
+]

@@ -42,10 +42,12 @@ class System:
         return _http(f"http://127.0.0.1:{self.sandbox_port}/sandbox/{path}", method, body, {})[1]
 
     def sign_up(self, email: str) -> None:
-        status, answer = self.call(
-            "POST", "/auth/register", {"email": email, "password": "correct horse battery staple"}
-        )
-        assert status == 201, answer
+        """Register, and sign in as the app does."""
+        body = {"email": email, "password": "correct horse battery staple"}
+        status, answer = self.call("POST", "/auth/register", body)
+        assert status == 202, answer
+        status, answer = self.call("POST", "/auth/login", body)
+        assert status == 200, answer
         self.headers = {"Authorization": f"Bearer {answer['access']}"}
 
     def printed(self, label: str) -> str:

@@ -1,4 +1,4 @@
-"""Support in a real browser: sign in, find a connection, pause it, see that it is paused.
+"""Support in a real browser: sign in with code or passkey, find a connection, pause it.
 
 Needs Debian's Chromium (`apt-get install chromium`); without it the test says so and is skipped.
 ``ADMIN_SCREENSHOTS`` names a folder for pictures of each step.
@@ -7,6 +7,7 @@ Needs Debian's Chromium (`apt-get install chromium`); without it the test says s
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from audit.models import ActivityLog
 from exchanges.models import ConnectionState, Exchange, ExchangeConnection, QuarantinedPage
 from portfolios.models import SyncRun
 from tests.conftest import PASSWORD
+from tests.second_factors import Phone, enrol
 from tracker import clock, tenancy
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -57,11 +59,24 @@ def browsing(url: str) -> Iterator:
 
 
 @pytest.fixture
-def connection(transactional_db) -> ExchangeConnection:
-    """Alice's connection, with a run and a page that could not be read; and a member of staff."""
+def staff(transactional_db, settings, live_server) -> User:
+    """A member of staff who knows a password and has no second factor yet."""
+    settings.PUBLIC_URL = live_server.url  # passkeys are made for an address
+    with tenancy.as_system("test"):
+        return User.objects.create_superuser("staff@example.com", PASSWORD)
+
+
+@pytest.fixture
+def phone(staff) -> Phone:
+    """The authenticator app of staff."""
+    return enrol(staff, clock.now() - timedelta(minutes=10))[0]
+
+
+@pytest.fixture
+def connection(staff) -> ExchangeConnection:
+    """Alice's connection, with a run and a page that could not be read."""
     Exchange.objects.create(id="binance", name="Binance", ccxt_version="1")
     with tenancy.as_system("test"):
-        User.objects.create_superuser("staff@example.com", PASSWORD)
         alice = User.objects.create_user("alice@example.com", PASSWORD)
         made = ExchangeConnection.objects.create(
             user=alice, exchange_id="binance", label="savings", state=ConnectionState.PARTIAL,
@@ -83,13 +98,32 @@ def picture(page, name: str) -> None:
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
-def sign_in(page) -> None:
+def give_password(page) -> None:
     page.goto(reverse("admin:index"))
     page.get_by_label("Email").fill("staff@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
+
+
+def give_code(page, code: str) -> None:
+    page.get_by_label("Code").fill(code)
+    page.get_by_role("button", name="Continue").click()
+
+
+def see_home(page) -> None:
     page.get_by_role("heading", name="Support desk").wait_for()
+
+
+def sign_in(page, phone: Phone) -> None:
+    give_password(page)
+    give_code(page, phone.code(clock.now()))
+    see_home(page)
     picture(page, "1-home")
+
+
+def sign_out(page) -> None:
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("link", name="Log in again").click()
 
 
 def find_connection(page):
@@ -108,9 +142,9 @@ def run_action(page, row, name: str) -> None:
     page.get_by_role("button", name="Go").click()
 
 
-def test_support_pauses_a_connection(connection, live_server):
+def test_support_pauses_a_connection(connection, staff, phone, live_server):
     with browsing(live_server.url) as page:
-        sign_in(page)
+        sign_in(page, phone)
         row = find_connection(page)
         run_action(page, row, "Pause")
         page.get_by_text("Paused: 1.").wait_for()
@@ -121,7 +155,6 @@ def test_support_pauses_a_connection(connection, live_server):
     with tenancy.as_system("test"):
         assert ExchangeConnection.objects.get().state == ConnectionState.PAUSED
         entry = ActivityLog.objects.get(action=Action.CONNECTION_PAUSED)
-        staff = User.objects.get(email="staff@example.com")
     assert (entry.actor_id, entry.user_id) == (staff.id, connection.user_id)
 
 
@@ -135,11 +168,89 @@ def read_connection(page) -> None:
     picture(page, "5-sync-runs")
 
 
-def test_the_page_of_a_person_is_readable_and_leads_on(connection, live_server):
+def test_the_page_of_a_person_is_readable_and_leads_on(connection, phone, live_server):
     with browsing(live_server.url) as page:
-        sign_in(page)
+        sign_in(page, phone)
         page.goto(reverse("admin:accounts_user_change", args=[connection.user_id]))
         assert page.get_by_label("Email").input_value() == "alice@example.com"
         picture(page, "6-person")
         page.get_by_role("link", name="Exchange connections").last.click()
         page.get_by_role("row").filter(has_text="savings").wait_for()
+
+
+# --- the second factor --------------------------------------------------------------------------
+def test_the_first_login_leads_through_enrolment_and_the_next_asks_for_a_code(staff, live_server):
+    """S52"""
+    with browsing(live_server.url) as page:
+        give_password(page)
+        page.get_by_role("heading", name="Set up your second factor").wait_for()
+        picture(page, "7-enrolment")
+        phone = Phone(page.locator("#totp-secret").inner_text())
+        page.get_by_label("Code from the app").fill("000000")
+        page.get_by_role("button", name="Confirm").click()
+        page.get_by_text("This code does not match.").wait_for()
+        page.get_by_label("Code from the app").fill(phone.code(clock.now()))
+        page.get_by_role("button", name="Confirm").click()
+        page.get_by_role("heading", name="Recovery codes").wait_for()
+        picture(page, "8-recovery-codes")
+        codes = page.locator(".recovery-codes code").all_inner_texts()
+        assert len(codes) == 10
+        page.get_by_role("link", name="continue").click()
+        see_home(page)
+        sign_out(page)
+        give_password(page)
+        page.get_by_role("heading", name="Second factor").wait_for()
+        picture(page, "9-second-factor")
+        give_code(page, codes[0])
+        see_home(page)
+        sign_out(page)
+        give_password(page)
+        give_code(page, phone.code(clock.now() + timedelta(seconds=30)))
+        see_home(page)
+
+
+def plug_in_authenticator(page) -> None:
+    """Chromium's virtual authenticator: it verifies its user and keeps discoverable passkeys."""
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2", "transport": "internal", "hasResidentKey": True,
+        "hasUserVerification": True, "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }  # fmt: skip
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+
+
+def test_a_passkey_is_set_up_and_then_opens_the_admin_without_a_password(staff, live_server):
+    """S52"""
+    with browsing(live_server.url) as page:
+        plug_in_authenticator(page)
+        give_password(page)
+        page.get_by_role("button", name="Set up a passkey instead").click()
+        page.get_by_role("heading", name="Recovery codes").wait_for()
+        page.get_by_role("link", name="continue").click()
+        see_home(page)
+        sign_out(page)
+        picture(page, "10-login-with-passkey")
+        page.get_by_role("button", name="Sign in with a passkey").click()
+        see_home(page)
+        sign_out(page)
+        give_password(page)
+        page.get_by_role("heading", name="Second factor").wait_for()
+        picture(page, "11-second-factor-passkey")
+        page.get_by_role("button", name="Use a passkey").click()
+        see_home(page)
+    with tenancy.as_system("test"):
+        entries = ActivityLog.objects.filter(action=Action.USER_SIGNED_IN, user=staff)
+        assert {entry.details["second_factor"] for entry in entries} == {"passkey"}
+        assert entries.count() == 3
+
+
+def test_a_browser_without_a_passkey_says_so(staff, live_server):
+    """The button stands there; what the authenticator answers is told in words."""
+    with browsing(live_server.url) as page:
+        plug_in_authenticator(page)
+        page.goto(reverse("admin:login"))
+        page.get_by_role("button", name="Sign in with a passkey").click()
+        page.get_by_role("alert").filter(has_text="No passkey was used").wait_for()
+        picture(page, "12-no-passkey")

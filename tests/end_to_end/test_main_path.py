@@ -107,6 +107,7 @@ def test_the_ledger_adds_up_to_the_holdings(system, books):
 
 
 def test_the_total_is_units_times_prices_to_the_last_digit(system, books):
+    """S46"""
     status, portfolio = system.call("GET", "/portfolio")
     assert status == 200
     assert (portfolio["status"], portfolio["currency"]) == ("complete", "USD")
@@ -205,6 +206,7 @@ def test_no_key_is_found_in_the_output_the_database_or_redis(system, connection)
 
 
 def test_the_sandbox_counted_no_violation_but_the_wrong_key(system, connection):
+    """S45"""
     counted = system.sandbox("violations")["by_kind"]
     assert set(counted) <= {"bad_signature"}
 

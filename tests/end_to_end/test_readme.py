@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.xdist_group("end_to_end"), pytest.mark.timeout(600)]
 
 README = PROJECT / "README.md"
 PAGES = [README, *sorted((PROJECT / "docs").rglob("*.md"))]
-MAIN_PATH = "## The main path, with curl"
+PATHS = ("## The main path, with curl", "## Secure your account, with curl")
 _BLOCK = re.compile(r"^### \d+\. (?P<title>.+?)\n(?P<text>.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 _END_OF_STEP = "\x1e"
@@ -39,9 +39,10 @@ def section(page: str, heading: str) -> str:
 
 
 def written() -> dict[str, Step]:
-    """The steps of the main path by title, in their order."""
+    """The steps of both paths by title, in their order."""
     found = {}
-    for match in _BLOCK.finditer(section(README.read_text(), MAIN_PATH)):
+    page = README.read_text()
+    for match in _BLOCK.finditer("".join(section(page, path) for path in PATHS)):
         fences = _FENCE.findall(match["text"])
         commands = [body for language, body in fences if language == "bash"]
         shown = "".join(body for language, body in fences if language == "json")
@@ -89,8 +90,13 @@ def answer(step: Step) -> tuple[dict, str]:
     return json.loads(body), status
 
 
-def test_signing_up_gives_tokens_and_the_person(steps):
+def test_signing_up_is_accepted(steps):
     body, _ = answer(steps["Sign up"])
+    assert body["status"] == "accepted"
+
+
+def test_signing_in_gives_tokens_and_the_person(steps):
+    body, _ = answer(steps["Sign in"])
     assert body["access"].count(".") == body["refresh"].count(".") == 2
     assert body["user"]["email"] == "you@example.com"
 
@@ -140,6 +146,36 @@ def test_trades_and_prices_answer(steps):
 def test_snapshots_answer_also_before_the_first_one(steps):
     body, _ = answer(steps["The total over time"])
     assert isinstance(body["results"], list)
+
+
+def test_an_authenticator_app_is_added_with_the_right_code_only(steps):
+    enrolment, _ = answer(steps["Add an authenticator app"])
+    assert enrolment["qr_svg"].startswith("<svg")
+    refused, status = answer(steps["A wrong code"])
+    assert (status, refused["code"]) == ("400", "totp_rejected")
+    assert len(answer(steps["The right one"])[0]["recovery_codes"]) == 10
+
+
+def test_signing_in_then_takes_two_steps(steps):
+    refused, _ = answer(steps["Sign in: the password alone is not enough"])
+    assert refused["code"] == "second_factor_required"
+    body, _ = answer(steps["Sign in: the second step"])
+    assert body["user"]["email"] == "you@example.com"
+
+
+def test_devices_and_acts_are_listed(steps):
+    listed, ended = steps["Which devices are signed in"].printed.strip().split("\n")
+    assert [row["current"] for row in json.loads(listed)["results"]].count(True) == 1
+    assert json.loads(ended)["ended"] == len(json.loads(listed)["results"]) - 1
+    acts, _ = answer(steps["What happened to the account"])
+    assert acts["results"][0]["action"] == "session.all_ended"
+
+
+def test_a_copy_of_the_data_is_made_and_the_account_closed(steps):
+    export, _ = answer(steps["A copy of everything"])
+    assert export["state"] == "waiting"
+    closing, status = answer(steps["Leave"])
+    assert (status, "closes_at" in closing) == ("202", True)
 
 
 def test_the_answers_in_the_readme_have_the_fields_of_real_ones(steps):

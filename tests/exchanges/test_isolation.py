@@ -148,6 +148,7 @@ def test_an_etag_of_one_person_saves_another_nothing(alice, connected, charlie):
 
 
 def test_answers_are_not_for_shared_caches(alice, connected):
+    """S50"""
     for path in ("/connections", f"/connections/{connected.id}", "/portfolio", "/trades", "/me"):
         control = ApiClient(alice).get(path).headers["Cache-Control"]
         assert "private" in control or "no-store" in control, path

@@ -14,10 +14,29 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import DataKey, Session, User
+from accounts.models import (
+    ApiKey,
+    Consent,
+    DataExport,
+    DataKey,
+    Delivery,
+    NotificationChoice,
+    Passkey,
+    PushDevice,
+    RecoveryCode,
+    Session,
+    TotpDevice,
+    User,
+)
 from audit import log
 from audit.actions import Action
-from audit.models import ActivityLog
+from audit.models import (
+    ActivityLog,
+    SecurityAlert,
+    SecurityEvent,
+    UserMetric,
+    WebhookDelivery,
+)
 from exchanges import credentials
 from exchanges.models import (
     Asset,
@@ -40,6 +59,7 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
+from tests.admin_client import signed_in
 from tests.conftest import PASSWORD
 from tracker import clock, tenancy
 
@@ -48,6 +68,7 @@ CANARY = Credential(
 )
 QUARANTINED = b"canary-quarantined-page-77aa"
 DIGEST = b"canary-digest-of-32-bytes-length"
+PHONE = "canary-token-of-a-phone-3d1e"
 MODELS = list(admin.site._registry)
 WRITABLE = {User, Group}
 READ_ONLY = [model for model in MODELS if model not in WRITABLE]
@@ -66,13 +87,6 @@ def supporter(db):
     """A member of staff without any permission, until a test gives some."""
     with tenancy.as_system("test"):
         return User.objects.create_user("supporter@example.com", PASSWORD, is_staff=True)
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    with tenancy.as_system("test"):
-        client.force_login(user)
-    return client
 
 
 def permit(user: User, *codenames: str) -> None:
@@ -138,7 +152,48 @@ def record_facts(connection: ExchangeConnection, *, number: int = 0) -> None:
         Session.objects.create(
             user_id=connection.user_id, refresh_digest=DIGEST, expires_at=now, user_agent="app/1"
         )
+        record_second_factors(connection.user, number=number)
+        record_messages(connection.user, number=number)
+        record_watching(connection.user, number=number)
         log.record(Action.SYNC_FINISHED, user_id=connection.user_id, note="seen")
+
+
+def record_second_factors(user: User, *, number: int) -> None:
+    digest = b"%032d" % number
+    RecoveryCode.objects.create(user=user, digest=digest)
+    Passkey.objects.create(
+        user=user, name="phone", credential_id=DIGEST, credential_digest=digest,
+        public_key=QUARANTINED,
+    )  # fmt: skip
+
+
+def record_messages(user: User, *, number: int) -> None:
+    """What was sent, what is wanted, phones and keys for programs, consents and copies of data."""
+    Delivery.objects.create(
+        user=user, event="password_changed", channel="email", dedupe_key=str(number)
+    )
+    NotificationChoice.objects.create(
+        user=user, event=f"event_{number}", channel="push", enabled=False
+    )
+    PushDevice.objects.create(user=user, token=f"{PHONE}-{number}")
+    ApiKey.objects.create(
+        user=user, name="script", prefix=f"prefix{number}", digest=DIGEST, scopes=["sync"]
+    )
+    Consent.objects.create(user=user, document="terms", version=str(number))
+    DataExport.objects.create(user=user, state="ready")
+
+
+def record_watching(user: User, *, number: int) -> None:
+    """Alerts with where they came from and went to, and a day of metrics."""
+    alert = SecurityAlert.objects.create(
+        user=user, kind="account.strange_sign_in", severity="low", dedupe_key=str(number)
+    )
+    SecurityEvent.objects.create(message_id=str(number), kind="waf.blocked", alert=alert)
+    WebhookDelivery.objects.create(alert=alert, endpoint="ops", host="ops.example.com")
+    UserMetric.objects.create(
+        user=user, date=clock.now().date() - timedelta(days=number), daily_active=True,
+        session_duration=timedelta(minutes=5),
+    )  # fmt: skip
 
 
 def furnish(user: User, *, number: int = 0) -> ExchangeConnection:
@@ -228,6 +283,7 @@ def test_people_who_are_not_staff_are_refused_everywhere(connection, alice):
 
 
 def test_staff_without_permissions_sees_nothing(connection, supporter):
+    """S19"""
     client = signed_in(supporter)
     home = shown(client.get(reverse("admin:index")))
     assert "/admin/exchanges/" not in home
@@ -237,6 +293,7 @@ def test_staff_without_permissions_sees_nothing(connection, supporter):
 
 
 def test_links_and_panels_show_only_what_the_reader_may_see(connection, supporter):
+    """S19"""
     permit(supporter, "view_exchangeconnection", "view_holding")
     body = shown(signed_in(supporter).get(page(ExchangeConnection, "change", connection.id)))
     assert page(Holding) in body
@@ -262,7 +319,7 @@ def sealed_needles() -> list[bytes]:
             sealed += [bytes(row.api_key), bytes(row.api_secret), bytes(row.passphrase)]
     assert len(sealed) == 4
     plain = [CANARY.api_key.encode(), CANARY.api_secret.encode(), CANARY.passphrase.encode()]
-    raw = [*plain, *sealed, QUARANTINED, DIGEST]
+    raw = [*plain, *sealed, QUARANTINED, DIGEST, PHONE.encode()]
     encoders = (base64.b64encode, base64.urlsafe_b64encode, lambda b: b.hex().encode(), bytes)
     return [encode(needle).rstrip(b"=") for needle in raw for encode in encoders]
 
@@ -287,6 +344,8 @@ def test_no_page_holds_key_material(connection, staff):
     [
         (Session, "refresh_digest"),
         (Session, "refresh_digest__contains"),
+        (TotpDevice, "sealed_seed"),
+        (RecoveryCode, "digest__gt"),
         (QuarantinedPage, "payload"),
         (QuarantinedPage, "payload_digest__gt"),
         (ExchangeConnection, "credential__api_key"),
@@ -296,6 +355,7 @@ def test_no_page_holds_key_material(connection, staff):
     ],
 )
 def test_hidden_columns_cannot_be_asked_about(connection, staff, model, lookup):
+    """S25"""
     assert signed_in(staff).get(page(model, **{lookup: "a"})).status_code == 400
 
 
@@ -447,6 +507,7 @@ def test_what_stopped_is_not_synced(alice, staff, state):
 
 
 def test_actions_need_the_permission_to_change(connection, supporter):
+    """S19"""
     permit(supporter, "view_exchangeconnection")
     client = signed_in(supporter)
     assert "Sync now" not in shown(client.get(page(ExchangeConnection)))

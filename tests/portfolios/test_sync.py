@@ -181,6 +181,7 @@ def test_a_key_that_no_longer_works_stops_the_syncing(alice, connect, visit, san
 
 
 def test_a_claimed_connection_is_not_visited_by_another_worker(alice, connect, visit):
+    """S41"""
     connection = connect(alice, 3)
     now = clock.now()
     claims, _ = sync._claim("binance", [connection.id], connection.id, now)
@@ -250,7 +251,7 @@ def test_each_part_runs_under_its_own_user(alice, bob, connect, visit, sandbox):
 
 
 def test_numbers_too_long_to_store_are_put_aside_and_said(alice, connect, visit, sandbox):
-    """Thirty-one decimals cannot be kept exactly, so they are not kept at all."""
+    """S39: thirty-one decimals cannot be kept exactly, so they are not kept at all."""
     connection = connect(alice, 9)
     body = (
         '{"balances":[{"asset":"BTC","free":"0.1234567890123456789012345678901","locked":"0"},'
@@ -267,7 +268,7 @@ def test_numbers_too_long_to_store_are_put_aside_and_said(alice, connect, visit,
 
 
 def test_a_message_that_came_twice_is_one_visit(alice, connect):
-    """S42: what was visited meanwhile is not due any more."""
+    """S41: what was visited meanwhile is not due any more."""
     connection = connect(alice, 3)
     again = {"exchange": "binance", "connection_ids": [connection.id]}
     assert sync.visit_batch(**again, now=clock.now()) == {"complete": 1}

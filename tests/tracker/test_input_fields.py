@@ -10,7 +10,7 @@ from exchanges.models import ExchangeConnection, ExchangeCredential
 from tests import factories
 from tracker import ids, tenancy
 
-SETTABLE = {"base_currency", "time_zone", "cost_basis_method"}
+SETTABLE = {"base_currency", "time_zone", "locale", "theme", "cost_basis_method"}
 CONNECTION_CHANGES = {"label", "paused", "api_key", "api_secret", "passphrase"}
 
 
@@ -54,7 +54,9 @@ def test_no_other_field_of_a_person_can_be_changed(client_of, alice, name):
     assert dump("users") == before
 
 
-@pytest.mark.parametrize("name", sorted(names_of(User) - SETTABLE - {"email", "password"}))
+@pytest.mark.parametrize(
+    "name", sorted(names_of(User) - SETTABLE - {"email", "password", "consents"})
+)
 def test_no_other_field_of_a_person_can_be_given_at_registration(client_of, name, db):
     """S18"""
     body = {"email": "new@example.com", "password": "correct horse battery staple"}

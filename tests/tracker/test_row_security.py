@@ -13,6 +13,7 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.models import ForeignKey
 from psycopg import errors
 
 from tests import factories
@@ -65,12 +66,16 @@ def alice(db):
     """Somebody with a row in every table."""
     user = factories.person("alice@example.com")
     factories.something_everywhere(user)
+    user.prefix = factories.api_key(user).prefix
     return user
 
 
 @pytest.fixture
 def charlie(db):
-    return factories.person("charlie@example.com")
+    """Somebody with nothing but an API key."""
+    user = factories.person("charlie@example.com")
+    user.prefix = factories.api_key(user).prefix
+    return user
 
 
 # --- the catalogue ------------------------------------------------------------------------------
@@ -87,15 +92,20 @@ def test_the_catalogue_and_the_models_name_the_same_tables(db):
     assert any(partition for partition, *_ in found.values())
 
 
-def test_every_such_table_has_a_policy_of_its_owner_and_only_users_has_another(db):
+# Tables with a row that can be found before there is an identity, and the setting that names it.
+LOOKUPS = {"users": "app.lookup_email", "api_keys": "app.lookup_api_key"}
+
+
+def test_every_such_table_has_a_policy_of_its_owner_and_only_two_have_another(db):
     """S15: policies are permissive, so one more would open a door, not close one."""
     policies = rows("SELECT tablename, policyname, cmd, qual, with_check FROM pg_policies")
     named = sorted((table, name, command) for table, name, command, *_ in policies)
     assert named == sorted(
-        [(table, "owner", "ALL") for table in OWNED] + [("users", "lookup", "SELECT")]
+        [(table, "owner", "ALL") for table in OWNED]
+        + [(table, "lookup", "SELECT") for table in LOOKUPS]
     )
     for table, name, _, using, check in policies:
-        setting = "app.lookup_email" if name == "lookup" else "app.user_id"
+        setting = LOOKUPS[table] if name == "lookup" else "app.user_id"
         assert setting in using, table
         assert name == "lookup" or setting in check, table
 
@@ -188,6 +198,7 @@ IDENTITIES = {
     "another user": lambda other: tenancy.as_user(other.id),
     "nobody": lambda other: nullcontext(),
     "a lookup of another address": lambda other: tenancy.as_lookup(email=other.email),
+    "a lookup of another key": lambda other: tenancy.as_lookup(api_key=other.prefix),
 }
 
 
@@ -244,6 +255,29 @@ def test_a_lookup_opens_one_row_for_reading_and_nothing_else(alice, charlie):
     assert others == []
 
 
+def test_a_lookup_of_a_key_opens_one_row_for_reading_and_nothing_else(alice, charlie):
+    """S16: what an API key's prefix shows before there is an identity."""
+    prefix, other = alice.prefix, charlie.prefix
+    with tenancy.as_lookup(api_key=prefix):
+        assert rows("SELECT prefix FROM api_keys") == [(prefix,)]
+        assert rows("SELECT 1 FROM api_keys WHERE prefix = %s", other) == []
+        assert changed("UPDATE api_keys SET revoked_at = null") == 0
+        assert changed("DELETE FROM api_keys") == 0
+        others = [name for name in OWNED if name != "api_keys" and rows(f"SELECT 1 FROM {name}")]
+    assert others == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_quick_lookup_of_a_key_leaves_nothing_behind_on_its_connection():
+    """S17: setting and query travel as one message; what comes after it sees no row."""
+    alice = factories.person("alice@example.com")
+    prefix = factories.api_key(alice).prefix
+    statement = "SELECT user_id FROM api_keys"
+    assert tenancy.read_as_lookup(statement, {}, api_key=prefix) == [(alice.id,)]
+    assert rows(statement) == []
+    assert tenancy.read_as_lookup(statement, {}, api_key="") == []
+
+
 @pytest.mark.parametrize("parent", tasks.PARTITIONED)
 def test_partitions_addressed_directly_show_and_take_nothing(alice, parent):
     """S15: policies of the parent bind queries through the parent only."""
@@ -281,6 +315,9 @@ def problems_of(table: str, alice: Any, charlie: Any, copy: str) -> list[str]:
     with tenancy.as_lookup(email=alice.email):
         if table == "users" and not rows("SELECT 1 FROM users"):
             found.append("signing in finds nobody")
+    with tenancy.as_lookup(api_key=alice.prefix):
+        if table == "api_keys" and not rows("SELECT 1 FROM api_keys"):
+            found.append("a key is not found")
     return found
 
 
@@ -307,36 +344,35 @@ def test_the_check_notices_each_policy_that_is_gone_or_weakened(alice, charlie, 
     assert problems_of(table, alice, charlie, copy) == []
 
 
-def test_the_check_notices_that_the_policy_of_lookups_is_gone(alice, charlie):
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [("users", "signing in finds nobody"), ("api_keys", "a key is not found")],
+)
+def test_the_check_notices_that_the_policy_of_lookups_is_gone(alice, charlie, table, problem):
     """S16"""
-    copy = copies_of(alice)["users"]
+    copy = copies_of(alice)[table]
     changed("SET CONSTRAINTS ALL IMMEDIATE")
     with undone():
-        changed("DROP POLICY lookup ON users")
-        found = problems_of("users", alice, charlie, copy)
-    assert found == ["signing in finds nobody"]
+        changed(f"DROP POLICY lookup ON {table}")
+        found = problems_of(table, alice, charlie, copy)
+    assert found == [problem]
 
 
 # --- references ---------------------------------------------------------------------------------
 def references_between_owned_tables() -> list[tuple[str, str, str]]:
-    """(table, column, target) of every single-column foreign key from an owned table to one."""
-    return rows(
-        """
-        SELECT source.relname, attname, target.relname
-        FROM pg_constraint
-        JOIN pg_class source ON source.oid = conrelid
-        JOIN pg_class target ON target.oid = confrelid
-        JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
-        WHERE contype = 'f' AND cardinality(conkey) = 1
-          AND source.relname = ANY (%s) AND target.relname = ANY (%s) AND target.relname <> 'users'
-        """,
-        OWNED,
-        OWNED,
+    """(table, column, target) of every reference from a row of a person to another such row."""
+    return sorted(
+        (model._meta.db_table, field.column, field.related_model._meta.db_table)
+        for model in apps.get_models(include_auto_created=True)
+        for field in model._meta.concrete_fields
+        if model._meta.db_table in OWNED
+        and isinstance(field, ForeignKey)
+        and field.related_model._meta.db_table in set(OWNED) - {"users"}
     )
 
 
 def test_every_reference_to_an_owned_row_is_composite_as_well(db):
-    """S16: a plain foreign key looks past the policies and accepts another user's row."""
+    """S16: one over a single column looks past the policies and accepts another user's row."""
     composite = rows(
         """
         SELECT conrelid::regclass::text, array_agg(attname::text ORDER BY attname::text)
@@ -347,9 +383,9 @@ def test_every_reference_to_an_owned_row_is_composite_as_well(db):
         """
     )
     guarded = {(table, (set(columns) - {"user_id"}).pop()) for table, columns in composite}
-    plain = references_between_owned_tables()
-    assert len(plain) >= 13
-    assert [(table, column) for table, column, _ in plain if (table, column) not in guarded] == []
+    found = [(table, column) for table, column, _ in references_between_owned_tables()]
+    assert len(found) >= 13
+    assert [place for place in found if place not in guarded] == []
 
 
 def test_a_reference_to_another_users_row_is_refused_even_to_the_system(alice, charlie):
@@ -378,6 +414,6 @@ def test_migrating_leaves_no_identity_behind_on_its_connection():
     call_command("migrate", verbosity=0)
     settings_left = [
         rows("SELECT nullif(current_setting(%s, true), '')", name)[0][0]
-        for name in (tenancy.USER, tenancy.SYSTEM, tenancy.LOOKUP_EMAIL)
+        for name in (tenancy.USER, tenancy.SYSTEM, tenancy.LOOKUP_EMAIL, tenancy.LOOKUP_API_KEY)
     ]
-    assert settings_left == [None, None, None]
+    assert settings_left == [None] * 4

@@ -71,7 +71,7 @@ def test_operation_ids_are_unique_and_said_by_us():
     names = [route.operation["operationId"] for route in every_route()]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in names)
-    assert [name for name in names if name.startswith("api_")] == []
+    assert [name for name in names if name.startswith("api_v1_")] == []
 
 
 def test_every_operation_says_what_an_error_looks_like():

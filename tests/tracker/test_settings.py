@@ -21,7 +21,7 @@ PRODUCTION = {
     "CORS_ORIGINS": "https://app.example.com",
     "TRUSTED_PROXY_COUNT": "1",
     "PUBLIC_URL": "https://api.example.com",
-    "EMAIL_PROVIDER": "console",
+    "EMAIL_PROVIDER": "smtps://mail.example.com",
     "EMAIL_FROM": "tracker@example.com",
 } | {name: secrets.token_hex(32) for name in SECRETS}
 DEVELOPMENT = PRODUCTION | {"ENVIRONMENT": "development", "ALLOWED_HOSTS": "localhost"}
@@ -62,6 +62,27 @@ BAD: dict[str, tuple[dict[str, str | None], str]] = {
     "a previous key of both kinds": (
         PRODUCTION | {"JWT_PREVIOUS_SECRET_KEYS": SAME, "JWT_PREVIOUS_REFRESH_SECRET_KEYS": SAME},
         USED_ELSEWHERE,
+    ),
+    "no way to send e-mail": (
+        PRODUCTION | {"EMAIL_PROVIDER": None},
+        "EMAIL_PROVIDER is not set: smtp://…, smtps://… or a provider's name.",
+    ),
+    "e-mail to the console in production": (
+        PRODUCTION | {"EMAIL_PROVIDER": "console"},
+        "EMAIL_PROVIDER is 'console', which prints links that sign people in.",
+    ),
+    "an unknown provider of e-mail": (
+        PRODUCTION | {"EMAIL_PROVIDER": "pigeon"},
+        "EMAIL_PROVIDER is no provider that django-anymail knows.",
+    ),
+    "a mail server by another protocol": (
+        PRODUCTION | {"EMAIL_PROVIDER": "http://user:secret@mail.example.com"},
+        "EMAIL_PROVIDER is neither an smtp:// nor an smtps:// URL.",
+    ),
+    "no sender": (PRODUCTION | {"EMAIL_FROM": None}, "EMAIL_FROM is not set."),
+    "EMAIL_OPTIONS not JSON": (
+        PRODUCTION | {"EMAIL_OPTIONS": "{"},
+        "EMAIL_OPTIONS is not a JSON object.",
     ),
     "ENCRYPTION_KEY missing": (
         PRODUCTION | {"ENCRYPTION_KEY": None},

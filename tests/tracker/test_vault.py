@@ -98,6 +98,7 @@ def test_parts_of_two_ciphertexts_do_not_make_a_third(first, second):
 
 
 def test_nothing_of_the_plaintext_or_the_key_is_in_the_ciphertext():
+    """S21"""
     sealed = seal()
     assert SECRET.encode() not in sealed
     assert KEY not in sealed
@@ -169,6 +170,7 @@ def test_any_text_is_either_keys_or_refused_without_repeating_it(text):
 
 
 def test_a_keyring_does_not_show_its_keys():
+    """S26"""
     keyring = Keyring((RAW,))
     wrapped = keyring.wrap(KEY, user_id=ALICE)
     for text in (repr(keyring), str(keyring), repr(wrapped), repr(UnknownKey("no master key"))):

@@ -203,6 +203,8 @@ class KeyCheck:
 
     call: Call
     read: Callable[[Any], Privileges]
+    # Whether the key works from some addresses only; None where the answer does not say.
+    restricted: Callable[[Any], bool | None] = lambda answer: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

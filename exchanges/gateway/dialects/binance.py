@@ -634,11 +634,19 @@ def privileges(answer: Mapping[str, Any]) -> Privileges:
     return Privileges.READ_ONLY
 
 
+def restricted(answer: Mapping[str, Any]) -> bool | None:
+    """Whether the key is bound to addresses."""
+    told = answer.get("ipRestrict")
+    return told if isinstance(told, bool) else None
+
+
 DIALECT = Dialect(
     id="binance",
     wallets=WALLETS,
     feeds=FEEDS,
-    key_check=KeyCheck(call=sapi("sapiGetAccountApiRestrictions"), read=privileges),
+    key_check=KeyCheck(
+        call=sapi("sapiGetAccountApiRestrictions"), read=privileges, restricted=restricted
+    ),
     error_codes={
         "-1021": errors.WrongClock,
         "-1022": errors.WrongKey,

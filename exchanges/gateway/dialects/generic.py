@@ -288,8 +288,18 @@ _CHECKS: Mapping[str, tuple[str, Callable[[Any], Privileges]]] = {
 }
 
 
+def _restricted(answer: Any) -> bool | None:
+    """OKX and KuCoin name the addresses as text, Bybit as a list with ``*`` for any."""
+    for place in (answer.get("result"), answer.get("data")):
+        told = place[0] if isinstance(place, list) and place else place
+        for name in ("ips", "ip", "ipWhitelist") if isinstance(told, dict) else ():
+            if isinstance(told.get(name), (str, list)):
+                return bool(told[name]) and told[name] != ["*"]
+    return None
+
+
 def _key_check(exchange: str, pool: Pool) -> KeyCheck | None:
     if exchange not in _CHECKS:
         return None
     method, read = _CHECKS[exchange]
-    return KeyCheck(call=Call(method, 1, pool), read=read)
+    return KeyCheck(call=Call(method, 1, pool), read=read, restricted=_restricted)

@@ -63,6 +63,7 @@ def test_a_withdrawal_names_many_coins_with_nothing(replay: Replay) -> None:
 
 
 def test_faulty_rows_are_kept_one_by_one(replay: Replay) -> None:
+    """S39"""
     good = {
         "id": 2, "type": "2", "datetime": "2020-12-02 09:30:00", "btc": "0.5", "usd": "-10000",
         "btc_usd": "20000", "fee": "20.00000000", "order_id": 2,

@@ -49,10 +49,12 @@ def granted(*budgets: Budget, weight: float, calls: int, pool: Pool = IP) -> int
 
 
 def test_two_processes_share_one_limit(url: str) -> None:
+    """S45"""
     assert granted(Budget(url, {}), Budget(url, {}), weight=20, calls=400) == 300
 
 
 def test_chunks_are_part_of_the_limit(url: str) -> None:
+    """S45"""
     pool = Pool("sapi:x", 100)
     assert granted(Budget(url, {}), Budget(url, {}), weight=1, calls=300, pool=pool) <= 100
 
@@ -88,6 +90,8 @@ def test_a_family_of_pools_is_set_together() -> None:
 
 
 def test_a_stop_holds_all_processes(url: str) -> None:
+    """S45"""
+
     async def stop() -> list[int | None]:
         one, other = Budget(url, {}), Budget(url, {})
         await one.stop("binance", 30)

@@ -87,6 +87,7 @@ def test_purchase_and_reward(report: AccountReport) -> None:
 
 
 def test_a_bad_row_is_kept_and_the_rest_goes_on(report: AccountReport) -> None:
+    """S39"""
     (kept,) = report.quarantined
     assert (kept.feed, kept.reason) == ("transactions", "amount is not a number")
     assert report.failures == ()

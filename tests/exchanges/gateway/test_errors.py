@@ -95,6 +95,7 @@ def test_a_closed_port_is_unreachable(
     ],
 )
 def test_what_a_binance_key_may_do(server: ReplayServer, restrictions: Any, outcome: Any) -> None:
+    """S27"""
     if isinstance(outcome, Privileges):
         assert check(server, restrictions) is outcome
     else:
@@ -131,6 +132,7 @@ def test_what_a_binance_key_may_do(server: ReplayServer, restrictions: Any, outc
 def test_what_other_keys_may_do(
     server: ReplayServer, exchange: str, path: str, answer: Any, outcome: Any
 ) -> None:
+    """S27"""
     server.answers |= {path: answer}
     credential = Credential("key", "c2VjcmV0LW9mLXRoZS10ZXN0", "passphrase")
     if outcome is None:
@@ -190,6 +192,7 @@ def test_a_failing_wallet_is_missing_and_the_others_are_there(
 def test_a_garbage_wallet_is_kept_and_not_believed(
     account: ReplayServer, read: Callable[..., AccountReport]
 ) -> None:
+    """S39"""
     account.answers["/api/v3/account"] = spot(BTC="1", ETH="one")
     report = read(everything=False, held={("funding", "USDT"): 1})
     assert report.wallets == {"funding"}
@@ -234,6 +237,7 @@ def test_a_ban_ends_all_asking(
 def test_a_page_of_garbage_is_quarantined(
     account: ReplayServer, read: Callable[..., AccountReport]
 ) -> None:
+    """S39"""
     account.answers["/api/v3/myTrades"] = {"unexpected": "shape", "signature": "canary"}
     report = read()
     (kept,) = (q for q in report.quarantined if q.feed == "trades")

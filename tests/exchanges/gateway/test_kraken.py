@@ -119,6 +119,7 @@ def test_fills_take_fees_from_the_ledger(replay: Replay) -> None:
 
 
 def test_a_fill_in_both_sources_is_booked_once(replay: Replay) -> None:
+    """S40"""
     report = replay(
         "test_trade_from_kraken_unexpected_data", "KRAKEN_SPECIFIC_TRADES_HISTORY_RESPONSE"
     )
@@ -232,6 +233,7 @@ def test_the_general_ledger(replay: Replay) -> None:
 
 
 def test_faulty_entries_spoil_their_event_only(server: ReplayServer, replay: Replay) -> None:
+    """S39"""
     replay("KRAKEN_GENERAL_LEDGER_RESPONSE")
     told = server.answers["/0/private/Ledgers"]["result"]
     told["ledger"]["L2"]["amount"] = "fifty"

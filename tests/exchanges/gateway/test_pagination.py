@@ -67,6 +67,7 @@ def in_window(told: list[dict[str, Any]], limit: int) -> Callable[..., list[dict
 @settings(deadline=None, max_examples=60)
 @given(times=moments | tied, limit=st.integers(2, 20), shuffled=st.randoms())
 def test_windows_find_every_row_in_any_order(times: list[int], limit: int, shuffled: Any) -> None:
+    """S40"""
     at_once = max((times.count(t) for t in times), default=0)
     told = [{"id": str(n), "time": FIRST + t} for n, t in enumerate(times)]
     shuffled.shuffle(told)
@@ -77,6 +78,7 @@ def test_windows_find_every_row_in_any_order(times: list[int], limit: int, shuff
 @settings(deadline=None, max_examples=60)
 @given(times=tied, values=st.lists(st.integers(1, 2), min_size=60, max_size=60))
 def test_twins_without_id_are_all_kept_and_none_twice(times: list[int], values: list[int]) -> None:
+    """S40"""
     told = [{"time": FIRST + t, "amount": str(v)} for t, v in zip(times, values, strict=False)]
     made = feed(Windows(timedelta(days=30), 1000), id_field="id", stable=("time", "amount"))
     assert len(collected(made, in_window(told, 1000))) == len(told)
@@ -105,6 +107,7 @@ def test_more_rows_in_a_moment_than_a_page_holds_is_said() -> None:
 def test_ids_survive_reordered_and_repeated_pages(
     count: int, limit: int, shuffled: Any, repeated: set[int]
 ) -> None:
+    """S40"""
     told = [{"id": 3 * n + 1} for n in range(count)]
     last: list[Any] = [[]]
     calls = iter(range(10_000))
@@ -136,6 +139,7 @@ def test_offsets_go_beyond_ten_pages(count: int, size: int) -> None:
 @settings(deadline=None, max_examples=40)
 @given(count=st.integers(1, 300), size=st.integers(1, 20), overlap=st.integers(0, 5))
 def test_cursors_with_overlapping_pages(count: int, size: int, overlap: int) -> None:
+    """S40"""
     told = [{"id": f"r{n}"} for n in range(count)]
 
     def ask(cursor: str = "0") -> Any:
@@ -155,6 +159,7 @@ def _rows(answer: Any) -> Any:
 @settings(deadline=None, max_examples=40)
 @given(times=moments, limit=st.integers(5, 20))
 def test_unified_pages_tied_at_their_edge(times: list[int], limit: int) -> None:
+    """S40"""
     told = sorted(
         ({"id": str(n), "time": FIRST + t} for n, t in enumerate(times)),
         key=lambda row: row["time"],

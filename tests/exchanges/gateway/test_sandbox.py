@@ -106,6 +106,7 @@ def test_what_happens_next_is_found(exchange: Any, visits: list[Visit]) -> None:
 
 
 def test_reading_again_gives_the_same_facts(visits: list[Visit]) -> None:
+    """S40"""
     (first,) = gateway.visit_accounts(visits[1:2], deadline_seconds=120)
     assert isinstance(first, AccountReport)
     (again,) = gateway.visit_accounts(

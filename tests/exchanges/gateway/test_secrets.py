@@ -65,6 +65,7 @@ def rendered(error: BaseException) -> str:
 def test_nothing_secret_is_said(
     server: ReplayServer, log: io.StringIO, capsys: Any, exchange: str, failure: str
 ) -> None:
+    """S26"""
     server.answers["*"] = FAILURES[failure]
     said = ""
     timeout = 0.2 if failure == "hanging" else 5
@@ -83,6 +84,7 @@ def test_nothing_secret_is_said(
 
 
 def test_the_clients_of_a_visit_are_emptied(server: ReplayServer) -> None:
+    """S26"""
     import gc
 
     from ccxt.async_support.base.exchange import BaseExchange

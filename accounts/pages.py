@@ -1,0 +1,156 @@
+"""Pages that links in e-mails open: plain HTML, no script, nothing from elsewhere.
+
+Opening one changes nothing, because mail scanners and previews open links too; the button does.
+The token stands in the address once. It reaches no log (query strings are not logged), no other
+site (``Referrer-Policy``) and no cache.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from accounts import addresses, confirmation, links, passwords, shield
+from accounts.models import AccountLink
+from tracker import clock
+from tracker.api import InvalidInput, OutOfOrder
+from tracker.errors import DomainError
+
+Purpose = AccountLink.Purpose
+View = Callable[[HttpRequest], HttpResponse]
+
+_CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+def public_page(view: View) -> View:
+    """A page for people: errors as sentences, no script, no framing."""
+
+    @wraps(view)
+    @require_http_methods(["GET", "HEAD", "POST"])
+    def page(request: HttpRequest) -> HttpResponse:
+        try:
+            response = view(request)
+        except DomainError as problem:
+            response = failed(request, problem)
+        response["Content-Security-Policy"] = _CONTENT_POLICY
+        return response
+
+    return page
+
+
+def _link_page(view: View) -> View:
+    """A public page whose address holds a token."""
+
+    @wraps(view)
+    @public_page
+    def page(request: HttpRequest) -> HttpResponse:
+        try:
+            shield.check(request, group="pages")
+            response = view(request)
+        except DomainError as problem:
+            response = failed(request, problem)
+        response["Cache-Control"] = "no-store"
+        # Not "no-referrer": browsers would then send "Origin: null" with the form, and the
+        # check against forged requests refuse it. The origin alone holds no token.
+        response["Referrer-Policy"] = "strict-origin"
+        return response
+
+    return page
+
+
+@_link_page
+def confirm_email(request: HttpRequest) -> HttpResponse:
+    """``/confirm-email``: sign-up."""
+    now = clock.now()
+    if request.method == "POST":
+        user = confirmation.confirm(token=_token(request), now=now)
+        return done(request, "Thank you", f"{user.email} is confirmed. You can go on in the app.")
+    confirmation.check(token=_token(request), now=now)
+    return _ask(
+        request, Purpose.CONFIRM_EMAIL, now, title="Confirm your e-mail address",
+        text="Is this your address, and did you sign up with it?", button="Confirm address",
+    )  # fmt: skip
+
+
+@_link_page
+def confirm_new_email(request: HttpRequest) -> HttpResponse:
+    """``/confirm-new-email``: change of address."""
+    if request.method == "POST":
+        user = addresses.confirm_change(token=_token(request), now=clock.now())
+        return done(
+            request, "Address changed", f"From now on you sign in with {user.email}."
+        )  # fmt: skip
+    return _ask(
+        request, Purpose.CHANGE_EMAIL, clock.now(), title="Confirm your new address",
+        text="From now on you would sign in with this address:", button="Change address",
+    )  # fmt: skip
+
+
+@_link_page
+def reset_password(request: HttpRequest) -> HttpResponse:
+    """``/reset-password``: a new password for who forgot theirs."""
+    token, now = _token(request), clock.now()
+    link = links.find(token, Purpose.RESET_PASSWORD, now)
+    if request.method != "POST":
+        return _ask_password(request, link, [])
+    new_password = request.POST.get("new_password", "")
+    if new_password != request.POST.get("repeated", ""):
+        return _ask_password(request, link, ["The two entries differ. Please type them again."])
+    try:
+        user = passwords.reset(token=token, new_password=new_password, now=now)
+    except InvalidInput as problem:
+        rows = problem.details.get("fields", [])
+        return _ask_password(request, link, [row["message"] for row in rows])
+    shield.succeeded(request, user.email)
+    return done(
+        request, "Password set",
+        "Your password has changed, and every device is signed out. Please sign in again.",
+    )  # fmt: skip
+
+
+# --- parts --------------------------------------------------------------------------------------
+def _token(request: HttpRequest) -> str:
+    given = request.POST if request.method == "POST" else request.GET
+    return given.get("token", "")
+
+
+def _ask(request: HttpRequest, purpose: str, now: datetime, **texts: str) -> HttpResponse:
+    link = links.find(_token(request), purpose, now)
+    return render(request, "public/confirm.html", texts | _form(request, link))
+
+
+def _ask_password(request: HttpRequest, link: AccountLink, problems: list[str]) -> HttpResponse:
+    context = _form(request, link) | {"problems": problems}
+    return render(request, "public/reset.html", context, status=400 if problems else 200)
+
+
+def _form(request: HttpRequest, link: AccountLink) -> dict[str, Any]:
+    """The form goes to the address without the token, which stays in the form."""
+    return {"token": links.token_of(link), "email": link.email, "action": request.path}
+
+
+def done(request: HttpRequest, title: str, text: str) -> HttpResponse:
+    """It worked."""
+    return render(request, "public/done.html", {"title": title, "text": text})
+
+
+def failed(request: HttpRequest, problem: DomainError) -> HttpResponse:
+    """It did not, and why."""
+    if isinstance(problem, confirmation.LinkSpent):
+        title = "Already confirmed"
+    elif isinstance(problem, (shield.TooManyAttempts, OutOfOrder)):
+        title = "Please try again soon"
+    else:
+        title = "This did not work"
+    context = {"title": title, "text": problem.text, "failed": True}
+    response = render(request, "public/done.html", context, status=problem.status)
+    if problem.retry_after:
+        response["Retry-After"] = str(problem.retry_after)
+    return response

@@ -1,0 +1,465 @@
+"""Every field of every table, by what it says about a person (S48).
+
+One entry for each model of each installed app, ours and third-party, as plain data: rooms above
+are named by strings and found through Django's registry. Export, erasure, retention and the
+record of Art. 30 read this and nothing else, so a table that is forgotten here is a failing test
+and not a leak.
+
+- **personal**: given by the person or observed about them; exported.
+- **derived**: computed from that; exported.
+- **operational**: bookkeeping that says nothing about the person; not exported.
+- **secret**: keys, hashes, digests; named in the export as held, never part of it.
+"""
+
+# ruff: noqa: S106  (names of what is secret, not secrets)
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from graphlib import TopologicalSorter
+from typing import Any
+from uuid import UUID
+
+from django.apps import apps
+from django.conf import settings
+from django.db.models import Field, ForeignKey, Model, Q, QuerySet
+
+
+class Erasure(StrEnum):
+    """What becomes of somebody's rows when they are erased."""
+
+    DELETE = "delete"
+    ANONYMISE = "anonymise"
+    KEEP = "keep"
+    NOBODY = "about nobody"
+
+
+CONTRACT = "contract, Art. 6(1)(b)"
+SECURITY = "legitimate interest in security, Art. 6(1)(f)"
+ACCOUNTABILITY = "legal obligation to show what was done, Art. 6(1)(c) with Art. 5(2)"
+NONE = "no personal data"
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Rows outlive their purpose so long after the first of these moments; ``None`` elsewhere."""
+
+    fields: tuple[str, ...]
+    after: timedelta
+    setting: str = ""  # the name of a setting that says it instead
+
+    @property
+    def period(self) -> timedelta:
+        return getattr(settings, self.setting) if self.setting else self.after
+
+    def __str__(self) -> str:
+        days = self.period // timedelta(days=1)
+        moments = " or ".join(name.removesuffix("_at").replace("_", " ") for name in self.fields)
+        unit = "day" if days == 1 else "days"
+        return f"{days} {unit} after: {moments}" if days else f"until: {moments}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One model: what it is for and what its fields are."""
+
+    purpose: str
+    basis: str
+    erasure: Erasure
+    why: str
+    owner: str  # lookup of the person's id from a row; empty where rows are about nobody
+    fields: Mapping[str, tuple[str, ...]]
+    order: tuple[str, ...]  # unique, and in the order of an index that begins with the person
+    expiry: Expiry | None
+    kept: str
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        return (*self.fields["personal"], *self.fields["derived"])
+
+    @property
+    def retention(self) -> str:
+        return self.kept or str(self.expiry or "as long as the account exists")
+
+
+CLASSES = ("personal", "derived", "operational", "secret")
+
+
+def _table(
+    purpose: str,
+    basis: str = CONTRACT,
+    *,
+    owner: str = "user_id",
+    erasure: Erasure = Erasure.DELETE,
+    why: str = "nothing needs it without the person",
+    order: str = "pk",
+    expiry: Expiry | None = None,
+    kept: str = "",
+    **fields: str,
+) -> Table:
+    return Table(
+        purpose=purpose, basis=basis, erasure=erasure, why=why, owner=owner, expiry=expiry,
+        kept=kept, order=tuple(order.split()),
+        fields={kind: tuple(fields.pop(kind, "").split()) for kind in CLASSES},
+    )  # fmt: skip
+
+
+def _shared(purpose: str, *fields: str) -> Table:
+    """A catalogue: the same for everybody."""
+    return _table(
+        purpose, NONE, owner="", erasure=Erasure.NOBODY, why="it is about nobody",
+        kept="as long as the service runs", operational=" ".join(fields),
+    )  # fmt: skip
+
+
+def _after(days: int, *fields: str) -> Expiry:
+    return Expiry(fields, timedelta(days=days))
+
+
+_FACT = "id user connection feed exchange_id wallet occurred_at"
+
+TABLES: Mapping[str, Table] = {
+    # --- accounts -------------------------------------------------------------------------------
+    "accounts.User": _table(
+        "the account: signing in, preferences, plan", owner="id", order="id",
+        why="last of all, after a tombstone was written outside the database",
+        personal="id email email_confirmed_at created_at last_login is_active closes_at is_staff "
+        "is_superuser subscription_tier base_currency time_zone locale theme cost_basis_method",
+        secret="password",
+    ),
+    "accounts.User_groups": _table("roles of staff", personal="id user group"),
+    "accounts.User_user_permissions": _table("rights of staff", personal="id user permission"),
+    "accounts.Session": _table(
+        "staying signed in on a device, and seeing on which", expiry=_after(
+            90, "ended_at", "expires_at"),
+        personal="id user user_agent device_name platform app_version ip_address created_at "
+        "authenticated_at refreshed_at expires_at ended_at end_reason",
+        secret="refresh_digest",
+    ),
+    "accounts.AccountLink": _table(
+        "confirming an address, resetting a password", expiry=_after(30, "expires_at"),
+        personal="id user purpose email created_at expires_at used_at",
+    ),
+    "accounts.DataKey": _table(
+        "encrypting what is secret of this person",
+        why="first of all: without it everything sealed is unreadable, in backups too, unless "
+        "they hold this row",
+        personal="user created_at", operational="key_id", secret="wrapped_key",
+    ),
+    "accounts.IdempotencyRecord": _table(
+        "answering a request that was sent twice once",
+        expiry=Expiry(("created_at",), timedelta(days=1), "IDEMPOTENCY_LIFETIME"),
+        personal="id user created_at", operational="status locked_until",
+        secret="key_digest body_digest sealed_answer",
+    ),
+    "accounts.ApiKey": _table(
+        "programmatic access", expiry=_after(90, "revoked_at", "expires_at"),
+        personal="id user name prefix scopes created_at expires_at last_used_at "
+        "last_used_address known_addresses revoked_at",
+        secret="digest",
+    ),
+    "accounts.NotificationChoice": _table(
+        "which messages the person wants", personal="id user event channel enabled"
+    ),
+    "accounts.PushDevice": _table(
+        "push messages", expiry=_after(30, "refused_at"),
+        personal="id user session_id name platform created_at registered_at refused_at",
+        secret="token",
+    ),
+    "accounts.Delivery": _table(
+        "sending messages, once each", expiry=_after(90, "created_at"),
+        personal="id user event channel address parameters state created_at sent_at",
+        operational="dedupe_key attempts next_attempt_at error receipt",
+    ),
+    "accounts.Consent": _table(
+        "showing to which terms somebody agreed", ACCOUNTABILITY,
+        personal="id user document version agreed_at ip_address",
+    ),
+    "accounts.DataExport": _table(
+        "copies of their data that people asked for", ACCOUNTABILITY,
+        expiry=_after(90, "requested_at"),
+        kept="the file 7 days, the row 90 days after: requested",
+        personal="id user state bytes rows_total requested_at ready_at expires_at",
+        operational="file_name rows_done error leased_until attempts",
+    ),
+    "accounts.TotpDevice": _table(
+        "second factor: authenticator app", SECURITY,
+        personal="id user name confirmed created_at confirmed_at last_used_at",
+        operational="last_step", secret="sealed_seed",
+    ),
+    "accounts.RecoveryCode": _table(
+        "second factor: recovery codes", SECURITY, personal="id user created_at used_at",
+        secret="digest",
+    ),
+    "accounts.Passkey": _table(
+        "second factor and signing in: passkeys", SECURITY,
+        personal="id user name confirmed transports aaguid backed_up created_at last_used_at",
+        operational="sign_count", secret="credential_id credential_digest public_key",
+    ),
+    # --- audit ----------------------------------------------------------------------------------
+    "audit.ActivityLog": _table(
+        "knowing who did what and when", SECURITY, erasure=Erasure.ANONYMISE,
+        why="that something happened stays in the sealed chain; who and what is emptied",
+        order="created_at id",
+        expiry=Expiry((), timedelta(days=730), "ACTIVITY_RETENTION"),
+        kept="ACTIVITY_RETENTION_DAYS, by whole months",
+        personal="id user action outcome details ip_address session_id request_id created_at",
+        operational="actor erased_at", secret="salt",
+    ),
+    "audit.OutboxEntry": _table(
+        "telling other parts of the program what happened", kept="until told, usually at once",
+        personal="id user action details created_at", operational="request_id attempts",
+    ),
+    "audit.UnsealedActivity": _shared(
+        "rows of the log that wait for their seal", "log_id", "created_at", "commitment"
+    ),
+    "audit.ActivitySeal": _shared(
+        "proof that the log was not changed (salted commitments; the salt goes with the row)",
+        "number", "sealed_at", "members", "previous", "digest", "key_id", "mac",
+    ),
+    "audit.SecurityAlert": _table(
+        "noticing abuse of an account", SECURITY, expiry=_after(730, "resolved_at"),
+        personal="id user kind severity evidence state created_at acknowledged_at resolved_at",
+        operational="dedupe_key handled_by note",
+    ),
+    "audit.SecurityEvent": _table(
+        "security messages from the host or a firewall", SECURITY, owner="alert__user_id",
+        expiry=_after(365, "received_at"),
+        personal="id kind source payload alert received_at", operational="message_id",
+    ),
+    "audit.WebhookDelivery": _table(
+        "telling operators of alerts", SECURITY, owner="alert__user_id",
+        expiry=_after(90, "created_at"),
+        operational="id alert endpoint host state attempts next_attempt_at last_status "
+        "last_error attempts_log created_at delivered_at",
+    ),
+    "audit.SessionActivity": _table(
+        "when and from where a device was last used", SECURITY, order="bucket_at session_id",
+        expiry=_after(90, "bucket_at"),
+        personal="session_id bucket_at user last_at ip_address features",
+    ),
+    "audit.UserMetric": _table(
+        "how much the service is used",
+        "legitimate interest in improving the service, Art. 6(1)(f)", order="date id",
+        expiry=_after(730, "date"),
+        derived="id user date daily_active features_used session_duration",
+        operational="rolled_up_at",
+    ),
+    # --- exchanges ------------------------------------------------------------------------------
+    "exchanges.Exchange": _shared(
+        "which exchanges can be connected", "id", "name", "required_fields", "supports", "website",
+        "ccxt_version", "is_available", "updated_at",
+    ),
+    "exchanges.Asset": _shared("coins and currencies", "id", "slug", "code", "name", "created_at"),
+    "exchanges.ExchangeAsset": _shared(
+        "what an exchange's code means", "id", "exchange", "code", "asset", "valid_from",
+        "valid_until",
+    ),
+    "exchanges.Price": _shared(
+        "prices", "asset", "usd", "usd_24h_ago", "source", "as_of", "fetched_at"
+    ),
+    "exchanges.ExchangeConnection": _table(
+        "reading an exchange account that the person connected",
+        personal="id user exchange label state reason privileges address_restricted created_at "
+        "last_synced_at last_complete_at last_full_at",
+        operational="next_sync_at claimed_by lease_until failures",
+    ),
+    "exchanges.ExchangeCredential": _table(
+        "reading an exchange account: its read-only API key, encrypted",
+        personal="id user connection created_at", secret="api_key api_secret passphrase",
+    ),
+    "exchanges.Coverage": _table(
+        "knowing what was read completely", personal="id user connection feed scope since until",
+        operational="cursor",
+    ),
+    "exchanges.QuarantinedPage": _table(
+        "rows of an exchange that could not be read yet, encrypted",
+        personal="id user connection feed scope reason payload created_at",
+        operational="ccxt_version", secret="payload_digest",
+    ),
+    # --- portfolios -----------------------------------------------------------------------------
+    "portfolios.Trade": _table(
+        "showing trades as the exchange reported them", order="occurred_at id",
+        personal=f"{_FACT} order_id kind symbol side base_asset base_quantity quote_asset "
+        "quote_quantity price fee_asset fee_quantity recorded_at",
+    ),
+    "portfolios.Transfer": _table(
+        "showing deposits and withdrawals as the exchange reported them", order="occurred_at id",
+        personal=f"{_FACT} direction asset quantity fee_asset fee_quantity counter_wallet "
+        "is_settled txid address network recorded_at",
+    ),
+    "portfolios.Reward": _table(
+        "showing rewards as the exchange reported them",
+        personal=f"{_FACT} kind asset quantity recorded_at",
+    ),
+    "portfolios.LedgerEntry": _table(
+        "computing every figure that is shown", order="occurred_at id",
+        derived="id user connection asset wallet kind quantity occurred_at trade transfer reward "
+        "leg",
+    ),
+    "portfolios.Holding": _table(
+        "showing what the person owns",
+        personal="id user connection wallet asset exchange_code quantity changed_at "
+        "last_confirmed_at",
+    ),
+    "portfolios.HoldingChange": _table(
+        "checking trades against reported balances",
+        personal="id user connection wallet asset exchange_code quantity previous reported_at",
+    ),
+    "portfolios.SyncRun": _table(
+        "saying when an account was read and what was found", expiry=_after(365, "finished_at"),
+        kept="scheduled ones 14 days, others 365 days after: finished",
+        personal="id user connection trigger state requested_at started_at finished_at "
+        "new_trades new_transfers new_rewards quarantined problems error",
+    ),
+    "portfolios.PortfolioState": _table(
+        "knowing what must be computed anew", personal="user",
+        operational="ledger_revision next_snapshot_at",
+    ),
+    "portfolios.PortfolioSnapshot": _table(
+        "showing how the total value moved", order="taken_at id",
+        derived="id user taken_at total_value currency status snapshot_data",
+    ),
+    # --- third-party ----------------------------------------------------------------------------
+    "admin.LogEntry": _table(
+        "what staff changed in the admin", SECURITY, order="id",
+        why="entries by the person are deleted; in entries of others about the person the name "
+        "of the thing is emptied", expiry=_after(730, "action_time"),
+        personal="id action_time user content_type object_id object_repr action_flag "
+        "change_message",
+    ),
+    "auth.Permission": _shared("rights of staff", "id", "name", "content_type", "codename"),
+    "auth.Group": _shared("roles of staff", "id", "name"),
+    "auth.Group_permissions": _shared("rights of roles", "id", "group", "permission"),
+    "contenttypes.ContentType": _shared("tables, for Django", "id", "app_label", "model"),
+    "sessions.Session": _table(
+        "staff staying signed in to the admin", SECURITY, owner="",
+        why="found by what is signed inside", expiry=_after(0, "expire_date"),
+        personal="expire_date", secret="session_key session_data",
+    ),
+    "django_celery_beat.SolarSchedule": _shared(
+        "schedule of background work", "id", "event", "latitude", "longitude"
+    ),
+    "django_celery_beat.IntervalSchedule": _shared(
+        "schedule of background work", "id", "every", "period"
+    ),
+    "django_celery_beat.ClockedSchedule": _shared(
+        "schedule of background work", "id", "clocked_time"
+    ),
+    "django_celery_beat.CrontabSchedule": _shared(
+        "schedule of background work", "id", "minute", "hour", "day_of_month", "month_of_year",
+        "day_of_week", "timezone",
+    ),
+    "django_celery_beat.PeriodicTasks": _shared(
+        "schedule of background work", "ident", "last_update"
+    ),
+    "django_celery_beat.PeriodicTask": _shared(
+        "schedule of background work", "id", "name", "task", "interval", "crontab", "solar",
+        "clocked", "args", "kwargs", "queue", "exchange", "routing_key", "headers", "priority",
+        "expires", "expire_seconds", "one_off", "start_time", "enabled", "last_run_at",
+        "total_run_count", "date_changed", "description",
+    ),
+}  # fmt: skip
+
+# What backups hold of people who are gone, as they are told.
+BACKUPS = (
+    "Backups that were made before keep your data, encrypted, for at most 12 months (7 daily, "
+    "4 weekly and 12 monthly copies). If one is ever restored, your data is deleted from it "
+    "before it is used."
+)
+# What is held outside the tables.
+STORES: Mapping[str, str] = {
+    "Redis": "counters of calls under the person's id (a day), counters of wrong passwords and "
+    "trusted addresses under keyed digests (up to 30 days), prices, queued work with ids only. "
+    "Erasure removes what stands under the person's id and the digests of known addresses; the "
+    "other digests lapse by themselves.",
+    "Private files": "copies that people asked for, 7 days. Erasure removes them.",
+    "Process logs": "request and user ids, paths, status, times; no content, no addresses, no "
+    "secrets. Kept as long as the operator's log store keeps them (30 days are enough).",
+    "Erasure log": "user id and time of each erasure, outside the database, so that a restored "
+    "backup is cleaned again. Kept as long as backups exist.",
+    "Backups": "7 daily, 4 weekly and 12 monthly copies, encrypted. What was erased is gone from "
+    "them when the oldest has run out, after 12 months; a restored one is cleaned before use.",
+}
+RECIPIENTS: Mapping[str, str] = {
+    "Hosting provider": "everything, encrypted in transit and at rest",
+    "E-mail provider": "address and text of the messages we send",
+    "Expo (push messages)": "push token, title and text of messages; only who turned push on",
+    "Sentry (errors)": "types and places of errors, request and user ids; no content",
+    "Stripe (payments)": "only who pays: name, payment details and address, given to Stripe "
+    "directly",
+    "Exchanges": "the read-only key of the person's own account there, to read that account",
+}
+MEASURES: tuple[str, ...] = (
+    "Row-level security in the database: each request sees one person's rows",
+    "Exchange keys, authenticator seeds and unreadable rows encrypted with AES-256 under a key "
+    "of each person, which is encrypted under a master key outside the database",
+    "Passwords as bcrypt, tokens, API keys and recovery codes as digests only",
+    "TLS, short-lived tokens, second factor, limits on guessing",
+    "Every act of people and staff in an append-only log, sealed into a hash chain",
+    "Logs and error reports without content or secrets",
+    "Encrypted backups; erasures are repeated after a restore",
+)
+
+
+# --- looking things up --------------------------------------------------------------------------
+def labels() -> Iterator[str]:
+    """Every model there is, the tables between models included."""
+    for model in apps.get_models(include_auto_created=True):
+        if not model._meta.proxy:
+            yield model._meta.label
+
+
+def model(label: str) -> type[Model]:
+    """The model of an entry."""
+    return apps.get_model(label)
+
+
+def problems(tables: Mapping[str, Table] = TABLES) -> list[str]:
+    """What is not classified, classified twice, or names something that does not exist."""
+    found = [f"{label} is not in the inventory" for label in labels() if label not in tables]
+    found += [f"{label} does not exist" for label in tables if label not in set(labels())]
+    for label in set(tables) & set(labels()):
+        found += _problems_of(label, tables[label])
+    return sorted(found)
+
+
+def _problems_of(label: str, table: Table) -> Iterator[str]:
+    named = [name for kind in CLASSES for name in table.fields[kind]]
+    actual = {field.name for field in model(label)._meta.concrete_fields}
+    yield from (f"{label}.{name} is not classified" for name in actual - set(named))
+    yield from (f"{label}.{name} does not exist" for name in set(named) - actual)
+    yield from (f"{label}.{name} is classified twice" for name in named if named.count(name) > 1)
+    if table.expiry:
+        gone = set(table.expiry.fields) - actual
+        yield from (f"{label}.{name} says when it expires and does not exist" for name in gone)
+
+
+def rows_of(label: str, user_id: UUID) -> QuerySet[Any]:
+    """A person's rows of one table. Only for tables with an owner; inside a tenancy context."""
+    return model(label)._base_manager.filter(**{TABLES[label].owner: user_id}).order_by()
+
+
+@cache
+def owned() -> tuple[str, ...]:
+    """Tables with rows of a person, those that refer to others before the others."""
+    tables = [label for label, table in TABLES.items() if table.owner]
+    graph: dict[str, list[str]] = {label: [] for label in tables}
+    for label in tables:
+        for field in _references(label):
+            if (target := field.related_model._meta.label) in graph and target != label:  # type: ignore[union-attr]
+                graph[target].append(label)
+    return tuple(TopologicalSorter(graph).static_order())
+
+
+def _references(label: str) -> Iterator[Field]:
+    return (f for f in model(label)._meta.concrete_fields if isinstance(f, ForeignKey))
+
+
+def expired(expiry: Expiry, now: datetime) -> Q:
+    """Which rows have outlived their purpose."""
+    condition = Q()
+    for name in expiry.fields:
+        condition |= Q(**{f"{name}__lt": now - expiry.period})
+    return condition

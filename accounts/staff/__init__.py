@@ -1,0 +1,1 @@
+"""How staff come into the admin: password, second factor, and out again when they are idle."""

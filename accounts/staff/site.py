@@ -1,0 +1,47 @@
+"""The admin site: nothing of it is reachable without a verified second factor (S52)."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import path
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+
+from accounts.staff.verified import is_verified
+
+
+class StaffSite(admin.AdminSite):
+    """Django's admin site behind password and second factor."""
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return self.knows_password(request) and is_verified(request.user)
+
+    def knows_password(self, request: HttpRequest) -> bool:
+        """Active staff, signed in by password; enough for the second step alone."""
+        return super().has_permission(request)
+
+    def get_urls(self) -> list[Any]:
+        from accounts.staff import pages  # models may be imported by now
+
+        own = [
+            path("second-factor/", pages.SecondStepPage.as_view(site=self), name="second_factor"),
+            path("enrol/", pages.EnrolPage.as_view(site=self), name="enrol"),
+            path(
+                "passkey-options/", pages.PasskeyOptions.as_view(site=self), name="passkey_options"
+            ),
+            path("start-again/", pages.StartAgain.as_view(), name="start_again"),
+        ]
+        return own + super().get_urls()
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        from accounts.staff import pages
+
+        return pages.PasswordPage.as_view(site=self)(request)
+
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        from accounts.staff import entry
+
+        entry.record_leaving(request)
+        return super().logout(request, extra_context)

@@ -1,0 +1,30 @@
+"""Many callers at the same moment."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+
+def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """What ``work`` returns in each of some threads that begin together; errors are raised."""
+    barrier, results, errors = threading.Barrier(count), [], []
+
+    def run(number: int) -> None:
+        try:
+            barrier.wait()
+            results.append(work(number))
+        except BaseException as error:  # handed to the test's own thread
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results

@@ -1,0 +1,109 @@
+"""Where the lines and bars of a chart lie; templates draw them as SVG.
+
+A leaf, and pure: numbers in, coordinates out. No script, no picture from elsewhere, and the same
+numbers stand beside each chart as a table for those who cannot see it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 720, 220
+LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 24
+_STEPS = 4  # of the scale
+_MOST_LABELS = 8
+LEVELS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A step of an axis: where, and what it says."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series: its name, its points as SVG wants them, its last value and where that is."""
+
+    name: str
+    points: str
+    last: int
+    end: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LineChart:
+    """Several series over the same labels, from zero to a round number."""
+
+    lines: tuple[Line, ...]
+    scale: tuple[Mark, ...]
+    labels: tuple[Mark, ...]
+    rows: tuple[tuple[str, tuple[int, ...]], ...]  # the same as a table
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    base: int = HEIGHT - BOTTOM
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One row of a bar chart; the share is of the longest, in percent."""
+
+    name: str
+    value: int
+    share: float
+    note: str = ""
+
+
+def line_chart(series: Mapping[str, Sequence[int]], labels: Sequence[str]) -> LineChart:
+    """Series of the length of ``labels``, drawn from left to right."""
+    top = round_up(max((max(values, default=0) for values in series.values()), default=0))
+    across = [_across(place, len(labels)) for place in range(len(labels))]
+    lines = []
+    for name, values in series.items():
+        points = [(x, _down(value, top)) for x, value in zip(across, values, strict=True)]
+        text = " ".join(f"{x:g},{y:g}" for x, y in points)
+        last = values[-1] if values else 0
+        lines.append(Line(name, text, last, points[-1] if points else None))
+    every = -(-len(labels) // _MOST_LABELS) or 1
+    return LineChart(
+        lines=tuple(lines),
+        scale=tuple(
+            Mark(_down(top * n // _STEPS, top), f"{top * n // _STEPS:,}") for n in range(_STEPS + 1)
+        ),
+        labels=tuple(Mark(across[n], labels[n]) for n in range(0, len(labels), every)),
+        rows=tuple(zip(labels, zip(*series.values(), strict=True), strict=True)),
+    )
+
+
+def bars(values: Iterable[tuple[str, int, str]]) -> list[Bar]:
+    """Name, value and note of each row, as bars against the longest."""
+    rows = list(values)
+    longest = max((value for _, value, _ in rows), default=0) or 1
+    return [Bar(name, value, round(100 * value / longest, 1), note) for name, value, note in rows]
+
+
+def level(share: float) -> int:
+    """How strongly a cell of a heat table is tinted, from 0 to ``LEVELS``; only 0 has none."""
+    return 0 if share <= 0 else min(LEVELS, 1 + int(share * LEVELS))
+
+
+def round_up(value: int) -> int:
+    """The end of a scale: the next 4, 8, 20, 40, 80, 200 …, which four steps divide evenly."""
+    power = 1
+    while True:
+        for step in (4, 8, 20):
+            if value <= step * power:
+                return step * power
+        power *= 10
+
+
+def _across(place: int, count: int) -> float:
+    room = WIDTH - LEFT - RIGHT
+    return round(LEFT + room * (place / (count - 1) if count > 1 else 0.5), 1)
+
+
+def _down(value: int, top: int) -> float:
+    return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top), 1)
