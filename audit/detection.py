@@ -1,8 +1,9 @@
 """From the activity log to alerts: gathers what the detectors judge, and raises what they find.
 
-What a person did is judged as it happens, through the outbox. Failed attempts are counted once a
-minute by one statement instead: strangers can make any number of them, and each would be a row in
-the outbox. Everything may run twice; an alert's ``dedupe`` makes it one.
+What a person did is judged as it happens, through the outbox, by a worker: nobody waits for it
+while signing in. Failed attempts are counted once a minute by one statement instead: strangers can
+make any number of them, and each would be a row in the outbox. Everything may run twice; an
+alert's ``dedupe`` makes it one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from celery import current_app
 from django.conf import settings
 from django.db import connection
 
@@ -27,7 +29,9 @@ MEMORY = timedelta(days=90)
 LATE = timedelta(hours=24)  # an outbox row may be delivered so late
 AFTER = timedelta(hours=1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-AT_ONCE = 20
+AT_ONCE = 20  # newest acts of one kind that are judged at a time
+MOST_ROWS = 500  # newest acts of the past that a judgement knows
+JUDGE_TASK = "audit.tasks.judge"
 
 # What somebody does at once who took an account over.
 SENSITIVE = (
@@ -38,12 +42,23 @@ SENSITIVE = (
 
 def subscribe() -> None:
     """Called once as the app is ready."""
-    log.subscribe(Action.USER_SIGNED_IN, judge_sign_ins)
-    for action in SENSITIVE:
-        log.subscribe(action, judge_sign_ins)
-    log.subscribe(Action.SESSION_REPLAYED, judge_replays)
-    log.subscribe(Action.API_KEY_MOVED, judge_api_keys)
+    for action in (
+        Action.USER_SIGNED_IN, *SENSITIVE, Action.SESSION_REPLAYED, Action.API_KEY_MOVED
+    ):  # fmt: skip
+        log.subscribe(action, _judge_later)
     log.subscribe(Action.CONNECTION_PRIVILEGES_CHANGED, judge_exchange_key)
+
+
+def _judge_later(happening: Happening) -> None:
+    """Subscriber. By name: the task calls this module, which cannot import it."""
+    told = {"user_id": str(happening.owner), "action": str(happening.action)}
+    current_app.send_task(JUDGE_TASK, kwargs=told)
+
+
+def judge(*, user_id: UUID, action: str, now: datetime) -> None:
+    """Judge what a person did of late, after an act of this name."""
+    judges = {Action.SESSION_REPLAYED: judge_replays, Action.API_KEY_MOVED: judge_api_keys}
+    judges.get(Action(action), judge_sign_ins)(user_id, now)
 
 
 def thresholds() -> Thresholds:
@@ -52,12 +67,11 @@ def thresholds() -> Thresholds:
 
 
 # --- signing in ---------------------------------------------------------------------------------
-def judge_sign_ins(happening: Happening) -> None:
-    """Subscriber: looks at the newest sign-ins of a person, and at what was done after them."""
-    user_id, now = happening.owner, clock.now()
+def judge_sign_ins(user_id: UUID, now: datetime) -> None:
+    """Looks at the newest sign-ins of a person, and at what was done after them."""
     suspects = _stuffing_addresses(now)
     with tenancy.as_user(user_id):
-        for row in _rows(user_id, [Action.USER_SIGNED_IN], since=now - LATE)[:AT_ONCE]:
+        for row in _rows(user_id, [Action.USER_SIGNED_IN], since=now - LATE, most=AT_ONCE):
             finding = _judged_sign_in(user_id, row, suspects) if row.ip_address else None
             if finding:
                 alerts.raise_finding(finding, user_id=user_id, now=now)
@@ -68,13 +82,10 @@ def _judged_sign_in(user_id: UUID, row: ActivityLog, suspects: frozenset[str]) -
     before = _rows(user_id, _PAST, since=at - MEMORY, until=at)
     signed_in = [item for item in before if item.action == Action.USER_SIGNED_IN]
     resets = [item.created_at for item in before if item.action == Action.PASSWORD_RESET]
-    failed = [item for item in before if item.action == Action.USER_SIGN_IN_FAILED]
     past = signing_in.Past(
         devices=frozenset(_device(item) for item in signed_in),
         seen=_seen(user_id, signed_in, until=at, without=session),
-        failures_from_here=sum(
-            item.ip_address == address and at - item.created_at <= HOUR for item in failed
-        ),
+        failures_from_here=_failures(user_id, address, since=at - HOUR, until=at),
         stuffing=address in suspects,
         reset_at=max(resets, default=None),
         sensitive=_acts_after(user_id, row),
@@ -85,7 +96,15 @@ def _judged_sign_in(user_id: UUID, row: ActivityLog, suspects: frozenset[str]) -
     return signing_in.strange_sign_in(sign_in, past, thresholds(), geoip.locator())
 
 
-_PAST = [Action.USER_SIGNED_IN, Action.USER_SIGN_IN_FAILED, Action.PASSWORD_RESET]
+_PAST = [Action.USER_SIGNED_IN, Action.PASSWORD_RESET]
+
+
+def _failures(user_id: UUID, address: str, *, since: datetime, until: datetime) -> int:
+    """Counted by the database: strangers may have made any number of them."""
+    return ActivityLog.objects.filter(
+        user_id=user_id, action=Action.USER_SIGN_IN_FAILED, ip_address=address,
+        created_at__gte=since, created_at__lt=until,
+    ).count()  # fmt: skip
 
 
 def _device(row: ActivityLog) -> str:
@@ -130,11 +149,10 @@ def _seen(
 
 
 # --- tokens and keys ----------------------------------------------------------------------------
-def judge_replays(happening: Happening) -> None:
-    """Subscriber: a spent refresh token came back."""
-    user_id, now = happening.owner, clock.now()
+def judge_replays(user_id: UUID, now: datetime) -> None:
+    """A spent refresh token came back."""
     with tenancy.as_user(user_id):
-        for row in _rows(user_id, [Action.SESSION_REPLAYED], since=now - LATE)[:AT_ONCE]:
+        for row in _rows(user_id, [Action.SESSION_REPLAYED], since=now - LATE, most=AT_ONCE):
             alerts.raise_finding(_judged_replay(user_id, row), user_id=user_id, now=now)
 
 
@@ -152,11 +170,10 @@ def _judged_replay(user_id: UUID, row: ActivityLog) -> Finding:
     )  # fmt: skip
 
 
-def judge_api_keys(happening: Happening) -> None:
-    """Subscriber: an API key was used from an address from which it was not used before."""
-    user_id, now = happening.owner, clock.now()
+def judge_api_keys(user_id: UUID, now: datetime) -> None:
+    """An API key was used from an address from which it was not used before."""
     with tenancy.as_user(user_id):
-        for row in _rows(user_id, [Action.API_KEY_MOVED], since=now - LATE)[:AT_ONCE]:
+        for row in _rows(user_id, [Action.API_KEY_MOVED], since=now - LATE, most=AT_ONCE):
             finding = keys.api_key_elsewhere(_key_use(user_id, row)) if row.ip_address else None
             if finding:
                 alerts.raise_finding(finding, user_id=user_id, now=now)
@@ -286,8 +303,9 @@ _GUESSES = 10  # of one address before it got in: fewer are a person's own typin
 def _got_in(user_id: UUID, addresses: Iterable[str], now: datetime) -> bool:
     """Whether an address that guessed has signed in since: then the password was found."""
     acts = _rows(
-        user_id, [Action.USER_SIGN_IN_FAILED, Action.USER_SIGNED_IN], since=now - DAY, until=now
-    )
+        user_id, [Action.USER_SIGN_IN_FAILED, Action.USER_SIGNED_IN], since=now - DAY, until=now,
+        most=5000,
+    )  # fmt: skip
     guesses = dict.fromkeys(addresses, 0)
     for act in reversed(acts):  # the oldest first
         if act.ip_address not in guesses:
@@ -309,8 +327,9 @@ def _stuffing_addresses(now: datetime) -> frozenset[str]:
 
 
 def _rows(
-    user_id: UUID, actions: Sequence[Action], *, since: datetime, until: datetime | None = None
-) -> list[ActivityLog]:
+    user_id: UUID, actions: Sequence[Action], *, since: datetime, until: datetime | None = None,
+    most: int = MOST_ROWS,
+) -> list[ActivityLog]:  # fmt: skip
     """Acts of a person, newest first; ``until`` itself is not among them."""
     rows = ActivityLog.objects.filter(
         user_id=user_id, action__in=[str(action) for action in actions], created_at__gt=since,
@@ -318,4 +337,4 @@ def _rows(
     )  # fmt: skip
     if until is not None:
         rows = rows.filter(created_at__lt=until)
-    return list(rows.order_by("-created_at")[:5000])
+    return list(rows.order_by("-created_at")[:most])

@@ -32,6 +32,12 @@ def send_operators_digest(**kwargs: object) -> None:
 
 
 @shared_task(ignore_result=True)
+def judge(*, user_id: str, action: str, **kwargs: object) -> None:
+    """Judge what somebody did of late. Runs after a sign-in and what is sensitive; idempotent."""
+    detection.judge(user_id=UUID(user_id), action=action, now=clock.now())
+
+
+@shared_task(ignore_result=True)
 def scan_failures(**kwargs: object) -> None:
     """Look for guessed passwords among the failed sign-ins. Runs every minute; idempotent."""
     detection.scan_failures(now=clock.now())

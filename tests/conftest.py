@@ -75,17 +75,6 @@ def client_of(db):
 @pytest.fixture
 def queued():
     """What waits in the broker's default queue: names of tasks and their arguments, in order."""
-    import base64
-    import json
+    from tests import broker
 
-    import redis
-
-    def read() -> list:
-        with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker:
-            messages = [json.loads(text) for text in reversed(broker.lrange("default", 0, -1))]
-        return [
-            (message["headers"]["task"], json.loads(base64.b64decode(message["body"]))[1])
-            for message in messages
-        ]
-
-    return read
+    return broker.waiting
