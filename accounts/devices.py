@@ -39,7 +39,7 @@ def register(
         device = PushDevice.objects.get(token=token)
         if before and before.user_id != user_id:
             log.record(Action.DEVICE_REMOVED, user_id=before.user_id, device_id=str(before.id),
-                       reason="signed_in_elsewhere")  # fmt: skip
+                       reason="signed_in_elsewhere", of_this_request=False)  # fmt: skip
         if not before or before.user_id != user_id:
             log.record(Action.DEVICE_REGISTERED, user_id=user_id, session_id=session_id,
                        device_id=str(device.id), platform=platform)  # fmt: skip

@@ -122,6 +122,12 @@ def sent_since(user_id: UUID, purpose: str, since: datetime) -> bool:
     ).exists()
 
 
+def made_since(user_id: UUID, purpose: str, since: datetime) -> list[datetime]:
+    """When links for this were made since then, newest first. Call inside ``as_user``."""
+    made = AccountLink.objects.filter(user_id=user_id, purpose=purpose, created_at__gt=since)
+    return list(made.order_by("-created_at").values_list("created_at", flat=True))
+
+
 def _usable(named: Reference, purpose: str, now: datetime):
     return AccountLink.objects.filter(
         id=named.link_id, user_id=named.user_id, purpose=purpose, used_at=None, expires_at__gt=now

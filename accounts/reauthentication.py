@@ -40,7 +40,9 @@ def confirm(*, session: Session, password: str, proof: Mapping[str, Any], now: d
 def _prove(session: Session, password: str, proof: Mapping[str, Any], now: datetime) -> str:
     user = session.user
     if "passkey" in proof and not password:
-        return second_factor.verify(user_id=user.id, proof=dict(proof), now=now)
+        # Nothing but the passkey: a code stands for the device, and not for the password as well.
+        alone = {"passkey": proof["passkey"]}
+        return second_factor.verify(user_id=user.id, proof=alone, now=now)
     if not password:
         raise InvalidInput.of("password", "Give your password or a passkey.", code="required")
     if not passwords.matches(user, password):

@@ -13,7 +13,9 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
+from accounts import second_factor
 from accounts.models import Session, User
+from accounts.second_factor.errors import SecondFactorRequired
 from accounts.tokens import AccessToken, InvalidToken, RefreshToken
 from audit import log, metrics
 from audit.actions import Action
@@ -52,12 +54,16 @@ def start(*, user: User, device: Device, now: datetime, method: str = "password"
     """Start a session for somebody who has proved who they are. Cancels a pending closing.
 
     ``user`` is as it was read when the proof was checked. Raises WrongCredentials when it has
-    changed since: deactivated, erased, or given another password.
+    changed since: deactivated, erased, or given another password. For a password alone raises
+    SecondFactorRequired (with the methods) where there is a second factor; asked under the lock
+    that enrolment takes, so none is passed by that is being enrolled just now.
     """
     with tenancy.as_user(user.id):
         current = User.objects.select_for_update(no_key=True).filter(id=user.id).first()
         if current is None or not current.is_active or current.password != user.password:
             raise WrongCredentials
+        if method == "password" and (methods := second_factor.methods(user.id)):
+            raise SecondFactorRequired(details={"methods": methods})
         if current.closes_at is not None:
             current.closes_at = None
             current.save(update_fields=["closes_at"])

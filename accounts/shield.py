@@ -2,15 +2,16 @@
 
 Two layers, both in Redis, and both refuse with 503 when Redis does not answer (never unlimited):
 
-- **Windows** (django-ratelimit): so many attempts a minute and an hour, by client address and by
-  account. Blunt, and cheap for us.
+- **Windows** (django-ratelimit): so many attempts a minute and an hour, by client address, and by
+  account from one address. Blunt, and cheap for us. No window is shared by several addresses:
+  whoever filled it would keep the person out everywhere.
 - **Ladders**: every wrong guess makes the wait before the next one longer. One ladder per account
   and address; a much looser one per account alone, for guesses that come from many addresses.
 
-An address from which somebody signed in to the account in the last 30 days is *trusted*: windows
-and ladder of the account as a whole do not apply to it, so strangers elsewhere cannot keep a
-person out. On a new device under attack the way in is the reset link, because who opens it calls
-``succeeded`` and is trusted from there on.
+An address from which somebody signed in to the account in the last 30 days is *trusted*: the
+ladder of the account as a whole does not apply to it, so strangers elsewhere cannot slow a person
+down. On a new device under attack the way in is the reset link, because asking for it counts by
+address alone, and who opens it calls ``succeeded`` and is trusted from there on.
 
 An attempt is counted when it enters, as if it were going to be wrong, because of fifty attempts
 at once all would pass otherwise. ``succeeded`` takes it back.
@@ -87,15 +88,14 @@ def check(request: Any, *, group: str, email: object = None) -> None:
         return
     address = network.client_address(request)
     for rate in settings.AUTH_SHIELD_RATES:
-        _count(request, f"{group}.address", address, rate)
+        _count(request, f"{group}.address", _digest(address), rate)
     if not isinstance(email, str) or not email:
         return
     account = _account(email)
-    trusted = _is_trusted(account, address)
     for rate in settings.AUTH_ACCOUNT_RATES:
-        _count(request, f"{group}.account", f"{account}@{address if trusted else '*'}", rate)
+        _count(request, f"{group}.account", _digest(account, address), rate)
     if group in GUESSING:
-        _climb(_ladders(account, address, trusted=trusted))
+        _climb(_ladders(account, address, trusted=_is_trusted(account, address)))
 
 
 def failed(request: Any, email: str) -> None:
@@ -276,13 +276,18 @@ def _run(script: str, keys: list[str], *arguments: int) -> int:
 
 def _key(kind: str, *parts: str) -> str:
     """A key that says neither who nor from where."""
+    return caches["limits"].make_key(f"shield:{kind}:{_digest(*parts)}")
+
+
+def _digest(*parts: str) -> str:
+    """Keyed: addresses are few enough to try them all against a digest without a key."""
     text = "|".join(parts).encode()
-    digest = hashlib.blake2b(text, key=settings.SECRET_KEY.encode()[:64], digest_size=24)
-    return caches["limits"].make_key(f"shield:{kind}:{digest.hexdigest()}")
+    key = settings.SECRET_KEY.encode()[:64]
+    return hashlib.blake2b(text, key=key, digest_size=24).hexdigest()
 
 
 def _account(email: str) -> str:
-    return hashlib.sha256(normalize_email(email).encode()).hexdigest()
+    return _digest("account", normalize_email(email))
 
 
 def _now() -> int:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from accounts import passwords, second_factor, sessions
+from accounts import passwords, sessions
 from accounts.models import User
 from accounts.second_factor import challenges
 from accounts.second_factor.errors import SecondFactorRequired
@@ -22,10 +22,11 @@ def sign_in(*, email: str, password: str, device: Device, now: datetime) -> Sign
     if user is None or not correct or not user.is_active:
         _record_failure(user, device)
         raise WrongCredentials
-    if methods := second_factor.methods(user.id):
+    try:
+        return sessions.start(user=user, device=device, now=now)
+    except SecondFactorRequired as needed:
         challenge = challenges.issue(user.id, device, now)
-        raise SecondFactorRequired(details={"challenge": challenge, "methods": methods})
-    return sessions.start(user=user, device=device, now=now)
+        raise SecondFactorRequired(details={"challenge": challenge, **needed.details}) from None
 
 
 def _record_failure(user: User | None, device: Device) -> None:

@@ -43,11 +43,21 @@ def end_sessions(*, users: Iterable[User], actor_id: UUID, now: datetime) -> int
     return total
 
 
-def password_set(*, user: User, now: datetime) -> None:
-    """After staff gave a person a new password: everything that the old one opened ends (S09)."""
-    sessions.end(sessions.others(user.id), reason="password_changed", now=now)
+def password_set(*, user: User, now: datetime) -> int:
+    """After staff gave a person a new password: everything that the old one opened ends (S09).
+
+    Returns how many sessions ran. That staff did it is written by the admin itself.
+    """
+    ended = sessions.end(sessions.others(user.id), reason="password_changed", now=now)
     links.void(user.id, now)
     notify(user_id=user.id, event=Event.PASSWORD_CHANGED, dedupe=now.isoformat(), now=now)
+    return ended
+
+
+def own_password_set(*, user: User, now: datetime) -> None:
+    """After a member of staff gave themself a new password in the admin: the same (S09)."""
+    ended = password_set(user=user, now=now)
+    log.record(Action.PASSWORD_CHANGED, user_id=user.id, method="admin", sessions_ended=ended)
 
 
 def email_set(*, user: User, old: str, now: datetime) -> None:

@@ -48,6 +48,7 @@ class Action(StrEnum):
     EXPORT_READY = "privacy.export.ready"
     EXPORT_FAILED = "privacy.export.failed"
     EXPORT_DOWNLOADED = "privacy.export.downloaded"
+    ACTIVITY_ERASED = "privacy.activity.erased"
     RETENTION_APPLIED = "privacy.retention.applied"
     ALERT_RAISED = "security.alert.raised"
     ALERT_ACKNOWLEDGED = "security.alert.acknowledged"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit import log
 from audit.actions import Action
@@ -72,7 +72,7 @@ def raise_finding(
     if quiet:
         as_grave = _GRAVITY[_GRAVITY.index(finding.severity) :]
         if SecurityAlert.objects.filter(
-            dedupe_key__startswith=_key(finding.kind, user_id, incident),
+            Q(user_id=user_id), dedupe_key__startswith=_key(finding.kind, user_id, incident),
             created_at__gt=now - quiet, severity__in=as_grave,
         ).exists():  # fmt: skip
             return None

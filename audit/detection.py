@@ -66,6 +66,14 @@ def thresholds() -> Thresholds:
     return Thresholds.of(settings.ALERT_THRESHOLDS)
 
 
+def _raise_once(finding: Finding, user_id: UUID, now: datetime) -> None:
+    """Raise what was found about one event. It is judged again and again for a day, and does not
+    come back because somebody has resolved it meanwhile, unless it has become graver."""
+    alerts.raise_finding(
+        finding, user_id=user_id, now=now, quiet=LATE + AFTER, incident=finding.dedupe
+    )
+
+
 # --- signing in ---------------------------------------------------------------------------------
 def judge_sign_ins(user_id: UUID, now: datetime) -> None:
     """Looks at the newest sign-ins of a person, and at what was done after them."""
@@ -74,7 +82,7 @@ def judge_sign_ins(user_id: UUID, now: datetime) -> None:
         for row in _rows(user_id, [Action.USER_SIGNED_IN], since=now - LATE, most=AT_ONCE):
             finding = _judged_sign_in(user_id, row, suspects) if row.ip_address else None
             if finding:
-                alerts.raise_finding(finding, user_id=user_id, now=now)
+                _raise_once(finding, user_id, now)
 
 
 def _judged_sign_in(user_id: UUID, row: ActivityLog, suspects: frozenset[str]) -> Finding | None:
@@ -153,7 +161,7 @@ def judge_replays(user_id: UUID, now: datetime) -> None:
     """A spent refresh token came back."""
     with tenancy.as_user(user_id):
         for row in _rows(user_id, [Action.SESSION_REPLAYED], since=now - LATE, most=AT_ONCE):
-            alerts.raise_finding(_judged_replay(user_id, row), user_id=user_id, now=now)
+            _raise_once(_judged_replay(user_id, row), user_id, now)
 
 
 def _judged_replay(user_id: UUID, row: ActivityLog) -> Finding:
@@ -176,7 +184,7 @@ def judge_api_keys(user_id: UUID, now: datetime) -> None:
         for row in _rows(user_id, [Action.API_KEY_MOVED], since=now - LATE, most=AT_ONCE):
             finding = keys.api_key_elsewhere(_key_use(user_id, row)) if row.ip_address else None
             if finding:
-                alerts.raise_finding(finding, user_id=user_id, now=now)
+                _raise_once(finding, user_id, now)
 
 
 def _key_use(user_id: UUID, row: ActivityLog) -> keys.KeyUse:

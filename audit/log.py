@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Least
 
+from audit import sealing
 from audit.actions import Action
 from audit.models import ActivityLog, OutboxEntry
 from tracker import partitions, tenancy
@@ -62,13 +63,16 @@ def record(
     outcome: str = "ok",
     ip_address: str | None = None,
     session_id: UUID | None = None,
+    of_this_request: bool = True,
     **details: Any,
 ) -> None:
     """Write one act to the log, in the caller's transaction and under the caller's identity.
 
     Address, session and request are those of the request or task, unless the caller knows better.
+    Without ``of_this_request`` they are left out: the request is that of another person, of whom
+    ``user_id`` must not learn where they are.
     """
-    context = structlog.contextvars.get_contextvars()
+    context = structlog.contextvars.get_contextvars() if of_this_request else {}
     request_id = str(context.get("request_id") or "")
     ActivityLog.objects.bulk_create([
         ActivityLog(
@@ -84,25 +88,43 @@ def record(
 
 
 # --- the two sanctioned exceptions --------------------------------------------------------------
-_ERASE = """
-    UPDATE activity_logs SET
-        user_id = nullif(user_id, %(person)s), actor_id = nullif(actor_id, %(person)s),
-        details = '{}', ip_address = NULL, session_id = NULL, request_id = '', salt = NULL,
-        erased_at = now()
-    WHERE erased_at IS NULL AND (user_id = %(person)s OR actor_id = %(person)s)
-"""
+# One moment for all rows: with the month it names the group that the marker vouches for.
+_ERASE = f"""
+    WITH erasure AS MATERIALIZED (SELECT clock_timestamp() AS at), changed AS (
+        UPDATE activity_logs AS r SET
+            user_id = nullif(r.user_id, %(person)s), actor_id = nullif(r.actor_id, %(person)s),
+            details = '{{}}', ip_address = NULL, session_id = NULL, request_id = '', salt = NULL,
+            erased_at = coalesce(r.erased_at, erasure.at)
+        FROM erasure
+        WHERE r.user_id = %(person)s OR r.actor_id = %(person)s
+        RETURNING r.id, r.created_at, r.erased_at
+    ), emptied AS (  -- without those that were emptied when the other person of theirs was erased
+        SELECT changed.* FROM changed, erasure WHERE changed.erased_at = erasure.at
+    )
+    {sealing.ERASED_GROUPS.format(rows="emptied")}
+"""  # noqa: S608  (fixed text)
 
 
 def erase(user_id: UUID) -> int:
     """Empty what the log says about a person; returns how many rows. Safe to run again.
 
     What was done and when stays, so that the chain holds. The trigger lets nothing else through.
+    A marker in the log says which rows were emptied, by month and without naming anybody: what
+    was emptied in another way has none, and the verification finds it.
     """
     with _as_system("erase from the activity log"), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('app.erasing', %s, true)", [str(user_id)])
         cursor.execute(_ERASE, {"person": user_id})
-        rows = cursor.rowcount
+        groups = cursor.fetchall()
         cursor.execute("SELECT set_config('app.erasing', '', true)")
+        rows = sum(count for _, _, count, _ in groups)
+        if groups:
+            months = {month: {"rows": count, "ids": ids} for _, month, count, ids in groups}
+            erased_at = groups[0][0]
+            record(
+                Action.ACTIVITY_ERASED, user_id=None, of_this_request=False, rows=rows,
+                erased_at=erased_at, months=months,
+            )  # fmt: skip
         return rows
 
 

@@ -195,9 +195,8 @@ def roll_up(day: date, *, now: datetime) -> int:
 
 
 def roll_up_recent(*, now: datetime) -> int:
-    """The running day, and yesterday until its last counters have surely come in."""
-    days = {now.date(), (now - timedelta(hours=2)).date()}
-    return sum(roll_up(day, now=now) for day in sorted(days))
+    """The running day, and yesterday too: an outage may have lasted over midnight."""
+    return sum(roll_up(now.date() - timedelta(days=ago), now=now) for ago in (1, 0))
 
 
 def oldest_day() -> date | None:

@@ -39,6 +39,15 @@ _TAKE = """
     FROM taken
 """
 
+# What was erased at one moment from one month: how many rows, and a digest of their ids. Markers
+# say the same; by month, because retention drops whole months.
+ERASED_GROUPS = """
+    SELECT to_char(erased_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+           to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM'), count(*),
+           encode(sha256(string_agg(uuid_send(id), ''::bytea ORDER BY id)), 'hex')
+    FROM {rows} WHERE erased_at IS NOT NULL GROUP BY 1, 2
+"""
+
 
 def seal_all(*, now: datetime) -> int:
     """Seal whatever waits; returns how many rows that were. Two sealers at once take turns."""

@@ -47,6 +47,7 @@ SENTENCES: Mapping[Action, str] = {
     Action.EXPORT_READY: "An export of all data was made.",
     Action.EXPORT_FAILED: "An export of all data failed.",
     Action.EXPORT_DOWNLOADED: "An export of all data was downloaded.",
+    Action.ACTIVITY_ERASED: "What the log said about a person was emptied.",
     Action.RETENTION_APPLIED: "Data that had outlived its purpose was deleted.",
     Action.ALERT_RAISED: "Something unusual was noticed.",
     Action.ALERT_ACKNOWLEDGED: "A security alert was marked as seen.",

@@ -1,14 +1,15 @@
 """Whether the activity log is what was sealed: every row, every seal, and nothing besides.
 
 PostgreSQL computes the commitments again, some ten thousand rows a statement, by the same
-function that the trigger uses. A row that was erased is known by its emptiness; rows of months
-that retention dropped are known by the marker that it left.
+function that the trigger uses. A row that was erased is known by its emptiness, and by the marker
+that the erasure left; rows of months that retention dropped are known by the marker that it left.
 """
 
 import hmac
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -87,6 +88,7 @@ def verify(
         _check_head(last, head, report)
         _check_waiting(report)
         _check_strays(since, last, report)
+        _check_erased(report)
     return report
 
 
@@ -195,6 +197,27 @@ _STRAYS = """
       AND NOT EXISTS (SELECT FROM activity_unsealed AS u WHERE u.log_id = r.id)
     ORDER BY id LIMIT %(most)s
 """
+# Names of groups are compared as text: nothing that stands in a marker can make this fail.
+_UNMARKED = f"""
+    WITH emptied (erased_at, month, rows, ids) AS MATERIALIZED (
+        {sealing.ERASED_GROUPS.format(rows="activity_logs")}
+    )
+    SELECT erased_at::timestamptz, month, rows FROM emptied AS e
+    WHERE NOT EXISTS (
+        SELECT FROM activity_logs AS m
+        WHERE m.action = %(marker)s AND m.erased_at IS NULL
+          AND m.details->>'erased_at' = e.erased_at
+          AND m.details->'months'->e.month = jsonb_build_object('rows', e.rows, 'ids', e.ids))
+    ORDER BY 1, 2
+"""  # noqa: S608
+# What is not empty either is known as changed already.
+_UNMARKED_ROWS = f"""
+    SELECT id, created_at, action FROM activity_logs AS r
+    WHERE (erased_at, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM'))
+       IN (SELECT * FROM unnest(%(moments)s::timestamptz[], %(months)s::text[]))
+      AND {_EMPTY}
+    ORDER BY id LIMIT %(most)s
+"""  # noqa: S608
 
 
 def _prepare() -> None:
@@ -293,3 +316,22 @@ def _check_strays(since: datetime | None, last: ActivitySeal | None, report: Rep
         if log_id.bytes not in fresh:
             text = f"Row {log_id} ({action}, {created_at:%Y-%m-%d %H:%M:%S}) was never sealed."
             report.find("row_unsealed", text, log_id=log_id)
+
+
+def _check_erased(report: Report) -> None:
+    """Rows that were emptied without the marker of an erasure, which says how many and which.
+
+    Always the whole log: an old row may have been emptied today.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_UNMARKED, {"marker": Action.ACTIVITY_ERASED})
+        groups = cursor.fetchall()
+        if not groups:
+            return
+        moments, months, _ = zip(*groups, strict=True)
+        given: dict[str, Any] = {"moments": list(moments), "months": list(months)}
+        cursor.execute(_UNMARKED_ROWS, given | {"most": 10 * MOST_FINDINGS})
+        rows = cursor.fetchall()
+    for log_id, created_at, action in rows:
+        text = f"Row {log_id} ({action}, {created_at:%Y-%m-%d %H:%M:%S}) was emptied unannounced."
+        report.find("row_erased_without_marker", text, log_id=log_id)

@@ -28,3 +28,21 @@ def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
     if errors:
         raise errors[0]
     return results
+
+
+def in_a_thread(work: Callable[[], Any]) -> Any:
+    """What ``work`` returns; the thread's connection is closed behind it."""
+    try:
+        return work()
+    finally:
+        connection.close()
+
+
+def await_somebody_waiting() -> None:
+    """Until PostgreSQL says that somebody waits for us."""
+    for _ in range(100_000):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+    raise AssertionError("nobody waited")

@@ -170,7 +170,7 @@ CACHES = {
     "default": _CACHE | {"OPTIONS": _CACHE["OPTIONS"] | {"IGNORE_EXCEPTIONS": True}},
     "limits": _CACHE | {"KEY_PREFIX": "limits"},
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_ENGINE = "tracker.staff_sessions"
 SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_HTTPONLY = True

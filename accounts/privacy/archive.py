@@ -20,10 +20,11 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.db.models import ForeignKey, Q
+from django.db.models import Case, F, ForeignKey, Q, QuerySet, When
 from django.template.loader import render_to_string
 
 from accounts.models import DataKey
+from accounts.notifications import Event
 from accounts.privacy import inventory
 from accounts.privacy.inventory import TABLES
 from tracker import money, tenancy, vault
@@ -34,6 +35,8 @@ _COPY = 256 * 1024
 _SEALED = {"exchanges.QuarantinedPage": ("payload",)}
 # Rows of catalogues get their label beside their id.
 _LABELS = {"exchanges.Asset": "code"}
+# From where it was done is told only if nobody else did it: staff are people too.
+_OF_ACTOR = {"audit.ActivityLog": ("ip_address", "session_id", "request_id")}
 # What a spreadsheet takes for a formula at the beginning of a text (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -55,7 +58,7 @@ def count(user_id: UUID) -> int:
     total = 0
     for label in _exported():
         with tenancy.as_user(user_id):
-            total += inventory.rows_of(label, user_id).count()
+            total += _rows_of(label, user_id).count()
     return total
 
 
@@ -130,17 +133,31 @@ def _columns(label: str) -> tuple[list[str], list[str]]:
     return names, lookups
 
 
+def _rows_of(label: str, user_id: UUID) -> QuerySet[Any]:
+    """A person's rows that are told.
+
+    Without messages to an address that they asked to change to: the message is theirs only where
+    the address was free, and so would say who has an account (S13). `account_links` names every
+    address they asked for.
+    """
+    rows = inventory.rows_of(label, user_id)
+    if label == "accounts.Delivery":
+        return rows.exclude(event=Event.CONFIRM_NEW_EMAIL)
+    return rows
+
+
 def _batches(label: str, user_id: UUID) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
     """A person's rows in order, each batch in a transaction of its own."""
     names, lookups = _columns(label)
+    columns = [_column(label, lookup, user_id) for lookup in lookups]
     order = [_pk(label) if name == "pk" else name for name in TABLES[label].order]
     place: tuple[Any, ...] | None = None
     while True:
         with tenancy.as_user(user_id):
-            rows = inventory.rows_of(label, user_id).order_by(*order)
+            rows = _rows_of(label, user_id).order_by(*order)
             if place is not None:
                 rows = rows.filter(_beyond(order, place))
-            found = list(rows.values_list(*order, *lookups)[:BATCH])
+            found = list(rows.values_list(*order, *columns)[:BATCH])
             if not found:
                 return
             place = found[-1][: len(order)]
@@ -149,6 +166,12 @@ def _batches(label: str, user_id: UUID) -> Iterator[tuple[list[str], list[tuple[
         yield names, batch
         if len(batch) < BATCH:
             return
+
+
+def _column(label: str, lookup: str, user_id: UUID) -> Any:
+    if lookup not in _OF_ACTOR.get(label, ()):
+        return lookup
+    return Case(When(Q(actor=None) | Q(actor=user_id), then=F(lookup)), default=None)
 
 
 def _pk(label: str) -> str:

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
 from uuid import UUID
 
 import redis
 import structlog
-from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session as AdminSession
@@ -250,7 +248,7 @@ def _entries_about(user_id: UUID) -> list[int]:
 
 
 def _admin_sessions(user_id: UUID) -> list[str]:
-    """Keys of the admin sessions of a person; whose one is stands signed inside."""
+    """Stored keys of the admin sessions of a person; whose one is stands signed inside."""
     return [
         row.session_key
         for row in AdminSession.objects.iterator()
@@ -259,9 +257,7 @@ def _admin_sessions(user_id: UUID) -> list[str]:
 
 
 def _forget_admin_sessions(user_id: UUID) -> None:
-    store = import_module(settings.SESSION_ENGINE).SessionStore
-    for key in _admin_sessions(user_id):
-        store(key).delete()  # from the cache, too
+    AdminSession.objects.filter(session_key__in=_admin_sessions(user_id)).delete()
 
 
 # --- Redis --------------------------------------------------------------------------------------

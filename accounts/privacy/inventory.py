@@ -375,8 +375,9 @@ STORES: Mapping[str, str] = {
     "Erasure removes what stands under the person's id and the digests of known addresses; the "
     "other digests lapse by themselves.",
     "Private files": "copies that people asked for, 7 days. Erasure removes them.",
-    "Process logs": "request and user ids, paths, status, times; no content, no addresses, no "
-    "secrets. Kept as long as the operator's log store keeps them (30 days are enough).",
+    "Process logs": "request and user ids, client addresses, paths, status, times; no content, no "
+    "e-mail addresses, no secrets. Kept as long as the operator's log store keeps them (30 days "
+    "are enough).",
     "Erasure log": "user id and time of each erasure, outside the database, so that a restored "
     "backup is cleaned again. Kept as long as backups exist.",
     "Backups": "7 daily, 4 weekly and 12 monthly copies, encrypted. What was erased is gone from "

@@ -49,8 +49,8 @@ def _lines(now: datetime, dry_run: bool) -> Iterator[Line]:
     files = 0 if dry_run else export.remove_expired(now=now)
     yield Line("files of exports", f"{settings.EXPORT_LIFETIME.days} days after: ready", files)
     people = _unconfirmed(now)
-    for user_id in () if dry_run else people:
-        erasure.erase(user_id=user_id, now=now)
+    if not dry_run:
+        people = [user_id for user_id in people if _forget(user_id, now)]
     rule = f"{UNCONFIRMED.days} days without a confirmed address, a visit or a connection"
     yield Line("users", rule, len(people))
     kept = settings.ACTIVITY_RETENTION
@@ -93,11 +93,29 @@ def _unconfirmed(now: datetime) -> list[UUID]:
     """People who signed up, never confirmed, never came back and connected nothing."""
     if not settings.EMAIL_CONFIRMATION:
         return []
-    connections = inventory.model("exchanges.ExchangeConnection")._base_manager
     with tenancy.as_system("retention"):
-        seen = Session.objects.filter(user=OuterRef("pk"), refreshed_at__gte=now - UNCONFIRMED)
-        found = User.objects.filter(
-            ~Exists(seen), ~Exists(connections.filter(user=OuterRef("pk"))),
-            email_confirmed_at=None, is_staff=False, created_at__lt=now - UNCONFIRMED,
-        )  # fmt: skip
-        return list(found.order_by("created_at").values_list("id", flat=True)[:1000])
+        found = _never_seen_again(now).order_by("created_at")
+        return list(found.values_list("id", flat=True)[:1000])
+
+
+def _never_seen_again(now: datetime) -> QuerySet[User]:
+    connections = inventory.model("exchanges.ExchangeConnection")._base_manager
+    seen = Session.objects.filter(user=OuterRef("pk"), refreshed_at__gte=now - UNCONFIRMED)
+    return User.objects.filter(
+        ~Exists(seen), ~Exists(connections.filter(user=OuterRef("pk"))),
+        email_confirmed_at=None, is_staff=False, created_at__lt=now - UNCONFIRMED,
+    )  # fmt: skip
+
+
+def _forget(user_id: UUID, now: datetime) -> bool:
+    """Erase one of them, unless they have just come back; returns whether that happened.
+
+    Signing in locks the person's row and refuses who is not active. The lock comes first, so that
+    the UPDATE sees the session of whoever was faster.
+    """
+    with tenancy.as_system("retention"):
+        User.objects.select_for_update(no_key=True).filter(id=user_id).first()
+        if not _never_seen_again(now).filter(id=user_id).update(is_active=False):
+            return False
+    erasure.erase(user_id=user_id, now=now)
+    return True

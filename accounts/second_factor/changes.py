@@ -63,12 +63,18 @@ def begin_totp(*, user_id: UUID, email: str, now: datetime) -> Enrolment:
         return totp.begin(user_id=user_id, email=email, now=now)
 
 
-def waiting_totp(*, user_id: UUID, email: str, now: datetime) -> Enrolment:
-    """The seed that was begun, or a fresh one: a page that is loaded again shows the same."""
+def waiting_totp(*, user_id: UUID, device_id: UUID | None, email: str, now: datetime) -> Enrolment:
+    """The seed that was begun as ``device_id``, or a fresh one.
+
+    So a page that is loaded again shows the same. Only who began it knows the id: a seed that
+    somebody has seen is shown to nobody else, who would take it for a secret of their own.
+    """
     with acting_for(user_id):
         _lock(user_id)
         try:
-            begun = totp.waiting(user_id=user_id, email=email)
+            begun = device_id and totp.waiting(
+                user_id=user_id, device_id=device_id, email=email, now=now
+            )
         except SecondFactorUnreadable:
             begun = None
         return begun or totp.begin(user_id=user_id, email=email, now=now)

@@ -13,11 +13,12 @@ import base64
 import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import segno
+from django.db.models import QuerySet
 from django_otp.oath import TOTP
 
 from accounts.models import TotpDevice
@@ -26,6 +27,7 @@ from accounts.second_factor.errors import CodeRejected
 from tracker import ids
 
 STEP, DIGITS, TOLERANCE = 30, 6, 2
+WAITS = timedelta(minutes=15)  # so long a seed that was begun can be confirmed
 SEED_BYTES = 20  # RFC 4226 (4): as long as SHA-1's output
 ISSUER = "Portfolio tracker"
 _CODE = re.compile(r"[0-9]{6}")
@@ -38,6 +40,7 @@ class Enrolment:
     secret: str = field(repr=False)
     otpauth_uri: str = field(repr=False)
     qr_svg: str = field(repr=False)
+    device_id: UUID
 
 
 def begin(*, user_id: UUID, email: str, now: datetime) -> Enrolment:
@@ -49,13 +52,13 @@ def begin(*, user_id: UUID, email: str, now: datetime) -> Enrolment:
     device.sealed_seed = sealing.seal_seed(seed, user_id=user_id, device_id=device.id)
     TotpDevice.objects.filter(user_id=user_id, confirmed=False).delete()
     device.save(force_insert=True)
-    return enrolment(seed, email)
+    return enrolment(seed, email, device.id)
 
 
-def waiting(*, user_id: UUID, email: str) -> Enrolment | None:
-    """The seed that was begun and not yet confirmed, to be shown again."""
-    device = TotpDevice.objects.filter(user_id=user_id, confirmed=False).first()
-    return device and enrolment(_seed(device), email)
+def waiting(*, user_id: UUID, device_id: UUID, email: str, now: datetime) -> Enrolment | None:
+    """The seed that was begun under this id and not yet confirmed, to be shown again."""
+    device = _begun(user_id, now).filter(id=device_id).first()
+    return device and enrolment(_seed(device), email, device.id)
 
 
 def confirm(*, user_id: UUID, code: str, now: datetime) -> TotpDevice:
@@ -63,7 +66,7 @@ def confirm(*, user_id: UUID, code: str, now: datetime) -> TotpDevice:
 
     Call inside as_user or as_system, with the person's row locked.
     """
-    device = TotpDevice.objects.filter(user_id=user_id, confirmed=False).order_by("-id").first()
+    device = _begun(user_id, now).order_by("-id").first()
     step = device and _matching_step(device, code, now)
     if device is None or step is None:
         raise CodeRejected
@@ -83,14 +86,19 @@ def accept(*, user_id: UUID, code: str, now: datetime) -> bool:
     return step is not None and _spend(device, step, now)
 
 
-def enrolment(seed: str, email: str) -> Enrolment:
+def enrolment(seed: str, email: str, device_id: UUID) -> Enrolment:
     label = quote(f"{ISSUER}:{email}")
     parameters = {
         "secret": seed, "issuer": ISSUER, "algorithm": "SHA1", "digits": DIGITS, "period": STEP,
     }  # fmt: skip
     uri = f"otpauth://totp/{label}?{urlencode(parameters, quote_via=quote)}"
     picture = segno.make(uri, error="m", micro=False).svg_inline(scale=5, border=4, light="#fff")
-    return Enrolment(seed, uri, picture)
+    return Enrolment(seed, uri, picture, device_id)
+
+
+def _begun(user_id: UUID, now: datetime) -> QuerySet[TotpDevice]:
+    """What waits for its confirmation, and not for too long."""
+    return TotpDevice.objects.filter(user_id=user_id, confirmed=False, created_at__gt=now - WAITS)
 
 
 def _matching_step(device: TotpDevice, code: str, now: datetime) -> int | None:

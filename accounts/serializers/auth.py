@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 
 from rest_framework import serializers
 
-from accounts.models import BaseCurrency, CostBasisMethod, Theme, User
+from accounts.models import BaseCurrency, CostBasisMethod, Theme, User, normalize_email
 from tracker.api import StrictSerializer
 
 
@@ -32,6 +32,20 @@ class LocaleField(serializers.CharField):
                 "Give a language such as en or de-CH.", code="unknown"
             )
         return name
+
+
+class AddressField(serializers.EmailField):
+    """An e-mail address that is one, and short enough, as it is spelled and as it is stored.
+
+    Under NFKC one letter may become eighteen.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=254, **options)
+
+    def run_validators(self, value: Any) -> None:
+        super().run_validators(value)
+        super().run_validators(normalize_email(value))
 
 
 def _password(**options: Any) -> serializers.CharField:
@@ -61,7 +75,7 @@ class AgreedSerializer(StrictSerializer):
 class RegistrationSerializer(PreferencesSerializer):
     """Sign-up."""
 
-    email = serializers.EmailField(max_length=254)
+    email = AddressField()
     password = _password(help_text=_NEW)
     consents = AgreedSerializer(required=False, help_text="Versions, as `GET /me/consents` has.")
 
@@ -91,7 +105,7 @@ class RefreshSerializer(StrictSerializer):
 class EmailSerializer(StrictSerializer):
     """An e-mail address."""
 
-    email = serializers.EmailField(max_length=254)
+    email = AddressField()
 
 
 class LinkSerializer(StrictSerializer):
@@ -120,6 +134,13 @@ class ReauthenticationSerializer(StrictSerializer):
     totp = serializers.CharField(required=False, max_length=16)
     recovery_code = serializers.CharField(required=False, max_length=64)
     passkey = serializers.JSONField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if sum(name in attrs for name in ("totp", "recovery_code", "passkey")) > 1:
+            raise serializers.ValidationError(
+                "Send one of totp, recovery_code and passkey.", code="one_proof"
+            )
+        return attrs
 
 
 class MeSerializer(serializers.ModelSerializer):

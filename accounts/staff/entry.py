@@ -29,10 +29,20 @@ def password_was_right(request: HttpRequest, user: Any) -> None:
 
 def password_was_wrong(request: HttpRequest, email: str) -> None:
     """Make the next attempt wait, and write it down; for unknown addresses alike."""
-    found = User.objects.filter(email=normalize_email(email)).values_list("id", flat=True).first()
+    found = None
+    if "\x00" not in email:  # PostgreSQL has no text with one in it
+        people = User.objects.filter(email=normalize_email(email))
+        found = people.values_list("id", flat=True).first()
     log.record(Action.USER_SIGN_IN_FAILED, user_id=found, outcome="refused", method="admin")
     if email:
         shield.failed(request, email)
+
+
+def own_password_was_wrong(request: HttpRequest) -> None:
+    """Somebody in the admin gave a wrong old password: it waits, and stands in the log."""
+    user: Any = request.user
+    log.record(Action.PASSWORD_CHANGED, user_id=user.id, outcome="refused", method="admin")
+    shield.failed(request, user.email)
 
 
 def second_factor_shown(request: HttpRequest, proof: dict[str, Any], now: datetime) -> None:

@@ -2,10 +2,11 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.contrib import auth
-from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.views import RedirectURLMixin
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth.views import PasswordChangeView, RedirectURLMixin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,13 +16,16 @@ from django.utils.safestring import mark_safe
 from django.views import View
 from django.views.decorators.cache import never_cache
 
-from accounts import second_factor, shield
+from accounts import second_factor, shield, support
 from accounts.second_factor import changes, passkeys
 from accounts.second_factor.changes import SecondFactorExists
 from accounts.second_factor.errors import SecondFactorRejected
 from accounts.staff import entry
 from tracker import api, clock
 from tracker.errors import DomainError
+
+# Under this name the session holds which seed of an authenticator app it was shown.
+_BEGUN = "staff_totp_begun"
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -161,7 +165,11 @@ class EnrolPage(_Page):
 
     def _offer(self, request: HttpRequest, problem: DomainError | None = None) -> HttpResponse:
         user: Any = request.user
-        begun = changes.waiting_totp(user_id=user.id, email=user.email, now=clock.now())
+        known = request.session.get(_BEGUN)
+        begun = changes.waiting_totp(
+            user_id=user.id, device_id=known and UUID(known), email=user.email, now=clock.now()
+        )
+        request.session[_BEGUN] = str(begun.device_id)
         # Made by segno from numbers of ours: a path without any text of the person.
         shown: dict[str, Any] = {"secret": begun.secret, "qr": mark_safe(begun.qr_svg)}  # noqa: S308
         return self.refuse(request, problem, **shown) if problem else self.show(request, **shown)
@@ -171,6 +179,41 @@ class EnrolPage(_Page):
         if onwards is None and second_factor.methods(_user_id(request)):
             return self.step("second_factor")
         return onwards
+
+
+class OwnPasswordForm(AdminPasswordChangeForm):
+    """A new password ends whatever the old one opened (S09), for staff as for everybody."""
+
+    def save(self, commit: bool = True) -> Any:
+        user: Any = super().save(commit=commit)
+        support.own_password_set(user=user, now=clock.now())
+        return user
+
+
+class OwnPasswordPage(PasswordChangeView):
+    """Staff give themself a new password. Who found the page open has to guess the old one."""
+
+    form_class = OwnPasswordForm
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user: Any = request.user
+        form = self.get_form()
+        try:
+            shield.check(request, group="admin", email=user.email)
+            if "old_password" in form.errors:
+                entry.own_password_was_wrong(request)
+        except DomainError as problem:
+            return self._refused(problem)
+        if "old_password" not in form.errors:
+            shield.succeeded(request, user.email)
+        return self.form_valid(form) if form.is_valid() else self.form_invalid(form)
+
+    def _refused(self, problem: DomainError) -> HttpResponse:
+        shown = {**(self.extra_context or {}), "title": self.title, "problem": problem.text}
+        response = render(self.request, "admin/staff/base.html", shown, status=problem.status)
+        if problem.retry_after is not None:
+            response["Retry-After"] = str(problem.retry_after)
+        return response
 
 
 @method_decorator(never_cache, name="dispatch")

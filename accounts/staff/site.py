@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
@@ -39,6 +39,15 @@ class StaffSite(admin.AdminSite):
         from accounts.staff import pages
 
         return pages.PasswordPage.as_view(site=self)(request)
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        from accounts.staff import pages
+
+        request.current_app = self.name
+        context = {**self.each_context(request), **(extra_context or {})}
+        done = reverse("admin:password_change_done", current_app=self.name)
+        view = pages.OwnPasswordPage.as_view(success_url=done, extra_context=context)
+        return view(request)
 
     def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
         from accounts.staff import entry

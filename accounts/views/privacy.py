@@ -78,7 +78,7 @@ class ExportsView(_PrivacyView):
     )  # fmt: skip
     def post(self, request: Any) -> Response:
         """Ask for a copy of everything; made in the background, and you get an e-mail. While one
-        is being made, asking again gives that one."""
+        is being made, and for an hour after, asking again gives that one."""
         auth.valid(NothingSerializer(data=request.data))
 
         def handle() -> Response:
@@ -89,7 +89,7 @@ class ExportsView(_PrivacyView):
 
 
 class ExportDownloadView(APIView):
-    permission_classes = (IsAuthenticated,)
+    permission_classes = (IsAuthenticated, FreshlyAuthenticated)
     throttle_classes = ()
 
     def perform_content_negotiation(self, request: Any, force: bool = False) -> Any:

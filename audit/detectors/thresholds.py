@@ -38,15 +38,16 @@ class Thresholds:
     familiar_days: int = 2
     # The same for an API key that turns up in a network of its owner: it seldom moves.
     key_familiar_days: int = 10
-    # A journey is impossible when it is far, and faster than an airliner from door to door.
+    # A journey is impossible when it is far, and faster than an airliner over the ground: with a
+    # tail wind that is 1,100 km/h, and databases place addresses a good hour's drive off.
     journey_km: float = 500.0
-    journey_kmh: float = 1000.0
+    journey_kmh: float = 1200.0
     # Who made so many before, in 90 days, uses a VPN; then it is no sign.
     journeys_before: int = 40
     # Trading in 24 hours, against the person's own 30 days and what the portfolio is worth.
     habit_days: int = 14
     trades_at_least: int = 40
-    trades_factor: float = 6.0
+    trades_factor: float = 7.0
     size_share: float = 1.4
     size_factor: float = 2.0
     new_asset_share: float = 0.45

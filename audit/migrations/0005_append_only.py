@@ -54,7 +54,7 @@ DECLARE
     person uuid := nullif(current_setting('app.erasing', true), '')::uuid;
 BEGIN
     IF person IS NOT NULL
-       AND OLD.erased_at IS NULL AND NEW.erased_at IS NOT NULL
+       AND NEW.erased_at IS NOT NULL AND NEW.erased_at = coalesce(OLD.erased_at, NEW.erased_at)
        AND (OLD.user_id = person OR OLD.actor_id = person)
        AND NEW.user_id IS NOT DISTINCT FROM nullif(OLD.user_id, person)
        AND NEW.actor_id IS NOT DISTINCT FROM nullif(OLD.actor_id, person)

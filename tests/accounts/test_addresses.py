@@ -1,12 +1,17 @@
 """Changing one's e-mail address: proved at the new one, announced at the old one."""
 
+import json
 from datetime import timedelta
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 import time_machine
+from django.db.models import F
 
 from accounts import addresses, tasks
 from accounts.models import AccountLink, User
+from accounts.privacy import archive
 from audit.actions import Action
 from audit.models import ActivityLog
 from tests.conftest import PASSWORD
@@ -16,6 +21,8 @@ from tests.threads import at_once
 from tracker import clock, tenancy
 
 NEW = "alice.new@example.com"
+# 220 letters as it is written, 620 as it would be stored.
+GROWS = "a@" + ".".join(["\N{LATIN SMALL LIGATURE FFI}" * 20] * 10) + ".com"
 
 
 @pytest.fixture
@@ -25,6 +32,11 @@ def api(client_of):
 
 def ask(api, email=NEW):
     return api.post("/me/email", {"email": email})
+
+
+def let_a_minute_pass(user):
+    with tenancy.as_system("test"):
+        AccountLink.objects.filter(user=user).update(created_at=F("created_at") - addresses.PAUSE)
 
 
 def confirm(api, token):
@@ -78,6 +90,7 @@ def test_every_other_link_is_void_afterwards(api, client_of, alice):
     first = token_for(alice, "change_email")
     tasks.mail_reset_link(user_id=str(alice.id))
     forgotten = token_for(alice, "reset_password")
+    let_a_minute_pass(alice)
     ask(client_of(alice), NEW)
     assert confirm(api, token_for(alice, "change_email")).status_code == 204
     assert confirm(api, first).status_code == 410
@@ -90,8 +103,10 @@ def test_a_taken_address_gets_the_same_answer_and_its_owner_an_e_mail(client_of,
     """S13, for changing the address"""
     phone = client_of(alice)
     ask(phone, "warm@example.com")  # what is only done once
+    let_a_minute_pass(alice)
     with work_done() as free_work:
         free = ask(phone)
+    let_a_minute_pass(alice)
     with work_done() as taken_work:
         taken = ask(phone, bob.email)
     assert shape(free) == shape(taken)
@@ -99,6 +114,59 @@ def test_a_taken_address_gets_the_same_answer_and_its_owner_an_e_mail(client_of,
     assert abs(len(free_work.statements) - len(taken_work.statements)) <= 1
     assert written_to(bob) == [("already_registered", "")]
     assert [address for _, address in written_to(alice)] == ["warm@example.com", NEW]
+
+
+def test_a_copy_of_ones_data_does_not_tell_either(client_of, alice, bob):
+    """S13: what was written to a free address is not in it; the requests are, alike."""
+    phone = client_of(alice)
+    ask(phone, NEW)
+    let_a_minute_pass(alice)
+    ask(phone, bob.email)
+    target = BytesIO()
+    archive.write(target, user_id=alice.id, now=clock.now(), told=lambda rows: None)
+    with ZipFile(target) as found:
+        told = {name: found.read(name).decode() for name in found.namelist()}
+    for email in (NEW, bob.email):
+        assert {name for name in told if email in told[name]} == {
+            "json/account_links.json", "csv/account_links.csv"
+        }  # fmt: skip
+    assert json.loads(told["json/deliveries.json"]) == []
+
+
+def test_one_account_cannot_fill_the_mailboxes_of_others(client_of, alice, bob):
+    """S28: one a minute and ten a day, whoever is written to."""
+    phone, start = client_of(alice), clock.now()
+
+    def asked_at(minute, email=NEW):
+        with time_machine.travel(start + timedelta(minutes=minute), tick=False):
+            answer = ask(phone, email)
+        return answer.status_code, answer.headers.get("Retry-After")
+
+    assert asked_at(0) == (202, None)
+    assert asked_at(0.5, bob.email) == (429, "30")
+    assert asked_at(0.75, "third@example.com") == (429, "15")
+    assert [asked_at(minute)[0] for minute in range(1, 10)] == [202] * 9
+    assert asked_at(10) == (429, str(24 * 3600 - 600))
+    assert len(written_to(alice)) == 10
+    assert written_to(bob) == []
+    with time_machine.travel(start + timedelta(hours=24, seconds=1), tick=False):
+        assert ask(client_of(alice)).status_code == 202
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_requests_at_once_one_is_written(client_of, alice):
+    """S28"""
+    phones = [client_of(alice), client_of(alice)]
+    answers = at_once(2, lambda n: ask(phones[n], f"new{n}@example.com").status_code)
+    assert sorted(answers) == [202, 429]
+    assert len(written_to(alice)) == 1
+
+
+def test_an_address_that_grows_when_it_is_spelled_as_we_do_is_refused(client_of, alice):
+    """S18: 400 and no error of ours."""
+    answer = ask(client_of(alice), GROWS)
+    assert answer.status_code == 400
+    assert answer.json()["details"]["fields"][0]["field"] == "email"
 
 
 def test_an_address_that_was_taken_meanwhile_is_said_in_a_sentence(api, client_of, alice):
@@ -125,6 +193,7 @@ def test_two_links_of_one_person_at_once(client_of, alice):
     """The first one makes the second one void; neither waits for the other for ever."""
     ask(client_of(alice), "first@example.com")
     tokens = [token_for(alice, "change_email")]
+    let_a_minute_pass(alice)
     ask(client_of(alice), "second@example.com")
     tokens.append(token_for(alice, "change_email"))
     answers = at_once(2, lambda n: confirm(client_of(), tokens[n]).status_code)

@@ -80,6 +80,23 @@ def test_a_phone_that_changes_hands_is_no_longer_the_first_persons(client_of, al
     assert logged(Action.DEVICE_REGISTERED) == [alice.id, bob.id]
 
 
+def test_the_first_person_learns_nothing_of_where_the_second_one_is(client_of, alice, bob):
+    """S14: the log of one person names neither address nor session of another."""
+    client_of(alice).post("/devices", {"token": TOKEN})
+    client_of(bob).post("/devices", {"token": TOKEN})
+    with tenancy.as_system("test"):
+        (row,) = ActivityLog.objects.filter(action=Action.DEVICE_REMOVED)
+        (own,) = ActivityLog.objects.filter(action=Action.DEVICE_REGISTERED, user=bob)
+    assert (row.user_id, row.ip_address, row.session_id, row.request_id) == (
+        alice.id, None, None, "",
+    )  # fmt: skip
+    assert None not in (own.ip_address, own.session_id)
+    assert own.request_id
+    rows = client_of(alice).get("/me/activity").json()["results"]
+    (shown,) = [row for row in rows if row["action"] == Action.DEVICE_REMOVED]
+    assert (shown["by"], shown["ip_address"], shown["session_id"]) == ("system", None, None)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_people_who_register_one_phone_at_once_one_has_it():
     people = [factories.person(f"{name}@example.com") for name in "abcdefgh"]

@@ -11,7 +11,7 @@ import redis
 from django.conf import settings as project
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.contrib.sessions.backends.cached_db import SessionStore
+from django.contrib.sessions.models import Session as AdminSession
 from django.core.management import CommandError, call_command
 from django.db import connection as database
 from django.test import RequestFactory
@@ -32,6 +32,7 @@ from portfolios.models import LedgerEntry, Trade
 from tests import factories
 from tests.exchange_fixtures import connect, exchange, sandbox, visit
 from tracker import clock, tenancy
+from tracker.staff_sessions import SessionStore, stored_key
 
 __all__ = ["connect", "exchange", "sandbox", "visit"]
 pytestmark = [
@@ -130,6 +131,18 @@ def counts_of(user):
 
 
 # --- everything goes ----------------------------------------------------------------------------
+def test_admin_sessions_of_the_person_go_and_those_of_others_stay(full, alice, bob):
+    """S49: whose one is stands inside, compressed, where no search finds it."""
+    other = SessionStore()
+    other["_auth_user_id"] = str(bob.id)
+    other.save()
+    assert AdminSession.objects.count() == 2
+    erase(alice)
+    assert [row.session_key for row in AdminSession.objects.all()] == [
+        stored_key(other.session_key)
+    ]  # fmt: skip
+
+
 def test_after_erasure_no_trace_is_left_anywhere(full, alice, bob, tmp_path, caplog, erasure_log):
     """S49: canary search of database, Redis, files and logs."""
     factories.something_everywhere(bob)

@@ -16,8 +16,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from accounts import datakeys, delivery, messages
-from accounts.models import DataExport, Delivery, Session
+from accounts.models import DataExport, Delivery, Session, User
 from accounts.privacy import archive, export, inventory
+from audit import log
 from audit.actions import Action
 from audit.models import ActivityLog
 from exchanges.models import QuarantinedPage
@@ -200,6 +201,24 @@ def test_every_row_is_there_once_whatever_the_batches(alice, tmp_path, monkeypat
     assert len(cells) == rows
 
 
+def test_from_where_staff_acted_is_not_in_the_copy(full, alice, bob, tmp_path):
+    """S48: what was done to the account is theirs to know; where staff sat is not."""
+    at = {"session_id": ids.new_id(), "ip_address": "198.51.100.44"}
+    own = {"session_id": ids.new_id(), "ip_address": "203.0.113.44"}
+    with tenancy.as_system("test"):
+        log.record(Action.STAFF_ACTED, user_id=alice.id, actor_id=bob.id, **at)
+        log.record(Action.USER_SIGNED_IN, user_id=alice.id, actor_id=alice.id, **own)
+        log.record(Action.PASSWORD_CHANGED, user_id=alice.id, **own)
+    with exported(alice, tmp_path / "a.zip") as found:
+        rows, _ = table(found, "activity_logs")
+        text = b"".join(found.read(name) for name in found.namelist()).decode()
+    (act,) = (row for row in rows if row["action"] == "staff.acted")
+    assert (act["ip_address"], act["session_id"], act["request_id"]) == (None,) * 3
+    assert not [value for value in at.values() if str(value) in text]
+    told = [row for row in rows if row["session_id"] == str(own["session_id"])]
+    assert [row["ip_address"] for row in told] == ["203.0.113.44"] * 2
+
+
 def test_the_copy_of_one_holds_nothing_of_another(full, alice, bob, tmp_path):
     """S14"""
     factories.something_everywhere(bob)
@@ -280,6 +299,32 @@ def test_a_body_with_fields_is_refused(client_of, alice):
     """S18"""
     answer = client_of(alice).post("/me/export", {"user": str(alice.id)})
     assert answer.status_code == 400
+
+
+def test_a_copy_of_the_last_hour_is_given_again(full, alice, private_files):
+    """S48: nobody fills the disk or the queue by asking again and again."""
+    row = made(alice)
+    assert requested(alice, row.ready_at + timedelta(minutes=59)).id == row.id
+    with tenancy.as_user(alice.id):
+        assert DataExport.objects.count() == 1
+        assert ActivityLog.objects.filter(action=Action.EXPORT_REQUESTED).count() == 1
+    assert requested(alice, row.ready_at + timedelta(minutes=61)).id != row.id
+
+
+def test_a_copy_whose_file_is_gone_is_not_given_again(full, alice, private_files, settings):
+    settings.EXPORT_LIFETIME = timedelta(minutes=5)
+    row = made(alice)
+    assert requested(alice, row.ready_at + timedelta(minutes=6)).id != row.id
+
+
+def test_fetching_needs_fresh_authentication(client_of, full, alice, private_files):
+    """S12: a stolen phone does not hand out what was asked for days ago."""
+    row = made(alice)
+    api = client_of(alice)
+    with tenancy.as_user(alice.id):
+        Session.objects.update(authenticated_at=clock.now() - timedelta(minutes=16))
+    answer = api.get(f"/me/export/{row.id}/download")
+    assert (answer.status_code, answer.json()["code"]) == (403, "reauthentication_required")
 
 
 # --- making it ----------------------------------------------------------------------------------
@@ -442,6 +487,16 @@ def test_the_link_in_the_mail_needs_no_signing_in(client, full, alice, private_f
     with tenancy.as_user(alice.id):
         act = ActivityLog.objects.get(action=Action.EXPORT_DOWNLOADED)
     assert act.details["by"] == "link"
+
+
+def test_the_link_ends_with_the_account(client, full, alice, private_files, settings):
+    """S48: who was deactivated has links in a mailbox and no data to fetch."""
+    path = path_of(link_in_mail(made(alice)), settings)
+    with tenancy.as_user(alice.id):
+        User.objects.filter(id=alice.id).update(is_active=False)
+    assert client.get(path).status_code == 404
+    with tenancy.as_user(alice.id):
+        assert not ActivityLog.objects.filter(action=Action.EXPORT_DOWNLOADED).exists()
 
 
 def test_an_expired_link_and_a_forged_one_are_refused_on_a_page(

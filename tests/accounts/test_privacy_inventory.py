@@ -99,3 +99,11 @@ def test_the_record_says_purposes_categories_recipients_retention_and_measures(f
         assert "email" in users["categories"]["personal"]
         assert users["on_erasure"] == "delete"
         assert all(users[name] for name in ("legal_basis", "retention", "why"))
+
+
+def test_what_is_said_of_process_logs_is_what_a_request_writes(client_of, db, caplog):
+    """S48: whoever asks is told that their address stands there."""
+    caplog.set_level("INFO")
+    client_of().get("/assets")
+    assert "client_address" in caplog.text
+    assert "client addresses" in inventory.STORES["Process logs"]

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from accounts.models import User
+from accounts import reauthentication
+from accounts.models import Session, User
+from accounts.second_factor.errors import SecondFactorRejected
 from audit.actions import Action
 from audit.models import ActivityLog
 from tests import factories
@@ -134,6 +136,24 @@ def test_a_passkey_alone_is_enough_and_its_answer_counts_once(key, api):
     assert is_fresh(api)
     assert confirm(api, passkey=proof).status_code == 401
     assert acts(Action.REAUTHENTICATED) == [{"method": "passkey"}]
+
+
+def test_a_code_in_the_place_of_a_passkey_is_no_way_around_the_password(phone, api, alice):
+    """S12: on the route, and in the domain alone."""
+    code = phone.code(clock.now())
+    for proof in ({"totp": code}, {"recovery_code": "x"}):
+        answer = confirm(api, passkey={}, **proof)
+        assert answer.status_code == 400
+        assert answer.json()["details"]["fields"][0]["code"] == "one_proof"
+    with tenancy.as_user(alice.id):
+        session = Session.objects.select_related("user").get(user=alice)
+    with pytest.raises(SecondFactorRejected):
+        reauthentication.confirm(
+            session=session, password="", proof={"passkey": {}, "totp": code}, now=clock.now()
+        )
+    assert not is_fresh(api)
+    assert acts(Action.REAUTHENTICATED) == []
+    assert confirm(api, password=PASSWORD, totp=code).status_code == 204  # it was not spent
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import pytest
 from django.contrib.sessions.models import Session as AdminSession
 from django.core.management import call_command
 
+from accounts import sessions
 from accounts.models import AccountLink, Delivery, IdempotencyRecord, PushDevice, Session, User
 from accounts.privacy import inventory, retention
+from audit import log
 from audit.actions import Action
 from audit.models import ActivityLog, SecurityAlert, SessionActivity, UserMetric
 from portfolios.models import SyncRun
@@ -205,3 +207,29 @@ def test_anybody_else_stays(stranger, settings, why):
         settings.EMAIL_CONFIRMATION = False
     assert applied()["users"] == 0
     assert exists(stranger)
+
+
+def test_who_comes_back_while_others_are_forgotten_stays(transactional_db, settings):
+    """S49: found first, erased later; whoever signs in between is not erased."""
+    settings.EMAIL_CONFIRMATION = True
+    gone, back = (
+        factories.person(f"{name}@example.com", created_at=NOW - age * DAY)
+        for name, age in (("first", 99), ("second", 91))
+    )
+    subscribers = log._subscribers[Action.USER_CLOSING]
+    before = list(subscribers)
+
+    def come_back(happening):
+        """Comes in as the first one goes."""
+        if happening.user_id == gone.id:
+            sessions.start(user=back, device=sessions.Device(), now=NOW)
+
+    log.subscribe(Action.USER_CLOSING, come_back)
+    try:
+        assert applied()["users"] == 1
+    finally:
+        subscribers[:] = before
+    assert (exists(gone), exists(back)) == (False, True)
+    with tenancy.as_user(back.id):
+        assert User.objects.get().is_active
+        assert Session.objects.get().ended_at is None

@@ -2,6 +2,7 @@
 
 import base64
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,9 +13,9 @@ from django.db import connection
 from django.forms import model_to_dict
 
 from accounts import second_factor
-from accounts.models import Delivery, Passkey, RecoveryCode, TotpDevice, User
+from accounts.models import Delivery, Passkey, RecoveryCode, Session, TotpDevice, User
 from accounts.second_factor import changes, recovery
-from accounts.second_factor.errors import SecondFactorRejected, SecondFactorUnreadable
+from accounts.second_factor.errors import CodeRejected, SecondFactorRejected, SecondFactorUnreadable
 from accounts.shield import TooManyAttempts
 from audit.actions import Action
 from audit.models import ActivityLog
@@ -22,8 +23,9 @@ from tests.api_client import ApiClient
 from tests.authenticator import Authenticator
 from tests.conftest import PASSWORD
 from tests.second_factors import Phone, add_passkey, enrol, make_stale, password_step
+from tests.threads import await_somebody_waiting, in_a_thread
 from tests.tracker.test_outage import redis_gone
-from tracker import tenancy
+from tracker import clock, tenancy
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STEP = timedelta(seconds=30)
@@ -514,3 +516,30 @@ def test_two_changes_at_once_leave_one_app(alice, client_of):
         user_id=alice.id, code=Phone(begun.secret).code(START), now=START, keep=None
     )
     assert len(rows(TotpDevice, alice)) == 1
+
+
+def test_a_secret_that_was_begun_waits_fifteen_minutes_for_its_code(alice):
+    """What was shown and left lying counts for nobody who finds it."""
+    begun = changes.begin_totp(user_id=alice.id, email=alice.email, now=START)
+    phone, person = Phone(begun.secret), {"user_id": alice.id, "keep": None}
+    late, in_time = START + timedelta(minutes=15), START + timedelta(minutes=14, seconds=59)
+    with pytest.raises(CodeRejected):
+        changes.confirm_totp(code=phone.code(late), now=late, **person)
+    assert second_factor.methods(alice.id) == []
+    assert changes.confirm_totp(code=phone.code(in_time), now=in_time, **person).recovery_codes
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_password_alone_does_not_slip_in_while_a_second_factor_is_enrolled(alice):
+    """S10: asked for under the lock that enrolment holds, not before it."""
+    login = {"email": alice.email, "password": PASSWORD}
+    with ThreadPoolExecutor(1) as pool:
+        with tenancy.as_user(alice.id):
+            enrol(alice, clock.now())
+            slower = pool.submit(in_a_thread, lambda: ApiClient().post("/auth/login", login))
+            await_somebody_waiting()
+        answer = slower.result()
+    assert (answer.status_code, answer.json()["code"]) == (401, "second_factor_required")
+    assert answer.json()["details"]["methods"] == ["totp", "recovery_code"]
+    with tenancy.as_system("test"):
+        assert not Session.objects.filter(user=alice, ended_at=None).exists()

@@ -14,8 +14,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from accounts import second_factor
-from accounts.models import DataKey, Delivery, TotpDevice, User
+from accounts import links, second_factor
+from accounts.models import AccountLink, DataKey, Delivery, TotpDevice, User
 from accounts.second_factor import changes
 from accounts.second_factor.changes import SecondFactorExists
 from audit.actions import Action
@@ -30,6 +30,7 @@ from tracker import tenancy
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOGIN, INDEX = "/admin/login/", "/admin/"
+CHANGE, NEW_PASSWORD = "/admin/password_change/", "another long pass phrase"
 STEP, ENROL, OPTIONS = "/admin/second-factor/", "/admin/enrol/", "/admin/passkey-options/"
 
 
@@ -200,6 +201,14 @@ def test_people_who_are_not_staff_learn_nothing(staff, alice):
         assert "sessionid" not in client.cookies
 
 
+@pytest.mark.parametrize("email", ["a\x00b", "\x00", "staff@example.com\x00", "é" * 5000])
+def test_what_is_no_address_is_an_unknown_one(staff, email):
+    """S18"""
+    answer = Client().post(LOGIN, {"username": email, "password": PASSWORD})
+    assert answer.status_code == 200
+    assert [entry.user_id for entry in acts(Action.USER_SIGN_IN_FAILED)] == [None]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_without_redis_nobody_comes_in(transactional_db, staff):
     """S30"""
@@ -238,6 +247,30 @@ def test_staff_without_a_second_factor_is_led_through_enrolment(staff):
     assert len(acts(Action.TOTP_ENROLLED)) == 1
     with tenancy.as_system("test"):
         assert Delivery.objects.filter(event="second_factor_changed", user=staff).exists()
+
+
+def test_a_seed_that_somebody_else_has_seen_is_not_offered(staff):
+    """S52: who knows the password would have the same codes as the person, for good."""
+    stranger, client = with_password(staff), with_password(staff)
+    seen = secret_on(stranger.get(ENROL))
+    mine = secret_on(client.get(ENROL))
+    assert mine.secret != seen.secret
+    assert client.post(ENROL, {"code": seen.code(START)}).status_code == 400
+    assert secret_on(client.get(ENROL)).secret == mine.secret
+    assert client.post(ENROL, {"code": mine.code(START)}).status_code == 200
+
+
+def test_a_seed_does_not_wait_for_longer_than_fifteen_minutes(staff, the_time):
+    client = with_password(staff)
+    first = secret_on(client.get(ENROL))
+    almost, later = START + timedelta(minutes=14, seconds=59), START + timedelta(minutes=15)
+    the_time.move_to(almost)
+    assert secret_on(client.get(ENROL)).secret == first.secret
+    the_time.move_to(later)
+    assert client.post(ENROL, {"code": first.code(later)}).status_code == 400
+    second = secret_on(client.get(ENROL))
+    assert second.secret != first.secret
+    assert client.post(ENROL, {"code": second.code(later)}).status_code == 200
 
 
 def test_a_seed_that_waits_and_does_not_open_is_replaced(staff):
@@ -442,3 +475,51 @@ def test_the_address_of_the_admin_comes_from_the_settings(db):
         env=environment, cwd=PROJECT,
     )  # fmt: skip
     assert run.stdout.split() == ["/back-office/", "/back-office/second-factor/", "/back-office/"]
+
+
+# --- a password of one's own --------------------------------------------------------------------
+def change_own(client: Client, old: str, new: str = NEW_PASSWORD) -> Any:
+    return client.post(CHANGE, {"old_password": old, "new_password1": new, "new_password2": new})
+
+
+def test_staff_who_change_their_own_password_end_what_the_old_one_opened(staff, client_of):
+    """S09, S54: sessions, links and other admin sessions; told by mail, and written down."""
+    api, client, elsewhere = client_of(staff), signed_in(staff), signed_in(staff)
+    assert api.get("/me").status_code == 200
+    with tenancy.as_user(staff.id):
+        links.create(staff.id, AccountLink.Purpose.RESET_PASSWORD, staff.email, START)
+    done = change_own(client, PASSWORD)
+    assert (done.status_code, done["Location"]) == (302, "/admin/password_change/done/")
+    assert (is_in(client), is_in(elsewhere)) == (True, False)
+    assert client.get(done["Location"]).status_code == 200
+    assert api.get("/me").status_code == 401
+    (entry,) = acts(Action.PASSWORD_CHANGED)
+    assert (entry.user_id, entry.outcome) == (staff.id, "ok")
+    assert entry.details == {"method": "admin", "sessions_ended": 1}
+    with tenancy.as_system("test"):
+        assert not AccountLink.objects.filter(used_at=None).exists()
+        assert Delivery.objects.filter(event="password_changed", user=staff).exists()
+        assert User.objects.get(id=staff.id).check_password(NEW_PASSWORD)
+
+
+def test_who_finds_the_admin_open_cannot_guess_the_password(staff):
+    """S28, S54"""
+    client = signed_in(staff)
+    for _ in range(5):
+        wrong = change_own(client, "wrong")
+        assert (wrong.status_code, wrong.content.count(b"was entered incorrectly")) == (200, 1)
+    slowed = change_own(client, PASSWORD)
+    assert (slowed.status_code, slowed["Retry-After"]) == (429, "1")
+    assert "Too many attempts" in slowed.content.decode()
+    assert [entry.outcome for entry in acts(Action.PASSWORD_CHANGED)] == ["refused"] * 5
+    with tenancy.as_system("test"):
+        assert User.objects.get(id=staff.id).check_password(PASSWORD)
+
+
+def test_a_weak_password_of_ones_own_is_refused_and_counts_as_no_guess(staff):
+    """S01"""
+    client = signed_in(staff)
+    for _ in range(7):
+        assert change_own(client, PASSWORD, "short").status_code == 200
+    assert acts(Action.PASSWORD_CHANGED) == []
+    assert change_own(client, PASSWORD).status_code == 302

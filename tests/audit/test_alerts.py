@@ -236,6 +236,51 @@ def test_judging_again_finds_the_same_alert(alice):
     assert len(found()) == 1
 
 
+def resolved(user: Any) -> None:
+    """Staff looked at everything and closed it."""
+    with tenancy.as_system("test"):
+        alerts.handle_by_staff(
+            alert_ids=[alert.id for alert in found()], to="resolved", actor_id=user.id,
+            now=clock.now(),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "action", [Action.USER_SIGNED_IN, Action.SESSION_REPLAYED, Action.API_KEY_MOVED]
+)
+def test_what_was_resolved_does_not_come_back_with_the_next_act(alice, action):
+    """Each act has the events of a whole day judged again."""
+    aged(alice, days=2)
+    signed_in(alice, STRANGER, "Desktop")
+    with tenancy.as_user(alice.id):
+        log.record(
+            Action.SESSION_REPLAYED, user_id=alice.id, session_id=ids.new_id(),
+            ip_address=STRANGER, outcome="refused",
+        )  # fmt: skip
+        log.record(
+            Action.API_KEY_MOVED, user_id=alice.id, ip_address="203.0.113.99", key_id="k",
+            known=[OFFICE],
+        )  # fmt: skip
+    before = found()
+    assert len({alert.kind for alert in before}) == 3
+    resolved(alice)
+    tasks.judge(user_id=str(alice.id), action=str(action))
+    assert [alert.id for alert in found()] == [alert.id for alert in before]
+
+
+def test_what_was_resolved_and_became_graver_is_raised_again(alice, settings):
+    """Resolving an alert is no pass for what the same session does next."""
+    settings.ALERT_THRESHOLDS = {"sensitive_points": 25}
+    aged(alice, days=2)
+    session = signed_in(alice, STRANGER, "Desktop")
+    (first,) = found()
+    resolved(alice)
+    with tenancy.as_user(alice.id):
+        log.record(Action.TOTP_REMOVED, user_id=alice.id, session_id=session)
+    again = [alert for alert in found() if alert.id != first.id]
+    assert [alert.state for alert in again] == ["open"]
+
+
 def test_every_replayed_refresh_token_raises_an_alert(alice):
     """S04: graver from a place that the person does not know."""
     aged(alice, days=2)

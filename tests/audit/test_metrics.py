@@ -179,10 +179,10 @@ def test_acts_of_nobody_and_of_erased_people_make_no_row(ann):
     assert metrics.roll_up(DAY, now=NOON) == 0
 
 
-def test_shortly_after_midnight_yesterday_is_rolled_up_as_well(ann):
+@pytest.mark.parametrize("hour", [0, 3, 23])
+def test_yesterday_is_rolled_up_as_well_however_long_nothing_ran(ann, hour):
     touch(ann, ids.new_id(), now=datetime(2026, 3, 10, 23, 58, tzinfo=UTC))
-    assert metrics.roll_up_recent(now=datetime(2026, 3, 11, 0, 30, tzinfo=UTC)) == 1
-    assert metrics.roll_up_recent(now=datetime(2026, 3, 11, 3, 0, tzinfo=UTC)) == 0
+    assert metrics.roll_up_recent(now=datetime(2026, 3, 11, hour, 30, tzinfo=UTC)) == 1
     assert metrics_of(ann).daily_active
 
 

@@ -516,13 +516,13 @@ def test_erasure_empties_a_persons_rows_and_the_chain_holds(ann):
     assert log.erase(ann.id) == 3
     report = verification.verify()
     assert (report.findings, report.erased) == ([], 3)
-    assert sealing.seal_all(now=clock.now()) == 1
+    assert sealing.seal_all(now=clock.now()) == 2  # the one, and the marker
     report = verification.verify()
     assert (report.findings, report.erased) == ([], 3)
     assert log.erase(ann.id) == 0
     with tenancy.as_system("test"):
         kept = ActivityLog.objects.get(user_id=bob.id)
-        emptied = list(ActivityLog.objects.exclude(id=kept.id))
+        emptied = list(ActivityLog.objects.exclude(id=kept.id).exclude(erased_at=None))
         text = str(list(ActivityLog.objects.exclude(id=kept.id).values()))
     assert ([kept.id], kept.details) == (theirs, {"number": 0})
     for row in emptied:
@@ -543,12 +543,114 @@ def test_erasing_somebody_of_staff_leaves_no_name_on_what_they_did_for_others(an
     assert kinds(verification.verify()) == []
 
 
+def test_who_is_erased_after_the_staff_that_helped_them_leaves_no_name_either(ann):
+    """S49: the row was empty already, and still named them."""
+    staff = factories.person("staff@example.com", is_staff=True)
+    with tenancy.as_system("test"):
+        log.record(Action.STAFF_ACTED, user_id=ann.id, actor_id=staff.id, did="change")
+    log.erase(staff.id)
+    log.erase(ann.id)
+    with tenancy.as_system("test"):
+        rows = ActivityLog.objects.filter(action=Action.STAFF_ACTED)
+        assert list(rows.values_list("user_id", "actor_id")) == [(None, None)]
+    assert kinds(verification.verify()) == []
+
+
 def test_an_erased_row_that_says_something_again_is_named(ann):
     (victim,) = sealed(ann, 1)
     log.erase(ann.id)
     with tampering():
-        execute("UPDATE activity_logs SET details = '{\"lie\": 1}'")
+        execute("UPDATE activity_logs SET details = '{\"lie\": 1}' WHERE id = %s", victim)
     assert [(f.kind, f.log_id) for f in verification.verify().findings] == [("row_changed", victim)]
+
+
+def emptied_one_by_one(person: Any, row: UUID, at: str = "clock_timestamp()") -> None:
+    """What the application's own role can do past ``log.erase``: the trigger lets it through."""
+    with tenancy.as_system("test"):
+        execute("SELECT set_config('app.erasing', %s, true)", str(person.id))
+        execute(
+            "UPDATE activity_logs SET user_id = nullif(user_id, %s), "
+            "actor_id = nullif(actor_id, %s), details = '{}', ip_address = NULL, "
+            f"session_id = NULL, request_id = '', salt = NULL, erased_at = {at} WHERE id = %s",
+            person.id, person.id, row,
+        )  # fmt: skip
+
+
+def unmarked() -> list[UUID | None]:
+    found = verification.verify().findings
+    assert {finding.kind for finding in found} <= {"row_erased_without_marker"}
+    return [finding.log_id for finding in found]
+
+
+@pytest.mark.parametrize("waiting", [False, True], ids=["sealed", "waiting"])
+def test_a_row_emptied_without_an_erasure_is_named(ann, waiting):
+    """S54: one act taken out of the log by the way that is open for erasure."""
+    _, victim, _ = write(ann, 3) if waiting else sealed(ann, 3)
+    emptied_one_by_one(ann, victim)
+    assert unmarked() == [victim]
+    sealing.seal_all(now=clock.now())
+    assert unmarked() == [victim]
+
+
+def test_an_act_of_staff_emptied_without_an_erasure_is_named(ann):
+    """S54: what somebody of staff did to others does not vanish by emptying who it was."""
+    staff = factories.person("staff@example.com", is_staff=True)
+    (victim,) = write(ann, 1, actor_id=staff.id)
+    sealing.seal_all(now=NOW)
+    emptied_one_by_one(staff, victim)
+    assert unmarked() == [victim]
+
+
+def test_a_row_slipped_into_a_true_erasure_is_noticed(ann):
+    """S54: the moment of an erasure vouches for its own rows alone."""
+    bob = factories.person("bob@example.com")
+    (victim,) = sealed(ann, 1)
+    (theirs,) = write(bob)
+    assert log.erase(bob.id) == 1
+    assert unmarked() == []
+    at = "(SELECT max(erased_at) FROM activity_logs)"
+    emptied_one_by_one(ann, victim, at)
+    assert set(unmarked()) == {victim, theirs}
+
+
+@pytest.mark.parametrize("details", [
+    {}, {"months": 1}, {"erased_at": 1, "months": []}, {"erased_at": "x", "months": {"2026-03": 1}},
+])  # fmt: skip
+def test_a_marker_that_says_nothing_vouches_for_nothing(ann, details):
+    (victim,) = sealed(ann, 1)
+    emptied_one_by_one(ann, victim)
+    with tenancy.as_system("test"):
+        log.record(Action.ACTIVITY_ERASED, user_id=None, **details)
+    assert unmarked() == [victim]
+
+
+def test_the_marker_names_nobody_and_goes_with_the_erasure(ann):
+    """S49, S54: written in the same transaction, or not at all."""
+    write(ann, 2)
+    with tenancy.as_system("test"):
+        with transaction.atomic():
+            log.erase(ann.id)
+            transaction.set_rollback(True)
+        assert ActivityLog.objects.filter(action=Action.ACTIVITY_ERASED).count() == 0
+        log.erase(ann.id)
+        log.erase(ann.id)  # nothing left to empty, nothing to say
+        marker = ActivityLog.objects.get(action=Action.ACTIVITY_ERASED)
+    assert (marker.user_id, marker.actor_id, marker.ip_address) == (None,) * 3
+    assert set(marker.details) == {"rows", "erased_at", "months"}
+    assert str(ann.id) not in str(marker.details)
+
+
+def test_the_marker_of_an_erasure_holds_when_its_oldest_month_is_retired(ann):
+    """S54: retention drops part of what one erasure emptied."""
+    with tenancy.as_system("test"):
+        partitions.ensure("activity_logs", first=date(2024, 1, 1), last=date(2024, 3, 1))
+    for month in (1, 3):
+        write(ann, 2, created_at=datetime(2024, month, 9, tzinfo=UTC))
+    sealing.seal_all(now=NOW)
+    assert log.erase(ann.id) == 4
+    assert log.retire(before=datetime(2024, 2, 20, tzinfo=UTC)) == 1
+    report = verification.verify()
+    assert (report.findings, report.retired, report.erased) == ([], 2, 2)
 
 
 def test_retired_months_are_known_by_their_marker(ann):

@@ -1,7 +1,9 @@
 """Both sides of the detectors on the simulated population: they leave ordinary people in peace, and
-find the attacks. Of the seeds
-1 to 30, three (1, 16, 25) have one person in a hundred with a second alert; in the other 27 nobody
-has. docs/operations.md has the figures."""
+find the attacks.
+
+Of the seeds 1 to 40, two (31, 36) have one person in a hundred with a second alert; in the other
+38 nobody has. docs/operations.md has the figures.
+"""
 
 from functools import cache
 
@@ -12,7 +14,7 @@ from audit.detectors.thresholds import Thresholds
 from tests.audit import population, simulate
 from tests.audit.population import EVENTFUL, ORDINARY, Person
 
-SEEDS = (2, 3, 4)
+SEEDS = (1, 2, 3)
 THRESHOLDS = Thresholds()
 
 
@@ -36,8 +38,8 @@ def test_an_ordinary_person_gets_at_most_one_alert_in_90_days(seed):
     assert sum(counts) <= 12
 
 
-def test_in_the_worst_of_thirty_seeds_one_person_in_a_hundred_gets_a_second_one():
-    counts = alerts_per_person(1)
+def test_in_the_worst_of_forty_seeds_one_person_in_a_hundred_gets_a_second_one():
+    counts = alerts_per_person(31)
     assert sum(count > 1 for count in counts) <= 1
     assert max(counts) <= 2
 

@@ -1,6 +1,7 @@
 """The security webhook: verified before anything is stored, and each message has one effect."""
 
 import base64
+import hashlib
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django_redis import get_redis_connection
 from standardwebhooks import Webhook
 
 from audit.actions import Action
@@ -250,6 +252,17 @@ def test_who_cannot_sign_is_soon_not_listened_to(transactional_db):
     headers = signatures.headers_for(SECRET, message_id="m", body=body, now=clock.now())
     answer = elsewhere.generic("POST", URL, body, content_type="text/plain", headers=headers)
     assert answer.status_code == 202
+
+
+def test_redis_does_not_hold_the_address_of_who_cannot_sign(transactional_db):
+    """Neither in the clear nor as a digest that anybody can make."""
+    address = "198.51.100.77"
+    Client(REMOTE_ADDR=address).generic("POST", URL, b"{}", content_type="text/plain")
+    keys = [key.decode() for key in get_redis_connection("limits").scan_iter()]
+    mine = [key for key in keys if "webhook-failures" in key]
+    assert mine
+    for known in (address, hashlib.sha256(address.encode()).hexdigest()):
+        assert not [key for key in keys if known in key]
 
 
 def test_many_messages_in_a_row_are_no_failures(transactional_db, settings):
