@@ -131,7 +131,7 @@ class Refusal(Exception):
 _KEY_FIELDS = [field.attname for field in ApiKey._meta.concrete_fields]
 _USER_FIELDS = [field.attname for field in User._meta.concrete_fields]
 _LOOK_UP = "SELECT user_id, id, digest FROM api_keys WHERE prefix = %(prefix)s"
-_READ = "SELECT {} FROM api_keys k JOIN users u ON u.id = k.user_id {}".format(  # noqa: S608
+_READ = "SELECT {} FROM api_keys k JOIN users u ON u.id = k.user_id {}".format(  # noqa: S608  (fixed text)
     ", ".join(
         [f'k."{field.column}"' for field in ApiKey._meta.concrete_fields]
         + [f'u."{field.column}"' for field in User._meta.concrete_fields]
