@@ -9,7 +9,7 @@ from audit.actions import Action
 from tracker import tenancy
 
 
-def change(*, user_id: UUID, changes: Mapping[str, str]) -> User:
+def change(*, user_id: UUID, changes: Mapping[str, str | int]) -> User:
     """Apply the given preferences; returns the user as they are now."""
     with tenancy.as_user(user_id):
         user = User.objects.select_for_update().get(id=user_id)

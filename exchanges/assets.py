@@ -10,6 +10,10 @@ from django.db import connection
 
 from exchanges.models import Asset, ExchangeAsset
 
+# Money of states, by ISO 4217. A code of this list is that money at every exchange.
+FIAT = frozenset(
+    ["AED", "ARS", "AUD", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "IDR", "ILS", "INR", "JPY", "KES", "KRW", "KZT", "MXN", "MYR", "NGN", "NOK", "NZD", "PEN", "PHP", "PLN", "RON", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "UAH", "UGX", "USD", "VND", "ZAR"]
+)
 _TERRA_RENAMED = datetime(2022, 5, 28, tzinfo=UTC)
 
 
@@ -90,7 +94,10 @@ def _create(exchange: str, codes: set[str]) -> None:
     }
     by_slug = {meaning.slug: meaning.code for group in meanings.values() for meaning in group}
     Asset.objects.bulk_create(
-        [Asset(slug=slug, code=code) for slug, code in sorted(by_slug.items())],
+        [
+            Asset(slug=slug, code=code, is_fiat=code in FIAT)
+            for slug, code in sorted(by_slug.items())
+        ],
         ignore_conflicts=True,
     )
     assets = dict(Asset.objects.filter(slug__in=by_slug).values_list("slug", "id"))

@@ -35,6 +35,9 @@ class Asset(models.Model):
     slug = models.CharField(max_length=80, unique=True)
     code = models.CharField(max_length=64)
     name = models.CharField(max_length=128, default="", blank=True)
+    is_fiat = models.BooleanField(
+        default=False, help_text="Money of a state: without lots; its moves are currency effects."
+    )
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
@@ -91,6 +94,90 @@ class Price(models.Model):
         return f"{self.usd} USD"
 
 
+class PriceInterval(models.TextChoices):
+    """How long one historic price stands for."""
+
+    DAY = "1d", "close of a UTC day"
+    HOUR = "1h", "close of an hour"
+
+
+class HistoricPrice(models.Model):
+    """What one unit cost in US dollars when a day or an hour ended; the same for everybody.
+
+    Only what a market really quoted. ``at`` is the first instant of the interval.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    asset = models.ForeignKey(Asset, models.CASCADE, related_name="+", db_index=False)
+    interval = models.CharField(max_length=2, choices=PriceInterval.choices)
+    at = models.DateTimeField()
+    usd = UnitsField(help_text="US dollars for one unit.")
+    source = models.CharField(max_length=96, help_text="Exchange and the markets crossed.")
+    fetched_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "historic_prices"
+        constraints = [
+            # Also how a series is read: one asset's intervals in order.
+            models.UniqueConstraint(
+                fields=["asset", "interval", "at"], name="historic_prices_once"
+            ),
+            models.CheckConstraint(condition=models.Q(usd__gt=0), name="historic_prices_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.usd} USD"
+
+
+class NeedState(models.TextChoices):
+    """How far a wanted stretch of prices is."""
+
+    OPEN = "open", "to be fetched"
+    DONE = "done", "fetched; what is absent no market has"
+    NOWHERE = "nowhere", "no market quotes this asset"
+
+
+class PriceNeed(models.Model):
+    """A stretch of one asset's prices that somebody's figures want. Names no person."""
+
+    id = models.BigAutoField(primary_key=True)
+    asset = models.ForeignKey(Asset, models.CASCADE, related_name="+", db_index=False)
+    interval = models.CharField(max_length=2, choices=PriceInterval.choices)
+    since = models.DateTimeField()
+    until = models.DateTimeField(help_text="Not included.")
+    state = models.CharField(max_length=8, choices=NeedState.choices, default=NeedState.OPEN)
+    attempts = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(default=clock.now)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=48, default="", blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "price_needs"
+        constraints = [
+            models.UniqueConstraint(fields=["asset", "interval", "since"], name="price_needs_once"),
+            models.CheckConstraint(
+                condition=models.Q(since__lt=models.F("until")), name="price_needs_forward"
+            ),
+        ]
+        indexes = [
+            # history.backfill_due: what is open and due
+            models.Index(
+                fields=["next_try_at"], name="price_needs_due", condition=models.Q(state="open")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.interval} {self.state}"
+
+
+class ConnectionKind(models.TextChoices):
+    """Who fills an account with entries."""
+
+    EXCHANGE = "exchange", "read from an exchange"
+    MANUAL = "manual", "by hand and from files"
+
+
 class ConnectionState(models.TextChoices):
     """Health of a connection, as the person sees it."""
 
@@ -102,13 +189,19 @@ class ConnectionState(models.TextChoices):
 
 
 class ExchangeConnection(models.Model):
-    """One account at one exchange, owned by one user."""
+    """One account at one exchange, owned by one user; or one that they keep by hand.
+
+    An account kept by hand has no key and is never due; its exchange is ``manual``.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="connections", db_index=False
     )
     exchange = models.ForeignKey(Exchange, models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(
+        max_length=8, choices=ConnectionKind.choices, default=ConnectionKind.EXCHANGE
+    )
     label = models.CharField(max_length=64, default="", blank=True)
     state = models.CharField(
         max_length=16, choices=ConnectionState.choices, default=ConnectionState.PENDING

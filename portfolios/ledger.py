@@ -11,7 +11,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from exchanges.reports import Direction, Fact, Reward, Trade, TradeKind, Transfer
+from exchanges.reports import Direction, Reward, Trade, TradeKind, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """Units that a person books without a counterpart, below zero when they went.
+
+    ``cost_quantity`` of ``cost_code`` is what they paid for units that came in, in all.
+    """
+
+    feed: str
+    exchange_id: str
+    reason: str
+    code: str
+    quantity: Decimal
+    cost_code: str | None
+    cost_quantity: Decimal | None
+    note: str
+    wallet: str
+    occurred_at: datetime
+
+
+Fact = Trade | Transfer | Reward | Adjustment
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +56,8 @@ def legs(fact: Fact) -> list[Leg]:
         found = _trade_legs(fact)
     elif isinstance(fact, Transfer):
         found = _transfer_legs(fact)
+    elif isinstance(fact, Adjustment):
+        found = [Leg(fact.code, fact.wallet, "adjustment", fact.quantity, fact.occurred_at)]
     else:
         found = _reward_legs(fact)
     return [leg for leg in found if leg.quantity]

@@ -14,13 +14,11 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 
 from accounts import datakeys
 from audit import log
 from audit.actions import Action
 from exchanges import assets
-from exchanges.assets import DatedAsset
 from exchanges.gateway.errors import (
     CredentialUnreadable,
     GatewayError,
@@ -35,16 +33,15 @@ from exchanges.reports import (
     Covered,
     Fact,
     Quarantined,
-    Reward,
-    Trade,
-    Transfer,
 )
-from portfolios import holdings, ledger, models
-from portfolios.models import LedgerEntry, PortfolioState, SyncRun, SyncState
+from portfolios import books, facts, holdings
+from portfolios.facts import Stored
+from portfolios.models import PortfolioState, SyncRun, SyncState
 from tracker import bulk, ids, money, tenancy, vault
 
 RETRY_AFTER = timedelta(minutes=2)
 RETRY_AT_MOST = timedelta(hours=6)
+_COUNTED = ("new_trades", "new_transfers", "new_rewards")
 _NEEDS_NEW_KEY = (
     WrongKey.code, MissingPermission.code, KeyTooPowerful.code, CredentialUnreadable.code,
 )  # fmt: skip
@@ -73,7 +70,11 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         connection = _still_ours(claim)
         if connection is None:
             return None
-        counts = _record_facts(claim, report, meanings)
+        stored = facts.store(
+            user_id=claim.user_id, connection_id=claim.connection_id, facts=report.facts,
+            meanings=meanings,
+        )  # fmt: skip
+        counts = {name: stored.counts[name] for name in _COUNTED}
         moved = holdings.apply_report(user_id=claim.user_id, report=report, assets=meanings)
         _record_coverage(claim, report.covered)
         _record_quarantine(claim, report.quarantined)
@@ -82,7 +83,9 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         _settle(claim, connection, changes)
         _note_key(claim, connection, report.privileges, report.address_restricted)
         _finish_run(claim, state, now, counts=counts, report=report)
-        _bump_portfolio(claim, counts, now)
+        _tell_the_books(
+            claim, stored, now, moved=moved, turned=connection.state != changes["state"]
+        )
         if any(counts.values()) or connection.state != changes["state"]:
             log.record(
                 Action.SYNC_FINISHED, user_id=claim.user_id, outcome=str(state),
@@ -120,124 +123,8 @@ def record_failure(*, claim: Claim, error: GatewayError, now: datetime) -> None:
             )  # fmt: skip
 
 
-# --- facts and ledger ---------------------------------------------------------------------------
-def _record_facts(
-    claim: Claim, report: AccountReport, meanings: Mapping[str, DatedAsset]
-) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for kind, build, link, name in _KINDS:
-        facts = [fact for fact in report.facts if isinstance(fact, kind)]
-        rows = [build(claim, fact, meanings) for fact in facts]
-        new = bulk.insert_new(rows)
-        fresh = [(row.id, fact) for row, fact in zip(rows, facts, strict=True) if row.id in new]
-        if kind is Transfer:
-            fresh += _settle_pending(claim, facts)
-        bulk.insert_new(_entries(claim, fresh, link, meanings))
-        counts[name] = len(fresh)
-    return counts
-
-
-def _entries(
-    claim: Claim,
-    facts: Iterable[tuple[UUID, Fact]],
-    link: str,
-    meanings: Mapping[str, DatedAsset],
-) -> list[LedgerEntry]:
-    return [
-        LedgerEntry(
-            user_id=claim.user_id, connection_id=claim.connection_id, leg=number,
-            asset_id=meanings[leg.code].at(leg.occurred_at), wallet=leg.wallet, kind=leg.kind,
-            quantity=leg.quantity, occurred_at=leg.occurred_at, **{link: fact_id},
-        )
-        for fact_id, fact in facts
-        for number, leg in enumerate(ledger.legs(fact))
-    ]  # fmt: skip
-
-
-def _settle_pending(claim: Claim, facts: list[Any]) -> list[tuple[UUID, Fact]]:
-    """Transfers that were pending when last seen and are settled now enter the ledger."""
-    settled = {(fact.feed, fact.exchange_id): fact for fact in facts if fact.settled}
-    if not settled:
-        return []
-    pending = models.Transfer.objects.filter(
-        user_id=claim.user_id, connection_id=claim.connection_id, is_settled=False
-    )
-    done = [
-        (row.id, settled[row.feed, row.exchange_id])
-        for row in pending
-        if (row.feed, row.exchange_id) in settled
-    ]
-    for row_id, fact in done:
-        models.Transfer.objects.filter(id=row_id).update(
-            is_settled=True, quantity=fact.quantity, fee_quantity=fact.fee_quantity,
-            txid=fact.txid,
-        )  # fmt: skip
-    return done
-
-
-def _owned(claim: Claim, fact: Fact) -> dict[str, Any]:
-    return {
-        "id": ids.new_id(), "user_id": claim.user_id, "connection_id": claim.connection_id,
-        "feed": fact.feed, "exchange_id": fact.exchange_id, "wallet": fact.wallet,
-        "occurred_at": fact.occurred_at,
-    }  # fmt: skip
-
-
-def _fee(fact: Trade | Transfer, meanings: Mapping[str, DatedAsset]) -> dict[str, Any]:
-    if not fact.fee_code:
-        return {"fee_asset_id": None, "fee_quantity": None}
-    asset_id = meanings[fact.fee_code].at(fact.occurred_at)
-    return {"fee_asset_id": asset_id, "fee_quantity": fact.fee_quantity}
-
-
-def _trade_row(claim: Claim, fact: Trade, meanings: Mapping[str, DatedAsset]) -> models.Trade:
-    at = fact.occurred_at
-    return models.Trade(
-        **_owned(claim, fact), **_fee(fact, meanings), order_id=fact.order_id, kind=fact.kind,
-        symbol=fact.symbol, side=fact.side,
-        price=fact.price.quantize(money.UNIT_QUANTUM),
-        base_asset_id=meanings[fact.base_code].at(at), base_quantity=fact.base_quantity,
-        quote_asset_id=meanings[fact.quote_code].at(at), quote_quantity=fact.quote_quantity,
-    )  # fmt: skip
-
-
-def _transfer_row(
-    claim: Claim, fact: Transfer, meanings: Mapping[str, DatedAsset]
-) -> models.Transfer:
-    return models.Transfer(
-        **_owned(claim, fact), **_fee(fact, meanings), direction=fact.direction,
-        asset_id=meanings[fact.code].at(fact.occurred_at), quantity=fact.quantity,
-        counter_wallet=fact.counter_wallet, is_settled=fact.settled, txid=fact.txid[:200],
-        address=fact.address[:200], network=fact.network[:64],
-    )  # fmt: skip
-
-
-def _reward_row(claim: Claim, fact: Reward, meanings: Mapping[str, DatedAsset]) -> models.Reward:
-    return models.Reward(
-        **_owned(claim, fact), kind=fact.kind[:32], quantity=fact.quantity,
-        asset_id=meanings[fact.code].at(fact.occurred_at),
-    )  # fmt: skip
-
-
-# Each kind of fact: how its row is built, which column of the ledger names it, how it is counted.
-_KINDS: tuple[tuple[type, Any, str, str], ...] = (
-    (Trade, _trade_row, "trade_id", "new_trades"),
-    (Transfer, _transfer_row, "transfer_id", "new_transfers"),
-    (Reward, _reward_row, "reward_id", "new_rewards"),
-)
-
-
 def _codes(report: AccountReport) -> set[str]:
-    codes = {balance.code for balance in report.balances}
-    for fact in report.facts:
-        if isinstance(fact, Trade):
-            codes |= {fact.base_code, fact.quote_code}
-        else:
-            codes.add(fact.code)
-        fee_code = getattr(fact, "fee_code", None)
-        if fee_code:
-            codes.add(fee_code)
-    return codes
+    return {balance.code for balance in report.balances} | facts.codes(report.facts)
 
 
 # --- numbers that do not fit --------------------------------------------------------------------
@@ -433,18 +320,16 @@ def _finish_run(
     )  # fmt: skip
 
 
-def _bump_portfolio(claim: Claim, counts: Mapping[str, int], now: datetime) -> None:
-    """Give the ledger a new revision when it grew; the first visit makes snapshots due."""
-    if any(counts.values()):
-        changed = PortfolioState.objects.filter(user_id=claim.user_id).update(
-            ledger_revision=F("ledger_revision") + 1
-        )
-        if changed:
-            return
-    elif PortfolioState.objects.filter(user_id=claim.user_id).exists():
-        return
+def _tell_the_books(
+    claim: Claim, stored: Stored, now: datetime, *, moved: int, turned: bool
+) -> None:
+    """Have what is derived computed anew when anything it depends on has changed.
+
+    The first visit makes snapshots due, whatever it found.
+    """
     with transaction.atomic():
         PortfolioState.objects.bulk_create(
-            [PortfolioState(user_id=claim.user_id, ledger_revision=1, next_snapshot_at=now)],
-            ignore_conflicts=True,
+            [PortfolioState(user_id=claim.user_id, next_snapshot_at=now)], ignore_conflicts=True
         )
+    if stored.touched or moved or turned:
+        books.changed(user_id=claim.user_id, touched=stored.touched, now=now)

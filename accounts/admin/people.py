@@ -80,13 +80,24 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
     search_help_text = "E-mail or id"
     readonly_fields = (
         "subscription_tier", "currency", "time_zone", "locale", "theme", "cost_basis_method",
+        "cost_basis_scope", "long_term_days",
         _LAST_LOGIN, _CREATED, _CONFIRMED, _CLOSES, "password_link",
     )  # fmt: skip
     fieldsets = (
         (None, {"fields": ("email", "password_link", "is_active", "subscription_tier")}),
         (
             "Preferences",
-            {"fields": ("currency", "time_zone", "locale", "theme", "cost_basis_method")},
+            {
+                "fields": (
+                    "currency",
+                    "time_zone",
+                    "locale",
+                    "theme",
+                    "cost_basis_method",
+                    "cost_basis_scope",
+                    "long_term_days",
+                )
+            },
         ),
         ("Staff", {"fields": _PRIVILEGES}),
         ("Dates", {"fields": (_CREATED, _CONFIRMED, _LAST_LOGIN, _CLOSES)}),

@@ -34,6 +34,13 @@ class CostBasisMethod(models.TextChoices):
     AVERAGE = "average"
 
 
+class CostBasisScope(models.TextChoices):
+    """From which accounts a disposal may take its lots."""
+
+    ALL = "all", "all accounts together"
+    ACCOUNT = "account", "the account where it happened"
+
+
 class Theme(models.TextChoices):
     """How the app looks."""
 
@@ -92,6 +99,12 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
     cost_basis_method = models.CharField(
         max_length=8, choices=CostBasisMethod.choices, default=CostBasisMethod.FIFO
+    )
+    cost_basis_scope = models.CharField(
+        max_length=8, choices=CostBasisScope.choices, default=CostBasisScope.ALL
+    )
+    long_term_days = models.PositiveSmallIntegerField(
+        default=365, help_text="A gain is long-term when units were held for more days than this."
     )
 
     USERNAME_FIELD = "email"

@@ -125,7 +125,8 @@ TABLES: Mapping[str, Table] = {
         "the account: signing in, preferences, plan", owner="id", order="id",
         why="last of all, after a tombstone was written outside the database",
         personal="id email email_confirmed_at created_at last_login is_active closes_at is_staff "
-        "is_superuser subscription_tier base_currency time_zone locale theme cost_basis_method",
+        "is_superuser subscription_tier base_currency time_zone locale theme cost_basis_method "
+        "cost_basis_scope long_term_days",
         secret="password",
     ),
     "accounts.User_groups": _table("roles of staff", personal="id user group"),
@@ -251,7 +252,9 @@ TABLES: Mapping[str, Table] = {
         "which exchanges can be connected", "id", "name", "required_fields", "supports", "website",
         "ccxt_version", "is_available", "updated_at",
     ),
-    "exchanges.Asset": _shared("coins and currencies", "id", "slug", "code", "name", "created_at"),
+    "exchanges.Asset": _shared(
+        "coins and currencies", "id", "slug", "code", "name", "is_fiat", "created_at"
+    ),
     "exchanges.ExchangeAsset": _shared(
         "what an exchange's code means", "id", "exchange", "code", "asset", "valid_from",
         "valid_until",
@@ -259,10 +262,17 @@ TABLES: Mapping[str, Table] = {
     "exchanges.Price": _shared(
         "prices", "asset", "usd", "usd_24h_ago", "source", "as_of", "fetched_at"
     ),
+    "exchanges.HistoricPrice": _shared(
+        "prices of the past", "id", "asset", "interval", "at", "usd", "source", "fetched_at"
+    ),
+    "exchanges.PriceNeed": _shared(
+        "which prices of the past are to be fetched", "id", "asset", "interval", "since", "until",
+        "state", "attempts", "next_try_at", "leased_until", "error", "created_at",
+    ),
     "exchanges.ExchangeConnection": _table(
         "reading an exchange account that the person connected",
-        personal="id user exchange label state reason privileges address_restricted created_at "
-        "last_synced_at last_complete_at last_full_at",
+        personal="id user exchange kind label state reason privileges address_restricted "
+        "created_at last_synced_at last_complete_at last_full_at",
         operational="next_sync_at claimed_by lease_until failures",
     ),
     "exchanges.ExchangeCredential": _table(
@@ -296,7 +306,60 @@ TABLES: Mapping[str, Table] = {
     "portfolios.LedgerEntry": _table(
         "computing every figure that is shown", order="occurred_at id",
         derived="id user connection asset wallet kind quantity occurred_at trade transfer reward "
-        "leg",
+        "adjustment leg",
+    ),
+    "portfolios.Adjustment": _table(
+        "units that the person booked by hand", order="occurred_at id",
+        personal=f"{_FACT} reason asset quantity cost_asset cost_quantity note recorded_at",
+    ),
+    "portfolios.TransferMatch": _table(
+        "knowing which transfers are moves between own accounts",
+        personal="id user withdrawal deposit origin is_pair evidence created_at confirmed_at",
+    ),
+    "portfolios.TransferNote": _table(
+        "what the person says a transfer was",
+        personal="id user transfer meaning cost_asset cost_quantity acquired_at note created_at",
+    ),
+    "portfolios.ManualPrice": _table(
+        "prices that the person set", personal="id user asset day price currency created_at"
+    ),
+    "portfolios.ProblemDismissal": _table(
+        "problems that the person put aside", personal="id user problem dismissed_at"
+    ),
+    "portfolios.FileImport": _table(
+        "booking files of entries; the file is forgotten once it is booked, or after 7 days",
+        expiry=_after(90, "created_at"),
+        personal="id user connection format file_name content mapping state rows_total "
+        "rows_booked rows_known rows_skipped rows_refused issues created_at finished_at",
+        operational="error leased_until attempts", secret="content_digest",
+    ),
+    "portfolios.AssetBasis": _table(
+        "knowing whose lots must be computed anew", personal="id user asset",
+        operational="dirty_from derived_through",
+    ),
+    "portfolios.Lot": _table(
+        "showing what units cost", order="position id",
+        derived="id user asset connection entry kind position acquired_at quantity cost remaining "
+        "remaining_cost basis price_source",
+    ),
+    "portfolios.Disposal": _table(
+        "showing gains", order="position id",
+        derived="id user asset connection entry lot kind position disposed_at acquired_at "
+        "quantity cost proceeds gain held_days term basis price_source",
+    ),
+    "portfolios.Income": _table(
+        "showing income", order="received_at id",
+        derived="id user asset connection entry kind received_at quantity value price_source",
+    ),
+    "portfolios.DailyValuation": _table(
+        "showing how value moved and why",
+        derived="id user scope scope_id day value cost deposits withdrawals income fees realized "
+        "price_effect currency_effect trade_effect corrections unpriced is_partial restated_at",
+    ),
+    "portfolios.Discrepancy": _table(
+        "showing where reported balances differ from the ledger",
+        derived="id user connection wallet asset reported ledger difference reported_at agreed_at "
+        "appeared_at causes computed_at",
     ),
     "portfolios.Holding": _table(
         "showing what the person owns",
@@ -315,7 +378,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "portfolios.PortfolioState": _table(
         "knowing what must be computed anew", personal="user",
-        operational="ledger_revision next_snapshot_at",
+        operational="ledger_revision derived_revision derived_at derive_claimed_by "
+        "derive_lease_until revalue_from valued_through waits_for_prices next_snapshot_at",
     ),
     "portfolios.PortfolioSnapshot": _table(
         "showing how the total value moved", order="taken_at id",

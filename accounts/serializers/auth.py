@@ -6,7 +6,14 @@ from zoneinfo import available_timezones
 
 from rest_framework import serializers
 
-from accounts.models import BaseCurrency, CostBasisMethod, Theme, User, normalize_email
+from accounts.models import (
+    BaseCurrency,
+    CostBasisMethod,
+    CostBasisScope,
+    Theme,
+    User,
+    normalize_email,
+)
 from tracker.api import StrictSerializer
 
 
@@ -63,6 +70,8 @@ class PreferencesSerializer(StrictSerializer):
     locale = LocaleField(required=False, max_length=16)
     theme = serializers.ChoiceField(Theme.choices, required=False)
     cost_basis_method = serializers.ChoiceField(CostBasisMethod.choices, required=False)
+    cost_basis_scope = serializers.ChoiceField(CostBasisScope.choices, required=False)
+    long_term_days = serializers.IntegerField(min_value=0, max_value=10_000, required=False)
 
 
 class AgreedSerializer(StrictSerializer):
@@ -151,6 +160,7 @@ class MeSerializer(serializers.ModelSerializer):
         fields = [
             "id", "email", "email_confirmed_at", "created_at", "closes_at", "subscription_tier",
             "base_currency", "time_zone", "locale", "theme", "cost_basis_method",
+            "cost_basis_scope", "long_term_days",
         ]  # fmt: skip
         read_only_fields = fields
 

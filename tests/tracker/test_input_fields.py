@@ -10,7 +10,15 @@ from exchanges.models import ExchangeConnection, ExchangeCredential
 from tests import factories
 from tracker import ids, tenancy
 
-SETTABLE = {"base_currency", "time_zone", "locale", "theme", "cost_basis_method"}
+SETTABLE = {
+    "base_currency",
+    "time_zone",
+    "locale",
+    "theme",
+    "cost_basis_method",
+    "cost_basis_scope",
+    "long_term_days",
+}
 CONNECTION_CHANGES = {"label", "paused", "api_key", "api_secret", "passphrase"}
 
 

@@ -1,0 +1,1 @@
+"""Prices of the past: wanted, fetched in the background, stored once for everybody."""
