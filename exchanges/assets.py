@@ -11,9 +11,11 @@ from django.db import connection
 from exchanges.models import Asset, ExchangeAsset
 
 # Money of states, by ISO 4217. A code of this list is that money at every exchange.
-FIAT = frozenset(
-    ["AED", "ARS", "AUD", "BGN", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "IDR", "ILS", "INR", "JPY", "KES", "KRW", "KZT", "MXN", "MYR", "NGN", "NOK", "NZD", "PEN", "PHP", "PLN", "RON", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "UAH", "UGX", "USD", "VND", "ZAR"]
+_FIAT_CODES = (
+    "AED ARS AUD BGN BRL CAD CHF CLP CNY COP CZK DKK EUR GBP HKD HUF IDR ILS INR JPY KES KRW KZT "
+    "MXN MYR NGN NOK NZD PEN PHP PLN RON RUB SAR SEK SGD THB TRY TWD UAH UGX USD VND ZAR"
 )
+FIAT = frozenset(_FIAT_CODES.split(" "))
 _TERRA_RENAMED = datetime(2022, 5, 28, tzinfo=UTC)
 
 

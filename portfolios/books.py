@@ -12,7 +12,7 @@ from uuid import UUID
 from celery import current_app
 from django.db import connection, transaction
 
-from portfolios.models import AssetBasis, LedgerEntry, PortfolioState
+from portfolios.models import LedgerEntry
 from tracker import ids
 
 DERIVE_TASK = "portfolios.tasks.derive_portfolio"
@@ -43,8 +43,8 @@ def _mark(user_id: UUID, touched: Mapping[UUID, datetime]) -> None:
     rows = sorted(touched.items())
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""
-            INSERT INTO {AssetBasis._meta.db_table} (id, user_id, asset_id, dirty_from)
+            """
+            INSERT INTO asset_bases (id, user_id, asset_id, dirty_from)
             SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[])
             ON CONFLICT (user_id, asset_id) DO UPDATE
                 SET dirty_from = least(asset_bases.dirty_from, excluded.dirty_from)
@@ -61,8 +61,8 @@ def _mark(user_id: UUID, touched: Mapping[UUID, datetime]) -> None:
 def _advance(user_id: UUID, earliest: date | None, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""
-            INSERT INTO {PortfolioState._meta.db_table} AS states
+            """
+            INSERT INTO portfolio_states AS states
                 (user_id, ledger_revision, derived_revision, revalue_from, waits_for_prices)
             VALUES (%s, 1, 0, %s, false)
             ON CONFLICT (user_id) DO UPDATE

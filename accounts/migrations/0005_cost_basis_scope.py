@@ -4,20 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0004_tenancy'),
+        ("accounts", "0004_tenancy"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='user',
-            name='cost_basis_scope',
-            field=models.CharField(choices=[('all', 'all accounts together'), ('account', 'the account where it happened')], default='all', max_length=8),
+            model_name="user",
+            name="cost_basis_scope",
+            field=models.CharField(
+                choices=[
+                    ("all", "all accounts together"),
+                    ("account", "the account where it happened"),
+                ],
+                default="all",
+                max_length=8,
+            ),
         ),
         migrations.AddField(
-            model_name='user',
-            name='long_term_days',
-            field=models.PositiveSmallIntegerField(default=365, help_text='A gain is long-term when units were held for more days than this.'),
+            model_name="user",
+            name="long_term_days",
+            field=models.PositiveSmallIntegerField(
+                default=365,
+                help_text="A gain is long-term when units were held for more days than this.",
+            ),
         ),
     ]

@@ -20,57 +20,134 @@ def _name_fiat(apps, editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('exchanges', '0003_address_restricted'),
+        ("exchanges", "0003_address_restricted"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='asset',
-            name='is_fiat',
-            field=models.BooleanField(default=False, help_text='Money of a state: without lots; its moves are currency effects.'),
+            model_name="asset",
+            name="is_fiat",
+            field=models.BooleanField(
+                default=False,
+                help_text="Money of a state: without lots; its moves are currency effects.",
+            ),
         ),
         migrations.AddField(
-            model_name='exchangeconnection',
-            name='kind',
-            field=models.CharField(choices=[('exchange', 'read from an exchange'), ('manual', 'by hand and from files')], default='exchange', max_length=8),
+            model_name="exchangeconnection",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("exchange", "read from an exchange"),
+                    ("manual", "by hand and from files"),
+                ],
+                default="exchange",
+                max_length=8,
+            ),
         ),
         migrations.CreateModel(
-            name='HistoricPrice',
+            name="HistoricPrice",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('interval', models.CharField(choices=[('1d', 'close of a UTC day'), ('1h', 'close of an hour')], max_length=2)),
-                ('at', models.DateTimeField()),
-                ('usd', tracker.money.UnitsField(decimal_places=30, help_text='US dollars for one unit.', max_digits=60)),
-                ('source', models.CharField(help_text='Exchange and the markets crossed.', max_length=96)),
-                ('fetched_at', models.DateTimeField(default=tracker.clock.now)),
-                ('asset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='exchanges.asset')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "interval",
+                    models.CharField(
+                        choices=[("1d", "close of a UTC day"), ("1h", "close of an hour")],
+                        max_length=2,
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "usd",
+                    tracker.money.UnitsField(
+                        decimal_places=30, help_text="US dollars for one unit.", max_digits=60
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(help_text="Exchange and the markets crossed.", max_length=96),
+                ),
+                ("fetched_at", models.DateTimeField(default=tracker.clock.now)),
+                (
+                    "asset",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="exchanges.asset",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'historic_prices',
-                'constraints': [models.UniqueConstraint(fields=('asset', 'interval', 'at'), name='historic_prices_once'), models.CheckConstraint(condition=models.Q(('usd__gt', 0)), name='historic_prices_positive')],
+                "db_table": "historic_prices",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("asset", "interval", "at"), name="historic_prices_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("usd__gt", 0)), name="historic_prices_positive"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='PriceNeed',
+            name="PriceNeed",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('interval', models.CharField(choices=[('1d', 'close of a UTC day'), ('1h', 'close of an hour')], max_length=2)),
-                ('since', models.DateTimeField()),
-                ('until', models.DateTimeField(help_text='Not included.')),
-                ('state', models.CharField(choices=[('open', 'to be fetched'), ('done', 'fetched; what is absent no market has'), ('nowhere', 'no market quotes this asset')], default='open', max_length=8)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('next_try_at', models.DateTimeField(default=tracker.clock.now)),
-                ('leased_until', models.DateTimeField(blank=True, null=True)),
-                ('error', models.CharField(blank=True, default='', max_length=48)),
-                ('created_at', models.DateTimeField(default=tracker.clock.now)),
-                ('asset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='exchanges.asset')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "interval",
+                    models.CharField(
+                        choices=[("1d", "close of a UTC day"), ("1h", "close of an hour")],
+                        max_length=2,
+                    ),
+                ),
+                ("since", models.DateTimeField()),
+                ("until", models.DateTimeField(help_text="Not included.")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "to be fetched"),
+                            ("done", "fetched; what is absent no market has"),
+                            ("nowhere", "no market quotes this asset"),
+                        ],
+                        default="open",
+                        max_length=8,
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("next_try_at", models.DateTimeField(default=tracker.clock.now)),
+                ("leased_until", models.DateTimeField(blank=True, null=True)),
+                ("error", models.CharField(blank=True, default="", max_length=48)),
+                ("created_at", models.DateTimeField(default=tracker.clock.now)),
+                (
+                    "asset",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="exchanges.asset",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'price_needs',
-                'indexes': [models.Index(condition=models.Q(('state', 'open')), fields=['next_try_at'], name='price_needs_due')],
-                'constraints': [models.UniqueConstraint(fields=('asset', 'interval', 'since'), name='price_needs_once'), models.CheckConstraint(condition=models.Q(('since__lt', models.F('until'))), name='price_needs_forward')],
+                "db_table": "price_needs",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "open")),
+                        fields=["next_try_at"],
+                        name="price_needs_due",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("asset", "interval", "since"), name="price_needs_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("since__lt", models.F("until"))),
+                        name="price_needs_forward",
+                    ),
+                ],
             },
         ),
         migrations.RunPython(_name_fiat, migrations.RunPython.noop, elidable=True),
