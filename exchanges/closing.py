@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from accounts.models import User
-from exchanges.models import ConnectionState, ExchangeConnection
+from exchanges.models import ConnectionKind, ConnectionState, ExchangeConnection
 from tracker import tenancy
 
 REASON = "account_closing"
@@ -19,7 +19,7 @@ def stop(*, user_id: UUID) -> int:
     with tenancy.as_user(user_id):
         if _stays(user_id):
             return 0
-        mine = ExchangeConnection.objects.filter(user_id=user_id)
+        mine = ExchangeConnection.objects.filter(user_id=user_id, kind=ConnectionKind.EXCHANGE)
         stopped = mine.exclude(
             state__in=[ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY]
         ).update(state=ConnectionState.PAUSED, reason=REASON)

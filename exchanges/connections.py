@@ -13,7 +13,7 @@ from audit import log
 from audit.actions import Action
 from exchanges import credentials, gateway, querysets
 from exchanges.gateway.errors import CredentialUnreadable, GatewayError
-from exchanges.models import ConnectionState, Exchange, ExchangeConnection
+from exchanges.models import ConnectionKind, ConnectionState, Exchange, ExchangeConnection
 from exchanges.reports import Credential, Privileges, SealedCredential
 from tracker import ids, tenancy
 from tracker.api import InvalidInput
@@ -33,6 +33,12 @@ class LabelTaken(DomainError):
     code = "connection_label_taken"
     status = 409
     message = "You already have a connection to this exchange with this label."
+
+
+class KeptByHand(DomainError):
+    code = "account_kept_by_hand"
+    status = 409
+    message = "You keep this account by hand, so there is no exchange to ask."
 
 
 class Busy(DomainError):
@@ -73,6 +79,7 @@ def test(*, user_id: UUID, connection_id: UUID) -> Privileges:
     """Test the stored key of a connection. Raises NotFound or what the gateway says."""
     with tenancy.as_user(user_id):
         connection = find(user_id=user_id, connection_id=connection_id)
+        require_exchange(connection)
         sealed = credentials.load([connection_id]).get(connection_id)
         if sealed is None:
             raise CredentialUnreadable
@@ -98,6 +105,8 @@ def change(
     """Rename, pause, resume, or give a new key (tested first). Raises as ``create`` does."""
     with tenancy.as_user(user_id):
         connection = find(user_id=user_id, connection_id=connection_id)
+        if credential is not None or paused is not None:
+            require_exchange(connection)
         if credential is not None:
             _check_fields(connection.exchange, credential)
     privileges = None
@@ -162,6 +171,12 @@ def find(*, user_id: UUID, connection_id: UUID, lock: bool = False) -> ExchangeC
     if connection is None:
         raise NotFound
     return connection
+
+
+def require_exchange(connection: ExchangeConnection) -> None:
+    """Raises KeptByHand for an account that no exchange stands behind."""
+    if connection.kind == ConnectionKind.MANUAL:
+        raise KeptByHand
 
 
 def _check_offer(user_id: UUID, exchange_id: str, label: str, credential: Credential) -> None:

@@ -15,7 +15,7 @@ from exchanges.reports import Ticker
 DOLLAR = "USD"
 STABLECOINS = ("USDT", "USDC", "FDUSD", "TUSD", "DAI", "BUSD")
 # In which order a quote is trusted; anything else is not crossed through.
-_BRIDGES = (DOLLAR, *STABLECOINS, "BTC", "ETH", "BNB", "EUR")
+BRIDGES = (DOLLAR, *STABLECOINS, "BTC", "ETH", "BNB", "EUR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def usd_prices(tickers: Iterable[Ticker], *, now: datetime) -> dict[str, UsdPric
         edges.setdefault(code, []).append(edge)
     known = {DOLLAR: UsdPrice(Decimal(1), Decimal(1), DOLLAR, now)}
     _price_stablecoins(known, edges, now)
-    for bridge in _BRIDGES:
+    for bridge in BRIDGES:
         if bridge not in known and (price := _best(edges.get(bridge, ()), known)):
             known[bridge] = price
     for code in edges:
@@ -91,10 +91,10 @@ def _price_stablecoins(
 
 
 def _best(edges: Iterable[_Edge], known: dict[str, UsdPrice]) -> UsdPrice | None:
-    usable = [edge for edge in edges if edge.quote in known and edge.quote in _BRIDGES]
+    usable = [edge for edge in edges if edge.quote in known and edge.quote in BRIDGES]
     if not usable:
         return None
-    return _through(min(usable, key=lambda edge: (_BRIDGES.index(edge.quote), edge.market)), known)
+    return _through(min(usable, key=lambda edge: (BRIDGES.index(edge.quote), edge.market)), known)
 
 
 def _through(edge: _Edge, known: dict[str, UsdPrice]) -> UsdPrice:

@@ -161,11 +161,12 @@ class PriceNeed(models.Model):
             ),
         ]
         indexes = [
-            # history.backfill_due: what is open and due
+            # history.backfill_due: what is due, and what is to be looked for again
             models.Index(
-                fields=["next_try_at"], name="price_needs_due", condition=models.Q(state="open")
+                fields=["next_try_at"], name="price_needs_due",
+                condition=models.Q(state__in=["open", "nowhere"]),
             ),
-        ]
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.interval} {self.state}"

@@ -196,6 +196,23 @@ class Ticker:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """A spot market, open or closed: what it is called in calls, and what is traded for what."""
+
+    market: str
+    base_code: str
+    quote_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """When an hour or a day began at a market, and its last price."""
+
+    start: datetime
+    close: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class ExchangeDescription:
     """One row of the exchange catalogue."""
 

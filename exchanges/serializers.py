@@ -39,7 +39,7 @@ class ConnectionSerializer(serializers.ModelSerializer):
     class Meta:
         model = ExchangeConnection
         fields = [
-            "id", "exchange", "exchange_name", "label", "state", "reason", "privileges",
+            "id", "exchange", "exchange_name", "kind", "label", "state", "reason", "privileges",
             "created_at", "last_synced_at", "last_complete_at", "next_sync_at",
         ]  # fmt: skip
         read_only_fields = fields

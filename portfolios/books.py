@@ -12,7 +12,7 @@ from uuid import UUID
 from celery import current_app
 from django.db import connection, transaction
 
-from portfolios.models import LedgerEntry
+from portfolios.models import AssetBasis, LedgerEntry
 from tracker import ids
 
 DERIVE_TASK = "portfolios.tasks.derive_portfolio"
@@ -24,7 +24,7 @@ def changed(*, user_id: UUID, touched: Mapping[UUID, datetime], now: datetime) -
 
     With nothing touched, what depends on reports and decisions alone is computed anew.
     """
-    _mark(user_id, touched)
+    mark(user_id=user_id, touched=touched)
     earliest = min(touched.values()).astimezone(UTC).date() if touched else None
     _advance(user_id, earliest, now)
 
@@ -32,12 +32,19 @@ def changed(*, user_id: UUID, touched: Mapping[UUID, datetime], now: datetime) -
 def everything_changed(*, user_id: UUID, now: datetime) -> None:
     """A setting that all figures depend on changed: all is computed from the beginning."""
     assets = LedgerEntry.objects.filter(user_id=user_id).order_by().values_list("asset_id")
-    _mark(user_id, dict.fromkeys((row[0] for row in assets.distinct()), _BEGINNING))
+    # Also what has no entry any more: its lots must go.
+    derived = AssetBasis.objects.filter(user_id=user_id).values_list("asset_id")
+    found = {row[0] for row in (*assets.distinct(), *derived)}
+    mark(user_id=user_id, touched=dict.fromkeys(found, _BEGINNING))
     _advance(user_id, _BEGINNING.date(), now)
 
 
-def _mark(user_id: UUID, touched: Mapping[UUID, datetime]) -> None:
-    """In the order of ids, so that two writers never wait for each other crosswise."""
+def mark(*, user_id: UUID, touched: Mapping[UUID, datetime]) -> None:
+    """Note from when on the lots of some assets must be computed anew. Inside ``as_user``.
+
+    In the order of ids, so that two writers never wait for each other crosswise. Alone it raises
+    no revision: that is for whoever is computing just now.
+    """
     if not touched:
         return
     rows = sorted(touched.items())

@@ -4,8 +4,12 @@ silently show everything."""
 from typing import Any
 
 import django_filters
+from django import forms
 
-from portfolios.models import EntryKind, Trade, Transfer
+from accounts.models import CostBasisMethod
+from portfolios import years
+from portfolios.models import Basis, DisposalKind, EntryKind, Term, Trade, Transfer
+from portfolios.reports.making import Form, Format
 from tracker.api import InvalidInput
 
 _PAGING = {"cursor", "page_size", "format"}
@@ -76,3 +80,82 @@ class HoldingFilter(StrictFilterSet):
     asset = django_filters.UUIDFilter(field_name="asset_id")
     code = django_filters.CharFilter(field_name="asset__code", lookup_expr="iexact")
     wallet = django_filters.CharFilter(field_name="wallet")
+
+
+class _YearFilter(django_filters.Filter):
+    """A calendar year in the person's time zone."""
+
+    field_class = forms.IntegerField
+
+
+class LotFilter(StrictFilterSet):
+    asset = django_filters.UUIDFilter(field_name="asset_id", label="Asset id")
+    connection = django_filters.UUIDFilter(field_name="connection_id", label="Connection id")
+    entry = django_filters.UUIDFilter(field_name="entry_id", label="Ledger entry id")
+    basis = django_filters.ChoiceFilter(choices=Basis.choices)
+    open = django_filters.BooleanFilter(
+        method="with_units_left", label="Only lots with units left, or only those without"
+    )
+
+    def with_units_left(self, queryset: Any, name: str, value: bool) -> Any:
+        return queryset.filter(remaining__gt=0) if value else queryset.filter(remaining=0)
+
+
+class GainFilter(StrictFilterSet):
+    """``year``, ``asset`` and ``connection`` also say what totals are of; the rest narrows rows."""
+
+    year = _YearFilter(
+        method="of_year", label="Calendar year in your time zone",
+        min_value=years.FIRST, max_value=years.LAST,
+    )  # fmt: skip
+    asset = django_filters.UUIDFilter(field_name="asset_id", label="Asset id")
+    connection = django_filters.UUIDFilter(field_name="connection_id", label="Connection id")
+    method = django_filters.ChoiceFilter(
+        choices=CostBasisMethod.choices, method="unchanged",
+        label="Another method than your own, to compare",
+    )  # fmt: skip
+    entry = django_filters.UUIDFilter(field_name="entry_id", label="Ledger entry id")
+    lot = django_filters.UUIDFilter(field_name="lot_id", label="Lot id")
+    kind = django_filters.ChoiceFilter(choices=DisposalKind.choices)
+    term = django_filters.ChoiceFilter(choices=Term.choices)
+    basis = django_filters.ChoiceFilter(choices=Basis.choices)
+
+    def of_year(self, queryset: Any, name: str, value: int) -> Any:
+        since, until = years.bounds(value, self.request.user.time_zone)
+        return queryset.filter(disposed_at__gte=since, disposed_at__lt=until)
+
+    def unchanged(self, queryset: Any, name: str, value: str) -> Any:
+        """The method decides which rows there are, not which of them are shown."""
+        return queryset
+
+
+class ReportFilter(GainFilter):
+    """What a report is of, and which one; its rows are not narrowed further."""
+
+    form = django_filters.ChoiceFilter(choices=_choices(Form), method="unchanged")
+    format = django_filters.ChoiceFilter(
+        choices=_choices(Format), method="unchanged", required=True
+    )
+    entry = lot = kind = term = basis = None
+
+
+class EntryPageFilter(StrictFilterSet):
+    """Nothing but pages."""
+
+
+class ManualPriceFilter(StrictFilterSet):
+    asset = django_filters.UUIDFilter(field_name="asset_id", label="Asset id")
+    code = django_filters.CharFilter(field_name="asset__code", label="Asset code")
+
+
+class EntryFilter(_Period):
+    """What a person entered or imported."""
+
+    asset = django_filters.UUIDFilter(field_name="asset_id", label="Asset id, of the first leg")
+    code = django_filters.CharFilter(field_name="asset__code", lookup_expr="iexact")
+    kind = django_filters.ChoiceFilter(
+        choices=_choices(["trade", "transfer", "reward", "adjustment"]), method="of_kind"
+    )
+
+    def of_kind(self, queryset: Any, name: str, value: str) -> Any:
+        return queryset.filter(**{f"{value}__isnull": False})

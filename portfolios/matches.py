@@ -1,12 +1,333 @@
-"""Withdrawals and deposits that are one move between own accounts."""
+"""Withdrawals and deposits that are one move between own accounts: stored, confirmed, undone."""
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from django.db.models import F, Q, QuerySet
 
+from audit import log
+from audit.actions import Action
+from exchanges.models import Asset
+from exchanges.reports import Direction
+from portfolios import books, matching
+from portfolios.matching import Pair, Sent
+from portfolios.models import (
+    MatchOrigin,
+    Transfer,
+    TransferMatch,
+    TransferMeaning,
+    TransferNote,
+)
+from tracker import bulk, ids
+from tracker.api import InvalidInput
+from tracker.errors import DomainError, NotFound
+
+# What a person says about a withdrawal or deposit without counterpart, by its direction.
+_OF_DEPOSIT = (
+    TransferMeaning.PURCHASE, TransferMeaning.GIFT_RECEIVED, TransferMeaning.INCOME,
+    TransferMeaning.OWN_DEPOSIT,
+)  # fmt: skip
+# These say that the counterpart is an own wallet: a pair may still be found for them.
+_OWN = (TransferMeaning.OWN_DEPOSIT, TransferMeaning.OWN_WITHDRAWAL)
+CANDIDATES = 20
+
+
+class AlreadyMatched(DomainError):
+    code = "transfer_already_matched"
+    status = 409
+    message = "This withdrawal or deposit already belongs to another pair. Undo that one first."
+
+
+class NotAPair(DomainError):
+    code = "transfers_do_not_match"
+    status = 409
+    message = (
+        "These two cannot be one move: a withdrawal and a deposit of the same asset are needed, "
+        "and no more can arrive than was sent."
+    )
+
+
+# --- found by us --------------------------------------------------------------------------------
 def pair_new(*, user_id: UUID, now: datetime) -> dict[UUID, datetime]:
     """Pair what is unpaired and unambiguous; returns touched assets and from when on.
 
-    Call inside ``as_user``.
+    A pair that is stored stays, whatever arrives later. Call inside ``as_user``.
     """
-    return {}
+    found = matching.unambiguous(open_candidates(user_id=user_id))
+    rows = [
+        TransferMatch(
+            id=ids.new_id(), user_id=user_id, withdrawal_id=pair.withdrawal.id,
+            deposit_id=pair.deposit.id, origin=MatchOrigin.AUTOMATIC, evidence=pair.evidence(),
+            created_at=now,
+        )
+        for pair in found
+    ]  # fmt: skip
+    new = bulk.insert_new(rows)
+    return _touched(pair for pair, row in zip(found, rows, strict=True) if row.id in new)
+
+
+def open_candidates(*, user_id: UUID) -> list[Pair]:
+    """Every possible pair of transfers that are in none, surest first. Inside ``as_user``."""
+    decided = TransferMatch.objects.filter(user_id=user_id)
+    paired: set[UUID] = set()
+    refused: set[tuple[UUID, UUID]] = set()
+    for withdrawal_id, deposit_id, is_pair in decided.values_list(
+        "withdrawal_id", "deposit_id", "is_pair"
+    ):
+        if is_pair:
+            paired |= {withdrawal_id, deposit_id}
+        else:
+            refused.add((withdrawal_id, deposit_id))
+    explained = set(
+        TransferNote.objects.filter(user_id=user_id)
+        .exclude(meaning__in=_OWN)
+        .values_list("transfer_id", flat=True)
+    )
+    withdrawals, deposits = _open_sides(user_id, paired | explained)
+    return matching.candidates(withdrawals, deposits, refused=refused)
+
+
+def _open_sides(user_id: UUID, taken: Collection[UUID]) -> tuple[list[Sent], list[Sent]]:
+    sides: dict[str, list[Sent]] = {Direction.WITHDRAWAL: [], Direction.DEPOSIT: []}
+    rows = Transfer.objects.filter(
+        user_id=user_id, is_settled=True, direction__in=list(sides), asset__is_fiat=False
+    )
+    for row in rows.values_list(
+        "id", "connection_id", "asset_id", "quantity", "fee_quantity", "fee_asset_id", "txid",
+        "occurred_at", "direction",
+    ):  # fmt: skip
+        if row[0] not in taken:
+            sides[row[8]].append(_side(row))
+    return sides[Direction.WITHDRAWAL], sides[Direction.DEPOSIT]
+
+
+def _side(row: tuple[Any, ...]) -> Sent:
+    key, account, asset, quantity, fee, fee_asset, txid, at = row[:8]
+    own_fee = fee if fee and fee_asset == asset else quantity * 0
+    return Sent(key, account, asset, quantity, own_fee, txid, at)
+
+
+def _touched(pairs: Iterable[Pair]) -> dict[UUID, datetime]:
+    found: dict[UUID, datetime] = {}
+    for pair in pairs:
+        at = min(pair.withdrawal.at, pair.deposit.at)
+        found[pair.deposit.asset] = min(found.get(pair.deposit.asset, at), at)
+    return found
+
+
+# --- shown --------------------------------------------------------------------------------------
+def pairs_of(user_id: UUID) -> QuerySet[Any]:
+    """A person's pairs as plain rows, newest move first."""
+    return (
+        TransferMatch.objects.filter(user_id=user_id, is_pair=True)
+        .annotate(occurred_at=F("withdrawal__occurred_at"))
+        .values(
+            "id", "origin", "evidence", "confirmed_at", "created_at", "occurred_at",
+            "withdrawal", "deposit",
+            asset=F("withdrawal__asset_id"), code=F("withdrawal__asset__code"),
+            sent=F("withdrawal__quantity"), received=F("deposit__quantity"),
+            received_at=F("deposit__occurred_at"),
+            from_connection=F("withdrawal__connection_id"),
+            to_connection=F("deposit__connection_id"),
+        )
+    )  # fmt: skip
+
+
+def suggestions(*, user_id: UUID) -> list[dict[str, Any]]:
+    """Pairs that are possible and left to the person, surest first; at most 20. Inside
+    ``as_user``."""
+    return [_suggestion(pair) for pair in open_candidates(user_id=user_id)[:CANDIDATES]]
+
+
+def codes_of(asset_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The labels of assets."""
+    return dict(Asset.objects.filter(id__in=asset_ids).values_list("id", "code"))
+
+
+def _suggestion(pair: Pair) -> dict[str, Any]:
+    return {
+        "withdrawal": pair.withdrawal.id,
+        "deposit": pair.deposit.id,
+        "asset": pair.withdrawal.asset,
+        "sent": pair.withdrawal.quantity,
+        "received": pair.deposit.quantity,
+        "occurred_at": pair.withdrawal.at,
+        "received_at": pair.deposit.at,
+        "evidence": pair.evidence(),
+    }
+
+
+# --- decided by the person ----------------------------------------------------------------------
+def pair(*, user_id: UUID, withdrawal_id: UUID, deposit_id: UUID, now: datetime) -> UUID:
+    """Say that two transfers are one move; returns the pair's id. Call inside ``as_user``.
+
+    An automatic pair of either side gives way. Raises NotFound, NotAPair, AlreadyMatched (either
+    side belongs to another pair of the person's).
+    """
+    withdrawal = _transfer(user_id, withdrawal_id)
+    deposit = _transfer(user_id, deposit_id)
+    _refuse_impossible(withdrawal, deposit)
+    _make_room(user_id, withdrawal, deposit, now)
+    row, _ = TransferMatch.objects.update_or_create(
+        user_id=user_id, withdrawal=withdrawal, deposit=deposit,
+        defaults={
+            "is_pair": True, "origin": MatchOrigin.PERSON, "confirmed_at": now,
+            "evidence": _evidence(withdrawal, deposit),
+        },
+    )  # fmt: skip
+    _tell(user_id, Action.TRANSFERS_MATCHED, row, now)
+    return row.id
+
+
+def confirm(*, user_id: UUID, match_id: UUID, now: datetime) -> UUID:
+    """Agree with a pair that was found; it then stays for good. Raises NotFound. In as_user."""
+    row = _match(user_id, match_id)
+    if row.confirmed_at is None:
+        row.confirmed_at = now
+        row.save(update_fields=["confirmed_at"])
+        log.record(Action.TRANSFERS_MATCHED, user_id=user_id, match_id=str(row.id))
+    return row.id
+
+
+def unpair(*, user_id: UUID, match_id: UUID, now: datetime) -> None:
+    """Take a pair apart; the two are not paired again by themselves. Raises NotFound."""
+    row = _match(user_id, match_id)
+    row.is_pair, row.origin, row.confirmed_at = False, MatchOrigin.PERSON, now
+    row.save(update_fields=["is_pair", "origin", "confirmed_at"])
+    _tell(user_id, Action.TRANSFERS_UNMATCHED, row, now)
+
+
+def _match(user_id: UUID, match_id: UUID) -> TransferMatch:
+    rows = TransferMatch.objects.select_for_update(of=("self",)).filter(
+        user_id=user_id, id=match_id, is_pair=True
+    )
+    found = rows.select_related("withdrawal", "deposit").first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _transfer(user_id: UUID, transfer_id: UUID) -> Transfer:
+    found = Transfer.objects.filter(user_id=user_id, id=transfer_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _refuse_impossible(withdrawal: Transfer, deposit: Transfer) -> None:
+    directions = (withdrawal.direction, deposit.direction)
+    fits = (
+        directions == (Direction.WITHDRAWAL, Direction.DEPOSIT)
+        and withdrawal.asset_id == deposit.asset_id
+        and withdrawal.is_settled
+        and deposit.is_settled
+        and deposit.quantity <= withdrawal.quantity
+    )
+    if not fits:
+        raise NotAPair
+
+
+def _make_room(user_id: UUID, withdrawal: Transfer, deposit: Transfer, now: datetime) -> None:
+    others = (
+        TransferMatch.objects.select_for_update(of=("self",))
+        .select_related("withdrawal", "deposit")
+        .filter(Q(withdrawal=withdrawal) | Q(deposit=deposit), user_id=user_id, is_pair=True)
+        .exclude(withdrawal=withdrawal, deposit=deposit)
+    )
+    for other in others:
+        if other.confirmed_at or other.origin == MatchOrigin.PERSON:
+            raise AlreadyMatched
+        at = min(other.withdrawal.occurred_at, other.deposit.occurred_at)
+        books.changed(user_id=user_id, touched={deposit.asset_id: at}, now=now)
+        other.delete()  # not taken apart by the person: it may be found again
+
+
+def _evidence(withdrawal: Transfer, deposit: Transfer) -> dict[str, Any]:
+    sides = [
+        Sent(
+            row.id, row.connection_id, row.asset_id, row.quantity,
+            row.fee_quantity or row.quantity * 0, row.txid, row.occurred_at,
+        )
+        for row in (withdrawal, deposit)
+    ]  # fmt: skip
+    told = Pair(sides[0], sides[1], certainty=sides[0].quantity * 0 + 1).evidence()
+    return {**told, "decided_by": "person"}
+
+
+def _tell(user_id: UUID, action: Action, row: TransferMatch, now: datetime) -> None:
+    at = min(row.withdrawal.occurred_at, row.deposit.occurred_at)
+    log.record(action, user_id=user_id, match_id=str(row.id))
+    books.changed(user_id=user_id, touched={row.deposit.asset_id: at}, now=now)
+
+
+# --- what a transfer without counterpart was ----------------------------------------------------
+def note(
+    *, user_id: UUID, transfer_id: UUID, given: dict[str, Any], now: datetime
+) -> dict[str, Any]:
+    """Say what a transfer was, instead of what was said before. Call inside ``as_user``.
+
+    ``given``: meaning, and for units that came in cost_asset (id), cost_quantity, acquired_at,
+    note. Raises NotFound, InvalidInput, AlreadyMatched (it is half of a pair).
+    """
+    transfer = _transfer(user_id, transfer_id)
+    _refuse_nonsense(transfer, given)
+    if _is_paired(user_id, transfer):
+        raise AlreadyMatched
+    row, _ = TransferNote.objects.update_or_create(
+        user_id=user_id, transfer=transfer,
+        defaults={
+            "meaning": given["meaning"], "cost_asset_id": given.get("cost_asset"),
+            "cost_quantity": given.get("cost_quantity"), "note": given.get("note", ""),
+            "acquired_at": given.get("acquired_at"),
+        },
+    )  # fmt: skip
+    log.record(
+        Action.TRANSFER_NOTED, user_id=user_id, transfer_id=str(transfer.id), meaning=row.meaning
+    )
+    books.changed(user_id=user_id, touched={transfer.asset_id: transfer.occurred_at}, now=now)
+    return notes_of(user_id).get(transfer_id=transfer.id)
+
+
+def forget_note(*, user_id: UUID, transfer_id: UUID, now: datetime) -> None:
+    """Take back what was said about a transfer. Raises NotFound. Call inside ``as_user``."""
+    transfer = _transfer(user_id, transfer_id)
+    deleted, _ = TransferNote.objects.filter(user_id=user_id, transfer=transfer).delete()
+    if not deleted:
+        raise NotFound
+    log.record(Action.TRANSFER_NOTED, user_id=user_id, transfer_id=str(transfer.id), meaning="")
+    books.changed(user_id=user_id, touched={transfer.asset_id: transfer.occurred_at}, now=now)
+
+
+def notes_of(user_id: UUID) -> QuerySet[Any]:
+    """What a person said about transfers, as plain rows."""
+    return TransferNote.objects.filter(user_id=user_id).values(
+        "transfer", "meaning", "cost_asset", "cost_quantity", "acquired_at", "note",
+        cost_code=F("cost_asset__code"),
+    )  # fmt: skip
+
+
+def _refuse_nonsense(transfer: Transfer, given: dict[str, Any]) -> None:
+    if transfer.direction == Direction.INTERNAL:
+        raise InvalidInput.of("meaning", "A move between wallets of one account needs no note.")
+    came_in = transfer.direction == Direction.DEPOSIT
+    if came_in != (given["meaning"] in _OF_DEPOSIT):
+        raise InvalidInput.of("meaning", f"A {transfer.direction} cannot have been this.")
+    about_cost = [name for name in ("cost_quantity", "acquired_at") if given.get(name) is not None]
+    if about_cost and not came_in:
+        raise InvalidInput.of(about_cost[0], "Only units that came in have a cost here.")
+    if (given.get("cost_quantity") is None) != (given.get("cost_asset") is None):
+        raise InvalidInput.of("cost_quantity", "Give the cost together with its asset.")
+    cost_asset = given.get("cost_asset")
+    if cost_asset and not Asset.objects.filter(id=cost_asset).exists():
+        raise InvalidInput.of("cost_asset", "We do not know this asset.")
+    acquired = given.get("acquired_at")
+    if acquired and acquired > transfer.occurred_at:
+        raise InvalidInput.of("acquired_at", "Units cannot be acquired after they arrived.")
+
+
+def _is_paired(user_id: UUID, transfer: Transfer) -> bool:
+    return TransferMatch.objects.filter(
+        Q(withdrawal=transfer) | Q(deposit=transfer), user_id=user_id, is_pair=True
+    ).exists()

@@ -4,14 +4,21 @@ from audit import log
 from audit.actions import Action
 from audit.log import Happening
 from exchanges import closing
-from portfolios import sync, watch
-from tracker import clock
+from portfolios import books, sync, watch
+from tracker import clock, tenancy
+
+# The choices that lots, gains and valuations depend on; days of own prices are in the time zone.
+_FIGURES = frozenset(
+    {"base_currency", "cost_basis_method", "cost_basis_scope", "long_term_days", "time_zone"}
+)
 
 
 def subscribe() -> None:
     """Called once as the app is ready."""
     log.subscribe(Action.CONNECTION_CREATED, sync.start_first)
     log.subscribe(Action.SYNC_FINISHED, watch.after_sync)
+    log.subscribe(Action.USER_PREFERENCES_CHANGED, compute_anew_as_chosen)
+    log.subscribe(Action.CONNECTION_REMOVED, compute_anew)
     log.subscribe(Action.USER_CLOSING, stop_reading)
     log.subscribe(Action.USER_CLOSING_CANCELLED, read_again)
 
@@ -24,3 +31,15 @@ def stop_reading(happening: Happening) -> None:
 def read_again(happening: Happening) -> None:
     """Somebody stays after all."""
     closing.go_on(user_id=happening.owner, now=clock.now())
+
+
+def compute_anew_as_chosen(happening: Happening) -> None:
+    """Somebody wants their figures in another currency or by another method."""
+    if _FIGURES & set(happening.details["changed"]):
+        compute_anew(happening)
+
+
+def compute_anew(happening: Happening) -> None:
+    """All figures of a person may be others now."""
+    with tenancy.as_user(happening.owner):
+        books.everything_changed(user_id=happening.owner, now=clock.now())

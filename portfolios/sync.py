@@ -62,6 +62,12 @@ class ConnectionStopped(DomainError):
     message = "This connection is paused or needs a new key, so it cannot be synced."
 
 
+class SyncRunning(DomainError):
+    code = "sync_running"
+    status = 409
+    message = "This connection is being synced right now. Please try again when that is done."
+
+
 # --- asking for a sync --------------------------------------------------------------------------
 def request(*, user: User, connection_id: UUID, now: datetime) -> SyncRun:
     """ "Sync now": queue a run, or return the one that is already open.
@@ -70,6 +76,7 @@ def request(*, user: User, connection_id: UUID, now: datetime) -> SyncRun:
     """
     with tenancy.as_user(user.id):
         connection = connections.find(user_id=user.id, connection_id=connection_id, lock=True)
+        connections.require_exchange(connection)
         if connection.state in _STOPPED:
             raise ConnectionStopped
         open_run = _open_run(connection)
@@ -79,6 +86,24 @@ def request(*, user: User, connection_id: UUID, now: datetime) -> SyncRun:
         run = _queue(connection, trigger="manual", now=now)
         activity.record(Action.SYNC_REQUESTED, user_id=user.id, connection_id=str(connection_id))
         return run
+
+
+def request_again(*, user: User, connection: ExchangeConnection, now: datetime) -> SyncRun:
+    """Queue a run that reads again what was forgotten, or return the one that waits already.
+
+    Call inside ``as_user`` with the connection's row locked. Raises ConnectionStopped, SyncRunning
+    (it would note as read what it did not read), SyncTooSoon (by plan).
+    """
+    connections.require_exchange(connection)
+    if connection.state in _STOPPED:
+        raise ConnectionStopped
+    open_run = _open_run(connection)
+    if open_run and (open_run.state == SyncState.RUNNING or connection.claimed_by):
+        raise SyncRunning
+    if open_run:
+        return open_run
+    _refuse_haste(user, connection, now, trigger="repair")
+    return _queue(connection, trigger="repair", now=now)
 
 
 def start_first(happening: Happening) -> None:
@@ -112,12 +137,14 @@ def _open_run(connection: ExchangeConnection) -> SyncRun | None:
     ).first()  # fmt: skip
 
 
-def _refuse_haste(user: User, connection: ExchangeConnection, now: datetime) -> None:
+def _refuse_haste(
+    user: User, connection: ExchangeConnection, now: datetime, *, trigger: str = "manual"
+) -> None:
     if not settings.BURST_LIMITS_ENABLED:
         return
     pause = entitlements.for_user(user).manual_sync_every
     last = (
-        SyncRun.objects.filter(user_id=user.id, connection=connection, trigger="manual")
+        SyncRun.objects.filter(user_id=user.id, connection=connection, trigger=trigger)
         .order_by("-requested_at")
         .first()
     )

@@ -4,7 +4,9 @@ from uuid import UUID
 
 from celery import shared_task
 
-from portfolios import snapshots, sync
+from exchanges import history
+from portfolios import derivation, snapshots, sync, valuations
+from portfolios.importing import imports
 from tracker import clock
 
 
@@ -32,3 +34,46 @@ def take_due_snapshots(**kwargs: object) -> None:
 def forget_old_runs(**kwargs: object) -> None:
     """Delete scheduled sync runs older than two weeks. Runs daily; idempotent."""
     sync.forget_old_runs(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def derive_portfolio(*, user_id: str, **kwargs: object) -> None:
+    """Bring one person's lots, valuations and discrepancies up to their ledger."""
+    derivation.derive(user_id=UUID(user_id), now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def sweep_behind(**kwargs: object) -> None:
+    """Queue whoever is behind and in nobody's hands. Runs every minute; idempotent."""
+    derivation.sweep(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def extend_valuations(**kwargs: object) -> None:
+    """Value the days that have ended since. Runs hourly; idempotent."""
+    valuations.extend_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def backfill_prices(**kwargs: object) -> None:
+    """Fetch prices that are wanted, and tell whoever waits for them. Runs every minute."""
+    arrived = history.backfill_due(now=clock.now())
+    derivation.prices_arrived(assets=arrived, now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def apply_import(*, import_id: str, **kwargs: object) -> None:
+    """Book a file of entries."""
+    imports.apply(import_id=UUID(import_id), clock=clock.now)
+
+
+@shared_task(ignore_result=True)
+def sweep_imports(**kwargs: object) -> None:
+    """Queue the files that wait or were left by a dead worker. Runs each minute; idempotent."""
+    imports.sweep(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def forget_import_files(**kwargs: object) -> None:
+    """Forget files that nobody had booked within a week. Runs hourly; idempotent."""
+    imports.forget_files(now=clock.now())

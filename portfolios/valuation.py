@@ -32,15 +32,48 @@ owned AS (
     WHERE holdings.quantity <> 0
     GROUP BY holdings.user_id, holdings.asset_id
 ),
-quoted AS (
-    SELECT owned.user_id, owned.asset_id, owned.quantity, prices.source,
-           least(prices.as_of, base.as_of) AS as_of,
-           CASE WHEN base.usd = 1 THEN prices.usd ELSE prices.usd / base.usd END AS price,
-           CASE WHEN base.usd_24h_ago = 1 THEN prices.usd_24h_ago
-                ELSE prices.usd_24h_ago / base.usd_24h_ago END AS price_24h_ago
-    FROM owned
+last_set AS (
+    SELECT DISTINCT ON (manual.user_id, manual.asset_id)
+           manual.user_id, manual.asset_id, manual.price, manual.currency,
+           manual.day::timestamp AT TIME ZONE users.time_zone AS holds_from
+    FROM manual_prices AS manual
     JOIN people USING (user_id)
+    JOIN users ON users.id = manual.user_id
+    WHERE manual.day::timestamp AT TIME ZONE users.time_zone <= %(now)s
+    ORDER BY manual.user_id, manual.asset_id, manual.day DESC
+),
+own AS MATERIALIZED (
+    -- What a person set holds until a market quotes the asset after that.
+    SELECT last_set.user_id, last_set.asset_id, last_set.holds_from, money.as_of,
+           last_set.price * money.usd AS usd,
+           last_set.price * money.usd_24h_ago AS usd_24h_ago
+    FROM last_set
+    JOIN assets ON assets.slug = lower(last_set.currency)
+    JOIN prices AS money ON money.asset_id = assets.id
+),
+dollars AS (
+    SELECT owned.user_id, owned.asset_id, owned.quantity,
+           own.user_id IS NOT NULL AS is_manual,
+           CASE WHEN own.user_id IS NULL THEN prices.source ELSE 'manual' END AS source,
+           coalesce(own.usd, prices.usd) AS usd,
+           CASE WHEN own.user_id IS NULL THEN prices.usd_24h_ago ELSE own.usd_24h_ago END
+               AS usd_24h_ago,
+           coalesce(own.holds_from, prices.as_of) AS as_of,
+           coalesce(own.as_of, prices.as_of) AS fetched_as_of
+    FROM owned
     LEFT JOIN prices ON prices.asset_id = owned.asset_id
+    LEFT JOIN own ON own.user_id = owned.user_id AND own.asset_id = owned.asset_id
+        AND (prices.as_of >= own.holds_from) IS NOT TRUE
+),
+quoted AS (
+    SELECT dollars.user_id, dollars.asset_id, dollars.quantity, dollars.is_manual, dollars.source,
+           least(dollars.as_of, base.as_of) AS as_of,
+           least(dollars.fetched_as_of, base.as_of) AS fetched_as_of,
+           CASE WHEN base.usd = 1 THEN dollars.usd ELSE dollars.usd / base.usd END AS price,
+           CASE WHEN base.usd_24h_ago = 1 THEN dollars.usd_24h_ago
+                ELSE dollars.usd_24h_ago / base.usd_24h_ago END AS price_24h_ago
+    FROM dollars
+    JOIN people USING (user_id)
     LEFT JOIN base ON base.currency = people.currency
 ),
 valued AS (
@@ -49,7 +82,7 @@ valued AS (
            round(quoted.quantity * quoted.price, 18) AS value,
            round(quoted.quantity * quoted.price_24h_ago, 18) AS value_24h_ago,
            CASE WHEN quoted.price IS NULL THEN 'unpriced'
-                WHEN quoted.as_of < %(prices_since)s THEN 'stale'
+                WHEN quoted.fetched_as_of < %(prices_since)s THEN 'stale'
                 ELSE 'complete' END AS status
     FROM quoted JOIN assets ON assets.id = quoted.asset_id
 ),
@@ -60,6 +93,7 @@ health AS (
            bool_or(connections.state = ANY(%(stopped_states)s)
                    OR connections.last_synced_at < %(balances_since)s) AS stale
     FROM exchange_connections AS connections JOIN people USING (user_id)
+    WHERE connections.kind = 'exchange'  -- what a person keeps by hand waits for no visit
     GROUP BY connections.user_id
 ),
 sums AS (
@@ -99,7 +133,9 @@ LISTED = """('[' || string_agg(
     || ', "quantity": "' || trim_scale(valued.quantity)
     || '", "price": ' || coalesce('"' || trim_scale(valued.price) || '"', 'null')
     || ', "value": ' || coalesce('"' || trim_scale(round(valued.value, 8)) || '"', 'null')
-    || ', "status": "' || valued.status || '"}', ', ') || ']')::jsonb"""
+    || ', "status": "' || valued.status
+    || CASE WHEN valued.is_manual THEN '", "source": "manual"}' ELSE '"}' END, ', ')
+    || ']')::jsonb"""
 
 
 def valued(listed: str) -> str:
@@ -148,6 +184,7 @@ SELECT json_build_object(
             'reason', connections.reason,
             'last_synced_at', {_TIME.format("connections.last_synced_at")},
             'status', CASE
+                WHEN connections.kind = 'manual' THEN 'complete'
                 WHEN connections.state = ANY(%(partial_states)s)
                      OR connections.last_synced_at IS NULL THEN 'partial'
                 WHEN connections.state = ANY(%(stopped_states)s)
@@ -172,8 +209,9 @@ def home_screen(*, user_id: UUID, currency: str, now: datetime) -> bytes:
 
 
 def freshness(now: datetime) -> dict[str, Any]:
-    """The parameters of ``valued``: from when on a price or a balance counts as fresh."""
+    """The parameters of ``valued``: now, and from when on a price or a balance is fresh."""
     return {
+        "now": now,
         "prices_since": now - settings.PRICE_STALE_AFTER,
         "balances_since": now - settings.BALANCE_STALE_AFTER,
         "partial_states": [ConnectionState.PARTIAL.value],

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from accounts import sessions
@@ -40,6 +41,14 @@ class ApiClient:
 
     def patch(self, path: str, body: Any, **headers: str) -> Any:
         return self.call("PATCH", path, body, **headers)
+
+    def put(self, path: str, body: Any, **headers: str) -> Any:
+        return self.call("PUT", path, body, **headers)
+
+    def send_file(self, path: str, content: bytes, name: str = "file.csv", **fields: str) -> Any:
+        """A form with one file and some other fields."""
+        data = {"file": SimpleUploadedFile(name, content), **fields}
+        return self.django.post(f"/api/v1{path}", data, headers=self.headers)
 
     def delete(self, path: str, **headers: str) -> Any:
         return self.call("DELETE", path, None, **headers)

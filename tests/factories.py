@@ -1,6 +1,6 @@
 """Rows for tests, made through the models and under the identity of their owner."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -31,17 +31,30 @@ from audit.models import ActivityLog, OutboxEntry, SecurityAlert, SessionActivit
 from exchanges import credentials
 from exchanges.models import Asset, Coverage, Exchange, ExchangeConnection, QuarantinedPage
 from exchanges.reports import Credential
+from portfolios.importing import imports
 from portfolios.models import (
+    Adjustment,
+    AssetBasis,
+    DailyValuation,
+    Discrepancy,
+    Disposal,
+    FileImport,
     Holding,
     HoldingChange,
+    Income,
     LedgerEntry,
+    Lot,
+    ManualPrice,
     PortfolioSnapshot,
     PortfolioState,
+    ProblemDismissal,
     Reward,
     SyncRun,
     SyncState,
     Trade,
     Transfer,
+    TransferMatch,
+    TransferNote,
 )
 from tracker import clock, ids, tenancy
 
@@ -243,8 +256,135 @@ def _portfolios_rows(user: User, connected: ExchangeConnection) -> None:
     )
     HoldingChange.objects.create(**owner, **place, exchange_code="BTC", reported_at=EARLIER)
     SyncRun.objects.create(**owner, trigger="manual", state=SyncState.COMPLETE)
-    PortfolioState.objects.create(user=user)
+    books(user, connected)
     snapshot(user)
+
+
+def books(user: User, connected: ExchangeConnection, *, number: int = 0) -> None:
+    """A row of everything that a person decides about their facts, and that is computed of them.
+
+    Rows of another number stand beside those of this one.
+    """
+    with tenancy.as_user(user.id):
+        _decisions(user, connected, number)
+        _derived(user, connected, number)
+
+
+def transfer(
+    user: User, connected: ExchangeConnection, direction: str, exchange_id: str, **fields: Any
+) -> Transfer:
+    """A settled transfer of one bitcoin, without its ledger entry."""
+    defaults = {
+        "feed": f"{direction}s", "exchange_id": exchange_id, "direction": direction,
+        "asset": asset(), "quantity": Decimal(1), "wallet": "spot", "occurred_at": EARLIER,
+    }  # fmt: skip
+    with tenancy.as_user(user.id):
+        return Transfer.objects.create(user=user, connection=connected, **defaults | fields)
+
+
+def manual_price(user: User, code: str = "COIN", day: date = EARLIER.date()) -> ManualPrice:
+    with tenancy.as_user(user.id):
+        return ManualPrice.objects.create(
+            user=user, asset=asset(code), day=day, price=Decimal(2), currency="USD"
+        )
+
+
+def _decisions(user: User, connected: ExchangeConnection, number: int) -> None:
+    out = transfer(user, connected, "withdrawal", f"out-{number}")
+    back = transfer(user, connected, "deposit", f"back-{number}")
+    TransferMatch.objects.create(user=user, withdrawal=out, deposit=back, origin="person")
+    noted = transfer(user, connected, "deposit", f"noted-{number}")
+    TransferNote.objects.create(user=user, transfer=noted, meaning="purchase")
+    ManualPrice.objects.create(
+        user=user, asset=asset(), day=EARLIER.date() + timedelta(days=number), price=Decimal(2),
+        currency="USD",
+    )  # fmt: skip
+    ProblemDismissal.objects.create(user=user, problem=ids.new_id())
+    FileImport.objects.create(
+        user=user, connection=connected, format="own", file_name="entries.csv",
+        content=b"sealed", content_digest=bytes(32),
+    )  # fmt: skip
+
+
+def adjustment(user: User, connected: ExchangeConnection, number: int = 0) -> Adjustment:
+    """One bitcoin booked by hand, with its ledger entry."""
+    place = {"wallet": "spot", "asset": asset(), "quantity": Decimal(1), "occurred_at": EARLIER}
+    owner: dict[str, Any] = {"user": user, "connection": connected}
+    with tenancy.as_user(user.id):
+        booked = Adjustment.objects.create(
+            **owner, **place, feed="manual", exchange_id=f"{number}", reason="opening"
+        )
+        LedgerEntry.objects.create(**owner, **place, kind="adjustment", leg=0, adjustment=booked)
+    return booked
+
+
+def entry_by_hand(user: User) -> Adjustment:
+    """An entry that its owner may remove."""
+    return adjustment(user, connection(user, label=ids.new_id().hex))
+
+
+FILE = b"time,type,received_quantity,received_asset\n2026-01-05T12:00:00Z,deposit,1,BTC\n"
+
+
+def file_import(user: User) -> FileImport:
+    """A file of one deposit that waits to be booked."""
+    connected = connection(user, label=ids.new_id().hex)
+    shown = imports.upload(
+        user_id=user.id, connection_id=connected.id, file_name="entries.csv", content=FILE,
+        format="own", now=clock.now(),
+    )  # fmt: skip
+    with tenancy.as_user(user.id):
+        return FileImport.objects.get(id=shown["id"])
+
+
+def lot(entry: LedgerEntry, **fields: Any) -> Lot:
+    """A lot that an entry opened, not saved yet: 100 dollars a unit, nothing of it given up."""
+    quantity = fields.get("quantity", entry.quantity)
+    defaults = {
+        "kind": entry.kind, "position": 1, "acquired_at": entry.occurred_at, "quantity": quantity,
+        "cost": quantity * 100, "remaining": quantity, "remaining_cost": quantity * 100,
+        "basis": "known", "price_source": "paid in USD",
+    }  # fmt: skip
+    return Lot(
+        user_id=entry.user_id, asset_id=entry.asset_id, connection_id=entry.connection_id,
+        entry=entry, **defaults | fields,
+    )  # fmt: skip
+
+
+def disposal(entry: LedgerEntry, lot_id: UUID | None = None, **fields: Any) -> Disposal:
+    """A piece that an entry gave up, not saved yet: bought for 100 dollars, sold for 150."""
+    defaults = {
+        "kind": "sale", "position": 1, "disposed_at": entry.occurred_at,
+        "acquired_at": entry.occurred_at, "quantity": abs(entry.quantity), "cost": Decimal(100),
+        "proceeds": Decimal(150), "gain": Decimal(50), "held_days": 0, "term": "short",
+        "basis": "known", "price_source": "paid in USD",
+    }  # fmt: skip
+    return Disposal(
+        user_id=entry.user_id, asset_id=entry.asset_id, connection_id=entry.connection_id,
+        entry=entry, lot_id=lot_id, **defaults | fields,
+    )  # fmt: skip
+
+
+def _derived(user: User, connected: ExchangeConnection, number: int) -> None:
+    owner: dict[str, Any] = {"user": user, "connection": connected}
+    entry = LedgerEntry.objects.get(adjustment=adjustment(user, connected, number))
+    opened = lot(entry, position=number)
+    opened.save(force_insert=True)
+    disposal(entry, opened.id, position=number).save(force_insert=True)
+    Income.objects.create(
+        **owner, asset=asset(), entry=entry, kind="interest", received_at=EARLIER,
+        quantity=Decimal(1), value=Decimal(100), price_source="binance: BTC/USDT, 1d",
+    )  # fmt: skip
+    AssetBasis.objects.get_or_create(user=user, asset=asset(), defaults={"dirty_from": EARLIER})
+    DailyValuation.objects.create(
+        user=user, scope="portfolio", scope_id=user.id, value=Decimal(1), cost=Decimal(1),
+        day=EARLIER.date() + timedelta(days=number),
+    )  # fmt: skip
+    Discrepancy.objects.create(
+        **owner, wallet=f"spot{number}", asset=asset(), reported=Decimal(2), ledger=Decimal(1),
+        difference=Decimal(1), reported_at=EARLIER, appeared_at=EARLIER, computed_at=EARLIER,
+    )  # fmt: skip
+    PortfolioState.objects.get_or_create(user=user)
 
 
 def snapshot(user: User, taken_at: datetime = EARLIER) -> UUID:

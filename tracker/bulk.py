@@ -2,14 +2,18 @@
 
 ``COPY`` into a protected table is refused by PostgreSQL, and ``bulk_create(ignore_conflicts)``
 does not say what it skipped. ``INSERT … SELECT unnest(…) ON CONFLICT DO NOTHING RETURNING`` does
-both in one round trip.
+both in one round trip. Many thousands go faster through a temporary table (``insert_from``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from django.db import connection, models
+from psycopg.types.datetime import TimestamptzBinaryLoader
+from psycopg.types.string import ByteaBinaryLoader
 
 
 def insert_new(rows: Sequence[models.Model]) -> set[UUID]:
@@ -48,3 +52,95 @@ def _column(field: models.Field, rows: Sequence[models.Model]) -> list[Any]:
     if isinstance(field, models.CharField):  # also makes plain text of enumerations
         return [None if value is None else str(value) for value in values]
     return values
+
+
+# Up to so many rows, arrays are quicker than making a temporary table to copy into.
+_FEW = 300
+
+
+def read(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Many rows at once, past Django's own conversions. Instants are in UTC.
+
+    Ids stay the 16 bytes that PostgreSQL sends: making objects of them takes four times as long
+    as all other columns (1.2 µs each). ``insert_from`` takes them as they are. Call inside a
+    transaction.
+    """
+    cursor = psycopg.Cursor(connection.connection)
+    for name, loader in _LOADERS.items():
+        cursor.adapters.register_loader(name, loader)
+    with connection.wrap_database_errors, cursor:
+        return cursor.execute(sql, parameters, binary=True).fetchall()
+
+
+_LOADERS = {"timestamptz": TimestamptzBinaryLoader, "uuid": ByteaBinaryLoader}
+
+
+def insert_from(
+    rows: Iterable[Sequence[Any]],
+    *,
+    columns: Mapping[str, str],
+    statement: str,
+    parameters: Mapping[str, Any],
+) -> int:
+    """Run a statement that reads ``incoming``, a table of these rows; returns how many it wrote.
+
+    ``columns`` are its names and PostgreSQL types. Ids may be UUIDs or their 16 bytes, the same
+    throughout a column. The rows are copied into a temporary table, because PostgreSQL refuses
+    ``COPY`` into one with policies; a few are sent as arrays. Call inside a transaction.
+    """
+    rows = iter(rows)
+    first = list(islice(rows, _FEW))
+    if not first:
+        return 0
+    if len(first) < _FEW:
+        return _insert_few(first, columns, statement, parameters)
+    with connection.cursor() as cursor:
+        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+        cursor.execute(f"CREATE TEMPORARY TABLE incoming ({listed}) ON COMMIT DROP")
+        _copy(chain(first, rows), columns, first[0])
+        cursor.execute(statement, parameters)
+        written = cursor.rowcount
+        cursor.execute("DROP TABLE incoming")
+        return written
+
+
+def _insert_few(
+    rows: Sequence[Sequence[Any]],
+    columns: Mapping[str, str],
+    statement: str,
+    parameters: Mapping[str, Any],
+) -> int:
+    arrays = ", ".join(f"%(incoming_{name})s::{kind}[]" for name, kind in columns.items())
+    values = {
+        f"incoming_{name}": [_as_id(row[place]) for row in rows]
+        for place, name in enumerate(columns)
+    }
+    names = ", ".join(f'"{name}"' for name in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH incoming ({names}) AS (SELECT * FROM unnest({arrays})) {statement}",  # noqa: S608
+            {**parameters, **values},
+        )
+        return cursor.rowcount
+
+
+def _as_id(value: Any) -> Any:
+    return UUID(bytes=value) if isinstance(value, bytes) else value
+
+
+def _copy(
+    rows: Iterable[Sequence[Any]], columns: Mapping[str, str], example: Sequence[Any]
+) -> None:
+    kinds = [
+        # In the binary format the bytes of an id are the id.
+        "bytea" if kind == "uuid" and not isinstance(value, UUID) else kind
+        for kind, value in zip(columns.values(), example, strict=True)
+    ]
+    cursor = psycopg.Cursor(connection.connection)
+    with (
+        connection.wrap_database_errors,
+        cursor.copy("COPY incoming FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(kinds)
+        for row in rows:
+            copy.write_row(row)

@@ -309,15 +309,23 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "PortfolioStatusEnum": "portfolios.models.Status",
         "SyncStateEnum": "portfolios.models.SyncState",
+        "ValuationScopeEnum": "portfolios.models.Scope",
         "ConnectionStateEnum": "exchanges.models.ConnectionState",
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
         "DataExportStateEnum": "accounts.models.privacy.DataExport.State",
         "TestStatusEnum": ["ok"],
         "ChangeStatusEnum": ["complete", "partial"],
+        "GainsStatusEnum": ["complete", "partial", "updating"],
+        "DisposalKindEnum": "portfolios.models.DisposalKind",
+        "BaseCurrencyEnum": "accounts.models.BaseCurrency",
+        "CostBasisMethodEnum": "accounts.models.CostBasisMethod",
+        "CostBasisScopeEnum": "accounts.models.CostBasisScope",
     },
 }
 PAGE_SIZE, MAX_PAGE_SIZE = 100, 500
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# The largest file of entries that is taken; it is read in memory, and twice.
+IMPORT_MAX_BYTES = _int("IMPORT_MAX_BYTES", 5 * 1024 * 1024)
 MAX_JSON_DEPTH = 12
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
 CORS_EXPOSE_HEADERS = [
@@ -466,6 +474,8 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "portfolios.tasks.sync_batch": {"queue": "sync"},
+    "portfolios.tasks.derive_portfolio": {"queue": "derive"},
+    "portfolios.tasks.extend_valuations": {"queue": "derive"},
     "accounts.tasks.make_export": {"queue": "exports"},
 }
 CELERY_BEAT_SCHEDULE = {
@@ -505,6 +515,17 @@ CELERY_BEAT_SCHEDULE = {
     "portfolios.take-due-snapshots": {
         "task": "portfolios.tasks.take_due_snapshots",
         "schedule": 300.0,
+    },
+    "portfolios.sweep-behind": {"task": "portfolios.tasks.sweep_behind", "schedule": 60.0},
+    "portfolios.extend-valuations": {
+        "task": "portfolios.tasks.extend_valuations",
+        "schedule": 3600.0,
+    },
+    "portfolios.backfill-prices": {"task": "portfolios.tasks.backfill_prices", "schedule": 60.0},
+    "portfolios.sweep-imports": {"task": "portfolios.tasks.sweep_imports", "schedule": 60.0},
+    "portfolios.forget-import-files": {
+        "task": "portfolios.tasks.forget_import_files",
+        "schedule": 3600.0,
     },
     "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},
     "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},

@@ -32,7 +32,7 @@ from tracker import money, tenancy, vault
 BATCH = 2_000
 _COPY = 256 * 1024
 # Columns that are sealed and that the person gets opened.
-_SEALED = {"exchanges.QuarantinedPage": ("payload",)}
+_SEALED = {"exchanges.QuarantinedPage": ("payload",), "portfolios.FileImport": ("content",)}
 # Rows of catalogues get their label beside their id.
 _LABELS = {"exchanges.Asset": "code"}
 # From where it was done is told only if nobody else did it: staff are people too.
@@ -219,7 +219,7 @@ def _data_key(user_id: UUID) -> bytes | None:
 def _opened(
     sealed: Any, data_key: bytes | None, user_id: UUID, row_id: UUID, field: str
 ) -> str | None:
-    if data_key is None:
+    if data_key is None or sealed is None:
         return None
     try:
         return vault.unseal(

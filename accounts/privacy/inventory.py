@@ -329,18 +329,18 @@ TABLES: Mapping[str, Table] = {
     "portfolios.FileImport": _table(
         "booking files of entries; the file is forgotten once it is booked, or after 7 days",
         expiry=_after(90, "created_at"),
-        personal="id user connection format file_name content mapping state rows_total "
+        personal="id user connection format file_name content mapping time_zone state rows_total "
         "rows_booked rows_known rows_skipped rows_refused issues created_at finished_at",
         operational="error leased_until attempts", secret="content_digest",
     ),
     "portfolios.AssetBasis": _table(
         "knowing whose lots must be computed anew", personal="id user asset",
-        operational="dirty_from derived_through",
+        operational="dirty_from derived_through derived_with waits_for waits_from",
     ),
     "portfolios.Lot": _table(
         "showing what units cost", order="position id",
         derived="id user asset connection entry kind position acquired_at quantity cost remaining "
-        "remaining_cost basis price_source",
+        "remaining_cost price basis price_source",
     ),
     "portfolios.Disposal": _table(
         "showing gains", order="position id",
@@ -353,8 +353,9 @@ TABLES: Mapping[str, Table] = {
     ),
     "portfolios.DailyValuation": _table(
         "showing how value moved and why",
-        derived="id user scope scope_id day value cost deposits withdrawals income fees realized "
-        "price_effect currency_effect trade_effect corrections unpriced is_partial restated_at",
+        derived="id user scope scope_id day value cost value_without_cost deposits withdrawals "
+        "income fees realized price_effect currency_effect traded trade_effect corrections growth "
+        "unpriced is_partial restated_at",
     ),
     "portfolios.Discrepancy": _table(
         "showing where reported balances differ from the ledger",

@@ -9,14 +9,17 @@ Where an exchange is reached: ``EXCHANGE_BASE_URLS``. How fast: ``EXCHANGE_BUDGE
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from uuid import UUID
 
 from exchanges.gateway import loop
 from exchanges.gateway.errors import GatewayError
 from exchanges.reports import (
     AccountReport,
+    Candle,
     Credential,
     ExchangeDescription,
+    Listing,
     Privileges,
     SealedCredential,
     Ticker,
@@ -62,6 +65,28 @@ def fetch_tickers(exchange: str) -> list[Ticker]:
     from exchanges.gateway import visits as visiting
 
     return loop.run(visiting.fetch_tickers(exchange), timeout=60)
+
+
+def fetch_markets(exchange: str) -> list[Listing]:
+    """Every spot market of an exchange, closed ones included. Raises GatewayError."""
+    from exchanges.gateway import visits as visiting
+
+    return loop.run(visiting.fetch_markets(exchange), timeout=60)
+
+
+def fetch_candles(
+    exchange: str, *, market: str, interval: str, since: datetime, until: datetime
+) -> list[Candle]:
+    """The candles of a market that begin in [since, until), in order; gaps are left out.
+
+    ``interval`` is ``"1h"`` or ``"1d"``. The last one may still be growing when ``until`` is not
+    over. Raises GatewayError: SymbolUnknown where the exchange no longer answers for the market,
+    Unsupported where it has no candles at all.
+    """
+    from exchanges.gateway import visits as visiting
+
+    work = visiting.fetch_candles(exchange, market, interval, since, until)
+    return loop.run(work, timeout=60)
 
 
 def describe_exchanges() -> list[ExchangeDescription]:

@@ -1,4 +1,5 @@
-"""Visits, key checks and tickers on the gateway's loop; the package's front door is above."""
+"""Visits, key checks, tickers and candles on the gateway's loop; the package's front door is
+above."""
 
 import asyncio
 import logging
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from exchanges.gateway import clients, credentials
+from exchanges.gateway import candles, clients, credentials
 from exchanges.gateway.dialects import table
 from exchanges.gateway.dialects.base import KeyCheck, WalletCall
 from exchanges.gateway.engine import AccountVisit, Line
@@ -24,7 +25,9 @@ from exchanges.gateway.errors import (
 )
 from exchanges.reports import (
     AccountReport,
+    Candle,
     Credential,
+    Listing,
     Privileges,
     SealedCredential,
     Ticker,
@@ -36,7 +39,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 AnyCredential = SealedCredential | Credential
 GRACE = 2.0  # seconds beyond the deadline after which a visit is cut off
-CATALOGUE_DEADLINE = 30.0  # seconds for one batch of tickers
+CATALOGUE_DEADLINE = 30.0  # seconds for one batch of tickers, one list of markets
+CANDLES_DEADLINE = 30.0  # seconds for one stretch of candles
 _TOO_POWERFUL = (Privileges.TRADE, Privileges.WITHDRAW)
 
 
@@ -150,6 +154,24 @@ async def _fetch_tickers(exchange: str) -> list[Ticker]:
     except (KeyError, TypeError, AttributeError):
         pass
     raise Malformed
+
+
+async def fetch_markets(exchange: str) -> list[Listing]:
+    """All spot markets of an exchange."""
+    return await _bounded(_fetch_markets(exchange), CATALOGUE_DEADLINE + GRACE)
+
+
+async def _fetch_markets(exchange: str) -> list[Listing]:
+    markets = await _line(exchange, CATALOGUE_DEADLINE).markets()
+    return [Listing(found.id, found.base, found.quote) for found in markets.by_id.values()]
+
+
+async def fetch_candles(
+    exchange: str, market: str, interval: str, since: datetime, until: datetime
+) -> list[Candle]:
+    """Candles of one market in [since, until)."""
+    work = candles.read(_line(exchange, CANDLES_DEADLINE), market, interval, (since, until))
+    return await _bounded(work, CANDLES_DEADLINE + GRACE)
 
 
 def _line(exchange: str, seconds: float) -> Line:

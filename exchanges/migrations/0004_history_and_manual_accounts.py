@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
                 "db_table": "price_needs",
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("state", "open")),
+                        condition=models.Q(("state__in", ["open", "nowhere"])),
                         fields=["next_try_at"],
                         name="price_needs_due",
                     )

@@ -60,7 +60,7 @@ class Market:
 
     def price(self, symbol: symbols.Symbol, instant: int) -> Decimal:
         """What one base unit costs in quote units, to the symbol's tick."""
-        return self._remembered(symbol, self._live(symbol, instant))
+        return self._remembered(symbol, self.traded_until(symbol, instant))
 
     def rate(self, base: str, quote: str, instant: int) -> Decimal:
         """What one unit of an asset is worth in another, to 8 decimals, listed or not."""
@@ -69,7 +69,10 @@ class Market:
 
     def bar(self, symbol: symbols.Symbol, start: int, end: int) -> Bar:
         """The candle of a symbol over [start, end)."""
-        start_live, end_live = self._live(symbol, start), self._live(symbol, end - 1) + 1
+        start_live, end_live = (
+            self.traded_until(symbol, start),
+            self.traded_until(symbol, end - 1) + 1,
+        )
         low, high = self._extremes(symbol, start_live, end_live)
         volume = self._volume(symbol, start, end)
         return Bar(
@@ -99,8 +102,8 @@ class Market:
     def _usd_now(self, code: str, instant: int) -> int:
         return self._path(code).at(instant)
 
-    def _live(self, symbol: symbols.Symbol, instant: int) -> int:
-        """A halted symbol keeps the price at which its trading ended."""
+    def traded_until(self, symbol: symbols.Symbol, instant: int) -> int:
+        """The instant, or when trading ended if that was before it; a halted price stays."""
         return instant if symbol.trading else min(instant, self.anchor - _HALTED_FOR)
 
     def _remembered(self, symbol: symbols.Symbol, instant: int) -> Decimal:

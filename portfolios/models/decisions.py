@@ -165,6 +165,7 @@ class FileImport(models.Model):
     content = models.BinaryField(null=True, help_text="Sealed with the user's data key.")
     content_digest = models.BinaryField(max_length=32)
     mapping = models.JSONField(default=dict, help_text="Our column by the file's.")
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="Of bare times.")
     state = models.CharField(
         max_length=12, choices=ImportState.choices, default=ImportState.PREVIEW
     )

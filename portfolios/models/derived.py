@@ -5,11 +5,12 @@ Amounts of money are in the person's base currency; costs keep 30 decimals, so t
 to what was paid. Nobody writes these rows but ``derivation``.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from exchanges.models import Asset, ExchangeConnection
 from portfolios.models.facts import LedgerEntry
-from portfolios.models.references import asset_of, connection_of, derived_from, user_of
+from portfolios.models.references import asset_of, connection_of, derived_from, derived_of, user_of
 from tracker import ids
 from tracker.money import UnitsField, ValueField
 
@@ -33,6 +34,7 @@ class AssetBasis(models.Model):
     """How far one asset's lots are computed, and from when on they must be again.
 
     ``dirty_from`` is the earliest entry that changed since; null when the lots are up to date.
+    ``waits_for`` names assets whose prices are still being fetched and are wanted here.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
@@ -40,12 +42,24 @@ class AssetBasis(models.Model):
     asset = derived_from(Asset)
     dirty_from = models.DateTimeField(null=True, blank=True)
     derived_through = models.DateTimeField(null=True, blank=True, help_text="Of the last entry.")
+    derived_with = models.CharField(
+        max_length=96, db_default="", blank=True, help_text="The person's choices in force then."
+    )
+    waits_for = ArrayField(models.UUIDField(), null=True, blank=True)
+    waits_from = models.DateTimeField(null=True, blank=True, help_text="First entry that waits.")
 
     class Meta:
         db_table = "asset_bases"
         constraints = [
             models.UniqueConstraint(fields=["user", "asset"], name="asset_bases_once"),
         ]
+        indexes = [
+            # derivation.prices_arrived: whose lots wait for some price
+            models.Index(
+                fields=["user"], name="asset_bases_waiting",
+                condition=models.Q(waits_for__isnull=False),
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return "dirty" if self.dirty_from else "clean"
@@ -58,7 +72,7 @@ class Lot(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    user = user_of()
+    user = derived_of()
     asset = derived_from(Asset)
     connection = derived_from(ExchangeConnection)
     entry = derived_from(LedgerEntry)
@@ -69,6 +83,7 @@ class Lot(models.Model):
     cost = UnitsField(null=True, help_text="Of all units acquired; null when unknown.")
     remaining = UnitsField()
     remaining_cost = UnitsField(null=True)
+    price = UnitsField(null=True, help_text="Of one unit before fees: HIFO and LOFO go by it.")
     basis = models.CharField(max_length=8, choices=Basis.choices)
     price_source = models.CharField(max_length=96, default="", blank=True)
 
@@ -80,8 +95,13 @@ class Lot(models.Model):
             ),
         ]
         indexes = [
-            # GET /lots, explain, and the next disposal: an asset's lots in order
+            # GET /lots, explain: an asset's lots in order
             models.Index(fields=["user", "asset", "position"], name="lots_in_order"),
+            # the next disposal: what it may take from
+            models.Index(
+                fields=["user", "asset", "acquired_at", "position"], name="lots_open",
+                condition=models.Q(remaining__gt=0),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -105,7 +125,7 @@ class Disposal(models.Model):
     """A part of one lot given up, or of none when nothing says where the units came from."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    user = user_of()
+    user = derived_of()
     asset = derived_from(Asset)
     connection = derived_from(ExchangeConnection)
     entry = derived_from(LedgerEntry)
@@ -143,7 +163,7 @@ class Income(models.Model):
     """Units that came in as income, at what they were worth then: rewards, interest, airdrops."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    user = user_of()
+    user = derived_of()
     asset = derived_from(Asset)
     connection = derived_from(ExchangeConnection)
     entry = derived_from(LedgerEntry)
@@ -179,7 +199,8 @@ class DailyValuation(models.Model):
 
     ``scope_id`` is the user's, the connection's or the asset's id. The parts of the day's change
     add up to ``value`` − the day before's: ``price_effect`` + ``currency_effect`` + ``deposits`` −
-    ``withdrawals`` + ``trade_effect`` − ``fees`` + ``income`` + ``corrections``.
+    ``withdrawals`` + ``traded`` + ``trade_effect`` − ``fees`` + ``income`` + ``corrections``.
+    The row of the day that has not ended yet is as of the last computation.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -189,6 +210,7 @@ class DailyValuation(models.Model):
     day = models.DateField()
     value = ValueField(help_text="Of everything that had a price.")
     cost = ValueField(help_text="Of what is held, where known.")
+    value_without_cost = ValueField(default=0, help_text="Of units whose cost is not known.")
     deposits = ValueField(default=0)
     withdrawals = ValueField(default=0)
     income = ValueField(default=0)
@@ -196,8 +218,12 @@ class DailyValuation(models.Model):
     realized = ValueField(default=0)
     price_effect = ValueField(default=0)
     currency_effect = ValueField(default=0)
-    trade_effect = ValueField(default=0)
+    traded = ValueField(default=0, help_text="What trades brought in less what they took.")
+    trade_effect = ValueField(default=0, help_text="From the price of a trade to the day's end.")
     corrections = ValueField(default=0)
+    growth = models.FloatField(
+        null=True, help_text="One and the day's return, linked at each flow; null without value."
+    )
     unpriced = models.PositiveSmallIntegerField(default=0, help_text="Assets without a price.")
     is_partial = models.BooleanField(default=False)
     restated_at = models.DateTimeField(null=True, help_text="When late data last changed it.")

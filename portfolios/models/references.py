@@ -47,6 +47,18 @@ def owner_key(name: str) -> models.UniqueConstraint:
     return models.UniqueConstraint(fields=["user", "id"], name=f"{name}_owner")
 
 
+def derived_of() -> models.ForeignKey:
+    """The person of a derived row, without a constraint in the database.
+
+    Checking it took 3 µs a row, a third of what a row costs in all. ``derivation`` writes under a
+    lock on the person's own row instead, which whoever erases them takes first.
+    """
+    return models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False,
+        db_constraint=False,
+    )  # fmt: skip
+
+
 def derived_from(target: type[models.Model], *, null: bool = False) -> models.ForeignKey:
     """A row that a derived one was computed from, without a constraint in the database.
 

@@ -30,6 +30,7 @@ OPENS = {
         "GET /api/v1/connections/{id}",
         "GET /api/v1/exchanges",
         "GET /api/v1/prices",
+        "GET /api/v1/prices/manual",
     },
     "read_trades": {"GET /api/v1/trades", "GET /api/v1/transfers", "GET /api/v1/ledger"},
     "sync": {

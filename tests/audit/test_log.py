@@ -109,6 +109,14 @@ def unanswering(path: str, method: str, body: Any = None) -> Callable[[Any, Any]
     )
 
 
+def entering(kind: str, body: Any) -> Callable[[Any, Any], Answer]:
+    """An entry by hand into an account of somebody's."""
+    when = {"occurred_at": "2026-01-05T12:00:00Z"}
+    return lambda api, user: api.post(
+        f"/entries/{kind}", body | when | {"connection": str(factories.connection(user).id)}
+    )
+
+
 def posting(path: str, body: Any = None) -> Callable[[Any, Any], Answer]:
     return lambda api, user: api.post(path, body)
 
@@ -208,6 +216,56 @@ ACTS: dict[str, Act] = {
         unanswering("", "PATCH", {"label": "new"}), Action.CONNECTION_CHANGED
     ),
     "DELETE /connections/{id}": Act(unanswering("", "DELETE"), Action.CONNECTION_REMOVED),
+    "POST /manual-accounts": Act(
+        posting("/manual-accounts", {"label": "safe"}), Action.ACCOUNT_OPENED
+    ),
+    "POST /entries/trades": Act(
+        entering("trades", {"side": "buy", "base": "BTC", "base_quantity": "1", "quote": "USD",
+                            "quote_quantity": "9000"}),
+        Action.ENTRY_ADDED,
+    ),
+    "POST /entries/transfers": Act(
+        entering("transfers", {"direction": "deposit", "asset": "BTC", "quantity": "1"}),
+        Action.ENTRY_ADDED,
+    ),
+    "POST /entries/rewards": Act(
+        entering("rewards", {"kind": "staking", "asset": "BTC", "quantity": "1"}),
+        Action.ENTRY_ADDED,
+    ),
+    "POST /entries/adjustments": Act(
+        entering("adjustments", {"reason": "opening", "asset": "BTC", "quantity": "1"}),
+        Action.ENTRY_ADDED,
+    ),
+    "DELETE /entries/{id}": Act(
+        deleting("/entries", factories.entry_by_hand), Action.ENTRY_REMOVED
+    ),
+    "POST /imports": Act(
+        lambda api, user: api.send_file(
+            "/imports", factories.FILE, connection=str(factories.connection(user).id)
+        ),
+        Action.IMPORT_UPLOADED,
+    ),
+    "PATCH /imports/{id}": Act(
+        lambda api, user: api.patch(
+            f"/imports/{factories.file_import(user).id}", {"time_zone": "Europe/Vienna"}
+        ),
+        Action.IMPORT_CHANGED,
+    ),
+    "POST /imports/{id}/apply": Act(
+        lambda api, user: api.post(f"/imports/{factories.file_import(user).id}/apply"),
+        Action.IMPORT_CONFIRMED,
+    ),
+    "DELETE /imports/{id}": Act(
+        deleting("/imports", factories.file_import), Action.IMPORT_REMOVED
+    ),
+    "PUT /prices/manual": Act(
+        lambda api, user: api.put("/prices/manual", {
+            "asset": str(factories.asset("COIN").id), "day": "2026-01-05", "price": "2"}),
+        Action.PRICE_SET,
+    ),
+    "DELETE /prices/manual/{id}": Act(
+        deleting("/prices/manual", factories.manual_price), Action.PRICE_REMOVED
+    ),
     "POST /connections/{id}/sync": Act(unanswering("/sync", "POST"), Action.SYNC_REQUESTED),
     "POST /connections/{id}/test": Act(
         unanswering("/test", "POST"), Action.CONNECTION_REFUSED, outcome="refused"

@@ -50,6 +50,7 @@ from exchanges.models import (
 )
 from exchanges.reports import Credential
 from portfolios.models import (
+    FileImport,
     Holding,
     HoldingChange,
     LedgerEntry,
@@ -59,6 +60,7 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
+from tests import factories
 from tests.admin_client import signed_in
 from tests.conftest import PASSWORD
 from tracker import clock, tenancy
@@ -156,6 +158,9 @@ def record_facts(connection: ExchangeConnection, *, number: int = 0) -> None:
         record_messages(connection.user, number=number)
         record_watching(connection.user, number=number)
         log.record(Action.SYNC_FINISHED, user_id=connection.user_id, note="seen")
+    factories.books(connection.user, connection, number=number)
+    with tenancy.as_system("test"):
+        FileImport.objects.update(content=QUARANTINED)
 
 
 def record_second_factors(user: User, *, number: int) -> None:

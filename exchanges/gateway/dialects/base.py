@@ -194,6 +194,33 @@ class Surroundings:
     noted: dict[str, Row] = field(default_factory=dict)  # rows that help to read another feed
 
 
+# --- candles ------------------------------------------------------------------------------------
+
+# (market, interval, since, until, limit), times in milliseconds, ``until`` not included -> the
+# positional arguments and the parameters of the call
+Asking = Callable[[str, str, int, int, int], tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandleCall:
+    """How an exchange tells past prices: rows of (start in milliseconds, open, high, low, close).
+
+    ``limit`` is how many come in one answer.
+    """
+
+    call: Call
+    limit: int
+    asking: Asking
+    rows: Rows
+
+
+def unified_candles(
+    market: str, interval: str, since: int, until: int, limit: int
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """How ccxt's ``fetchOHLCV`` is asked."""
+    return (market, interval, since, limit), {"until": until - 1}
+
+
 # --- dialect ------------------------------------------------------------------------------------
 
 
@@ -222,6 +249,7 @@ class Dialect:
     tickers_call: Call = Call("fetch_tickers")
     tickers_args: tuple[Any, ...] = ()  # (None,) for unified methods: all symbols
     read_tickers: Callable[[Any, Markets, datetime], Iterable[Ticker]] | None = None
+    candles: CandleCall | None = None
     major_quotes: frozenset[str] = frozenset()
     limits_by_key: bool = False  # "too many requests" is meant for the key, not for our address
     symbols: bool = False  # scoped feeds are scoped by symbol (else by account)

@@ -15,6 +15,7 @@ from exchanges.gateway import errors, rows
 from exchanges.gateway.budget import Pool
 from exchanges.gateway.dialects.base import (
     Call,
+    CandleCall,
     Dialect,
     Feed,
     Holding,
@@ -616,6 +617,14 @@ def tickers(answer: Any, markets: Markets, now: datetime) -> Iterator[Ticker]:
         yield Ticker(market.base, market.quote, last, opened or None, stamp)
 
 
+def candles(
+    market: str, interval: str, since: int, until: int, limit: int
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """How ``klines`` is asked."""
+    times = {"startTime": since, "endTime": until - 1}
+    return (), {"symbol": market, "interval": interval, "limit": limit} | times
+
+
 _TRADING = (
     "enableSpotAndMarginTrading", "enableMargin", "enableFutures", "enableVanillaOptions",
     "enablePortfolioMarginTrading", "enableFixApiTrade",
@@ -671,6 +680,9 @@ DIALECT = Dialect(
     markets_call=Call("publicGetExchangeInfo", 20, IP),
     tickers_call=Call("publicGetTicker24hr", 80, IP),
     read_tickers=tickers,
+    candles=CandleCall(
+        call=Call("publicGetKlines", 2, IP), limit=1000, asking=candles, rows=the_list
+    ),
     major_quotes=STABLE_AND_MAJOR,
     symbols=True,
 )

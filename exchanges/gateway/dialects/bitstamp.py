@@ -9,6 +9,7 @@ from exchanges.gateway.budget import Pool
 from exchanges.gateway.dialects import generic
 from exchanges.gateway.dialects.base import (
     Call,
+    CandleCall,
     Dialect,
     Feed,
     Holding,
@@ -18,6 +19,7 @@ from exchanges.gateway.dialects.base import (
     at,
     load_with_ccxt,
     the_list,
+    unified_candles,
 )
 from exchanges.gateway.rows import BadRow, Row
 from exchanges.reports import Direction, Fact, Reward, Trade, TradeKind, Transfer, Wallet
@@ -170,4 +172,7 @@ DIALECT = Dialect(
     load_markets=load_with_ccxt,
     tickers_args=(None,),
     read_tickers=generic.tickers,
+    candles=CandleCall(
+        call=Call("fetch_ohlcv", 1, IP), limit=1000, asking=unified_candles, rows=the_list
+    ),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from exchanges.gateway.dialects.base import (
     Bad,
     Batch,
     Call,
+    CandleCall,
     Cursor,
     Dialect,
     Feed,
@@ -25,7 +26,9 @@ from exchanges.gateway.dialects.base import (
     WalletCall,
     at,
     load_with_ccxt,
+    the_list,
     under,
+    unified_candles,
 )
 from exchanges.gateway.rows import BadRow, Row
 from exchanges.reports import (
@@ -243,4 +246,7 @@ DIALECT = Dialect(
     load_markets=load_with_ccxt,
     tickers_args=(None,),
     read_tickers=generic.tickers,
+    candles=CandleCall(
+        call=Call("fetch_ohlcv", 1, V3), limit=300, asking=unified_candles, rows=the_list
+    ),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from exchanges.gateway import errors, rows
 from exchanges.gateway.budget import Pool
 from exchanges.gateway.dialects.base import (
     Call,
+    CandleCall,
     Dialect,
     Feed,
     Forward,
@@ -24,6 +25,7 @@ from exchanges.gateway.dialects.base import (
     at,
     load_with_ccxt,
     the_list,
+    unified_candles,
 )
 from exchanges.gateway.markets import Markets
 from exchanges.gateway.rows import BadRow, Row
@@ -178,6 +180,7 @@ def dialect(exchange: str) -> Dialect:
         tickers_call=Call("fetch_tickers", 1, pool),
         tickers_args=(None,),
         read_tickers=tickers,
+        candles=_candles(described, pool),
         major_quotes=frozenset(["USDT", "USDC", "USD", "EUR", "BTC", "ETH"]),
         symbols=True,
     )
@@ -208,6 +211,14 @@ def _feeds(described: Any, pool: Pool) -> Iterator[Feed]:
         yield _transfers(described, pool, "withdrawals", "fetch_withdrawals", Direction.WITHDRAWAL)
     if has.get("fetchDeposits") is not True and has.get("fetchDepositsWithdrawals") is True:
         yield _transfers(described, pool, "transfers", "fetch_deposits_withdrawals", None)
+
+
+def _candles(described: Any, pool: Pool) -> CandleCall | None:
+    if described.has.get("fetchOHLCV") is not True:
+        return None
+    limit = _features(described, "fetchOHLCV").get("limit") or LIMIT
+    call = Call("fetch_ohlcv", 1, pool)
+    return CandleCall(call=call, limit=min(limit, 1000), asking=unified_candles, rows=the_list)
 
 
 def _trades(described: Any, pool: Pool) -> Feed:

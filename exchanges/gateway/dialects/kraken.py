@@ -21,6 +21,7 @@ from exchanges.gateway.dialects.base import (
     Bad,
     Batch,
     Call,
+    CandleCall,
     Dialect,
     Feed,
     Holding,
@@ -30,6 +31,7 @@ from exchanges.gateway.dialects.base import (
     WalletCall,
     at,
     load_with_ccxt,
+    the_list,
 )
 from exchanges.gateway.rows import BadRow, Row
 from exchanges.reports import (
@@ -44,6 +46,7 @@ from exchanges.reports import (
 )
 
 ACCOUNT = Pool("account", 20)
+PUBLIC = Pool("public", 60)  # one call a second and address
 OPENED = at(2013, 9)
 EDGE = timedelta(minutes=1)  # entries of one event lie closer together than this
 
@@ -456,6 +459,13 @@ def _stamp(instant: datetime) -> str:
     return f"{rows.millis(instant) / 1000:.3f}"
 
 
+def candles(
+    market: str, interval: str, since: int, until: int, limit: int
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """How ``OHLC`` is asked: it takes no end, and knows no more than the newest 720."""
+    return (market, interval, since), {}
+
+
 _PAGES = Offsets("start", "end", "ofs", _stamp, total=_count)
 
 DIALECT = Dialect(
@@ -498,4 +508,7 @@ DIALECT = Dialect(
     load_markets=load_with_ccxt,
     tickers_args=(None,),
     read_tickers=generic.tickers,
+    candles=CandleCall(
+        call=Call("fetch_ohlcv", 1, PUBLIC), limit=720, asking=candles, rows=the_list
+    ),
 )  # fmt: skip

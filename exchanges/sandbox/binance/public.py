@@ -117,6 +117,7 @@ class _Public:
             raise errors.interval()
         limit = min(params.number("limit") or 500, 1000)
         start, end = _candle_window(params, interval, limit, context)
+        end = world.traded_until(symbol, end)
         spans = islice(intervals.spans(interval, start, end), limit)
         return [_candle(world.bar(symbol, a, min(b, context.now)), b) for a, b in spans]
 

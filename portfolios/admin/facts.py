@@ -22,7 +22,7 @@ from portfolios.models import (
 from tracker import clock
 from tracker.admin import FactAdmin, Panel, one_of, staff_id
 
-_TRIGGERS = ("first", "schedule", "manual", "staff")
+_TRIGGERS = ("first", "schedule", "manual", "repair", "staff")
 
 
 @admin.register(ExchangeConnection)

@@ -1,22 +1,14 @@
 """Shapes of what `portfolios` answers. Hot reads go from SQL to bytes without passing here; these
 classes declare their shape for the schema, and a test holds the two together."""
 
-from typing import Any
-
 from rest_framework import serializers
 
 from exchanges.models import ConnectionState
 from exchanges.reports import Direction, TradeKind
 from portfolios.models import EntryKind, Status, SyncState
+from portfolios.serializers.fields import ExactDecimalField
 
-_DECIMAL = "Decimal as a string, exact."
 _PRICE_STATUS = ["complete", "stale", "unpriced"]
-
-
-class _Decimal(serializers.CharField):
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("help_text", _DECIMAL)
-        super().__init__(**kwargs)
 
 
 class HoldingValueSerializer(serializers.Serializer):
@@ -24,10 +16,10 @@ class HoldingValueSerializer(serializers.Serializer):
 
     asset = serializers.UUIDField()
     code = serializers.CharField()
-    quantity = _Decimal()
-    price = _Decimal(allow_null=True, help_text="For one unit; null when unpriced.")
-    value = _Decimal(allow_null=True, help_text="Null when unpriced, never zero for it.")
-    share = _Decimal(allow_null=True, help_text="Fraction of the total, 0 to 1.")
+    quantity = ExactDecimalField()
+    price = ExactDecimalField(allow_null=True, help_text="For one unit; null when unpriced.")
+    value = ExactDecimalField(allow_null=True, help_text="Null when unpriced, never zero for it.")
+    share = ExactDecimalField(allow_null=True, help_text="Fraction of the total, 0 to 1.")
     status = serializers.ChoiceField(_PRICE_STATUS)
     source = serializers.CharField(allow_null=True, help_text="Exchange and markets crossed.")  # type: ignore[assignment]
     as_of = serializers.DateTimeField(allow_null=True, help_text="When the price was made.")
@@ -48,15 +40,17 @@ class ConnectionHealthSerializer(serializers.Serializer):
 class ChangeSerializer(serializers.Serializer):
     """What prices did to the present holdings in 24 hours."""
 
-    value = _Decimal()
-    percent = _Decimal()
+    value = ExactDecimalField()
+    percent = ExactDecimalField()
     status = serializers.ChoiceField(["complete", "partial"])
 
 
 class PortfolioSerializer(serializers.Serializer):
     """The home screen."""
 
-    total_value = _Decimal(help_text="Sum of all priced holdings; status says what is missing.")
+    total_value = ExactDecimalField(
+        help_text="Sum of all priced holdings; status says what is missing."
+    )
     currency = serializers.CharField()
     status = serializers.ChoiceField(Status.choices)
     unpriced = serializers.IntegerField(help_text="How many assets have no price.")
@@ -81,14 +75,14 @@ class TradeSerializer(_Row):
     side = serializers.ChoiceField(["buy", "sell"])
     base_asset = serializers.UUIDField()
     base_code = serializers.CharField()
-    base_quantity = _Decimal()
+    base_quantity = ExactDecimalField()
     quote_asset = serializers.UUIDField()
     quote_code = serializers.CharField()
-    quote_quantity = _Decimal()
-    price = _Decimal()
+    quote_quantity = ExactDecimalField()
+    price = ExactDecimalField()
     fee_asset = serializers.UUIDField(allow_null=True)
     fee_code = serializers.CharField(allow_null=True)
-    fee_quantity = _Decimal(allow_null=True)
+    fee_quantity = ExactDecimalField(allow_null=True)
     occurred_at = serializers.DateTimeField()
 
 
@@ -99,10 +93,10 @@ class TransferSerializer(_Row):
     direction = serializers.ChoiceField([item.value for item in Direction])
     asset = serializers.UUIDField()
     code = serializers.CharField()
-    quantity = _Decimal()
+    quantity = ExactDecimalField()
     fee_asset = serializers.UUIDField(allow_null=True)
     fee_code = serializers.CharField(allow_null=True)
-    fee_quantity = _Decimal(allow_null=True)
+    fee_quantity = ExactDecimalField(allow_null=True)
     counter_wallet = serializers.CharField(allow_blank=True)
     is_settled = serializers.BooleanField()
     txid = serializers.CharField(allow_blank=True)
@@ -117,7 +111,7 @@ class LedgerEntrySerializer(_Row):
     kind = serializers.ChoiceField(EntryKind.choices)
     asset = serializers.UUIDField()
     code = serializers.CharField()
-    quantity = _Decimal(help_text="Positive came in, negative went out.")
+    quantity = ExactDecimalField(help_text="Positive came in, negative went out.")
     trade = serializers.UUIDField(allow_null=True)
     transfer = serializers.UUIDField(allow_null=True)
     reward = serializers.UUIDField(allow_null=True)
@@ -129,7 +123,7 @@ class HoldingSerializer(_Row):
 
     asset = serializers.UUIDField()
     code = serializers.CharField()
-    quantity = _Decimal()
+    quantity = ExactDecimalField()
     changed_at = serializers.DateTimeField()
     last_confirmed_at = serializers.DateTimeField()
 
@@ -139,7 +133,7 @@ class SnapshotSerializer(serializers.Serializer):
 
     id = serializers.UUIDField()
     taken_at = serializers.DateTimeField()
-    total_value = _Decimal(allow_null=True)
+    total_value = ExactDecimalField(allow_null=True)
     currency = serializers.CharField()
     status = serializers.ChoiceField(Status.choices)
 

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from accounts.idempotency import IdempotentPostMixin
 from exchanges import connections
 from portfolios import filters, querysets, series, sync, valuation
-from portfolios.serializers import (
+from portfolios.serializers.lists import (
     HoldingSerializer,
     LedgerEntrySerializer,
     PortfolioSerializer,
@@ -39,7 +39,7 @@ class PortfolioView(APIView):
         return conditional(request, body)
 
 
-class _OwnedList(ConditionalMixin, GenericAPIView):
+class OwnedList(ConditionalMixin, GenericAPIView):
     """A filtered, paged list of one user's rows, straight from ``.values()`` to bytes."""
 
     filter_backends = [DjangoFilterBackend]
@@ -56,7 +56,7 @@ class _OwnedList(ConditionalMixin, GenericAPIView):
         return self.get_paginated_response(page)
 
 
-class _ByIdPagination(CursorPagination):
+class ByIdPagination(CursorPagination):
     """For rows without an instant of their own: in the order of their ids."""
 
     page_size = TimeCursorPagination.page_size
@@ -65,7 +65,7 @@ class _ByIdPagination(CursorPagination):
     ordering = ("id",)
 
 
-class TradeView(_OwnedList):
+class TradeView(OwnedList):
     serializer_class = TradeSerializer
     api_key_scopes = {"GET": "read_trades"}
     filterset_class = filters.TradeFilter
@@ -79,7 +79,7 @@ class TradeView(_OwnedList):
         return super().get(request)
 
 
-class TransferView(_OwnedList):
+class TransferView(OwnedList):
     serializer_class = TransferSerializer
     api_key_scopes = {"GET": "read_trades"}
     filterset_class = filters.TransferFilter
@@ -93,7 +93,7 @@ class TransferView(_OwnedList):
         return super().get(request)
 
 
-class LedgerView(_OwnedList):
+class LedgerView(OwnedList):
     serializer_class = LedgerEntrySerializer
     api_key_scopes = {"GET": "read_trades"}
     filterset_class = filters.LedgerFilter
@@ -107,11 +107,11 @@ class LedgerView(_OwnedList):
         return super().get(request)
 
 
-class HoldingView(_OwnedList):
+class HoldingView(OwnedList):
     serializer_class = HoldingSerializer
     api_key_scopes = {"GET": "read_portfolio"}
     filterset_class = filters.HoldingFilter
-    pagination_class = _ByIdPagination
+    pagination_class = ByIdPagination
 
     def get_queryset(self) -> Any:
         return querysets.holdings_of(self.owner_id)

@@ -1,0 +1,43 @@
+"""Names for the facts of a file, so that the same file twice changes nothing. Pure.
+
+A fact that its file names keeps that name. Any other is named by a digest of what it says and by
+how many that say the same came before it in the file: two truly identical fills are two facts,
+and they are the same two in the next export that holds them.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import fields, replace
+
+from portfolios.importing.reading import Found
+from portfolios.ledger import Fact
+from tracker import money
+
+
+def named(found: Iterable[Found], *, feed: str) -> tuple[list[Found], list[Found]]:
+    """The facts with their feed and id, and those whose own name came before in the file."""
+    seen: Counter[str] = Counter()
+    fresh, repeated = [], []
+    for item in found:
+        base = _digest(item.key or _content(item.fact))
+        seen[base] += 1
+        if item.key and seen[base] > 1:
+            repeated.append(item)
+            continue
+        name = base if item.key else f"{base}:{seen[base]}"
+        fresh.append(replace(item, fact=replace(item.fact, feed=feed, exchange_id=name)))
+    return fresh, repeated
+
+
+def _content(fact: Fact) -> str:
+    values = ((field.name, getattr(fact, field.name)) for field in fields(fact))
+    return "|".join([type(fact).__name__, *(f"{name}={_text(value)}" for name, value in values)])
+
+
+def _text(value: object) -> str:
+    return money.to_text(value) if hasattr(value, "as_tuple") else str(value)
+
+
+def _digest(content: str) -> str:
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

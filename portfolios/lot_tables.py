@@ -1,0 +1,228 @@
+"""The tables of lots, disposals and incomes: written in bulk, and read where a book goes on.
+
+Rows are computed from the ledger and nothing else, and so are their ids: a lot has that of its
+entry, an income too, a disposal one made of its entry and its lot. Computed again they are the
+same rows. Call inside ``as_user``. Ids are 16 bytes, as ``ledger_reading`` gives them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from portfolios import models
+from portfolios.booking import Receipt
+from portfolios.lots import Acquisition, Lot, Method, Piece
+from tracker import bulk
+
+# Lots that came without anybody saying from where: when they were acquired is not known either.
+_DATELESS = frozenset({"deposit", "transfer", "adjustment"})
+
+
+@dataclass(slots=True)
+class Rows:
+    """What was computed of one asset. Positions of pieces are counted from ``first_piece`` on."""
+
+    asset: Any
+    opened: list[Lot] = field(default_factory=list)
+    changed: list[Lot] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    first_piece: int = 0
+    receipts: list[Receipt] = field(default_factory=list)
+
+
+# --- writing ------------------------------------------------------------------------------------
+_LOT = {
+    "id": "uuid", "asset_id": "uuid", "connection_id": "uuid", "entry_id": "uuid", "kind": "text",
+    "position": "int8", "acquired_at": "timestamptz", "quantity": "numeric", "cost": "numeric",
+    "remaining": "numeric", "remaining_cost": "numeric", "price_source": "text",
+}  # fmt: skip
+_INSERT_LOTS = """
+INSERT INTO lots (id, user_id, asset_id, connection_id, entry_id, kind, position, acquired_at,
+                  quantity, cost, remaining, remaining_cost, basis, price_source)
+SELECT id, %(user)s, asset_id, connection_id, entry_id, kind, position, acquired_at, quantity,
+       cost, remaining, remaining_cost, CASE WHEN cost IS NULL THEN 'unknown' ELSE 'known' END,
+       price_source
+FROM incoming
+"""
+_CHANGED = {
+    "id": "uuid", "connection_id": "uuid", "quantity": "numeric", "cost": "numeric",
+    "remaining": "numeric", "remaining_cost": "numeric",
+}  # fmt: skip
+_UPDATE_LOTS = """
+UPDATE lots SET connection_id = incoming.connection_id, quantity = incoming.quantity,
+    cost = incoming.cost, remaining = incoming.remaining, remaining_cost = incoming.remaining_cost
+FROM incoming WHERE lots.user_id = %(user)s AND lots.id = incoming.id
+"""
+_PIECE = {
+    "asset_id": "uuid", "connection_id": "uuid", "entry_id": "uuid", "lot_id": "uuid",
+    "kind": "text", "position": "int8", "disposed_at": "timestamptz",
+    "acquired_at": "timestamptz", "quantity": "numeric", "cost": "numeric", "proceeds": "numeric",
+    "gain": "numeric", "price_source": "text",
+}  # fmt: skip
+# The id begins as its entry's does, so that new ones lie together in the index.
+_INSERT_PIECES = """
+INSERT INTO disposals (id, user_id, asset_id, connection_id, entry_id, lot_id, kind, position,
+                       disposed_at, acquired_at, quantity, cost, proceeds, gain, held_days, term,
+                       basis, price_source)
+SELECT (left(encode(uuid_send(entry_id), 'hex'), 16)
+        || left(md5(uuid_send(entry_id) || coalesce(uuid_send(lot_id), '')), 16))::uuid,
+       %(user)s, asset_id, connection_id, entry_id, lot_id, kind, position, disposed_at,
+       acquired_at, quantity, cost, proceeds, gain, held.days,
+       CASE WHEN held.days IS NULL THEN 'unknown' WHEN held.days > %(long_term_days)s THEN 'long'
+            ELSE 'short' END,
+       CASE WHEN cost IS NULL THEN 'unknown' ELSE 'known' END, price_source
+FROM incoming CROSS JOIN LATERAL (
+    SELECT (disposed_at AT TIME ZONE 'UTC')::date - (acquired_at AT TIME ZONE 'UTC')::date AS days
+) AS held
+"""
+_RECEIPT = {
+    "id": "uuid", "asset_id": "uuid", "connection_id": "uuid", "kind": "text",
+    "received_at": "timestamptz", "quantity": "numeric", "value": "numeric",
+    "price_source": "text",
+}  # fmt: skip
+_INSERT_RECEIPTS = """
+INSERT INTO incomes (id, user_id, asset_id, connection_id, entry_id, kind, received_at, quantity,
+                     value, price_source)
+SELECT id, %(user)s, asset_id, connection_id, id, kind, received_at, quantity, value, price_source
+FROM incoming
+"""
+
+
+def assets(*, user_id: UUID) -> set[UUID]:
+    """Of which assets anything is stored."""
+    found: set[UUID] = set()
+    for table in (models.Lot, models.Disposal, models.Income):
+        rows = table.objects.filter(user_id=user_id).order_by().values_list("asset_id", flat=True)
+        found |= set(rows.distinct())
+    return found
+
+
+def remove(*, user_id: UUID, assets: Iterable[UUID]) -> None:
+    """Throw away all that was computed of some assets."""
+    with connection.cursor() as cursor:
+        for table in ("disposals", "lots", "incomes"):
+            cursor.execute(
+                f"DELETE FROM {table} WHERE user_id = %s AND asset_id = ANY(%s)",  # noqa: S608
+                [user_id, list(assets)],
+            )
+
+
+def write(*, user_id: UUID, rows: Sequence[Rows], long_term_days: int) -> None:
+    """Add what is new and bring up to date what has changed."""
+    parameters = {"user": user_id, "long_term_days": long_term_days}
+    for found, columns, statement in (
+        (_lots(rows), _LOT, _INSERT_LOTS),
+        (_changed(rows), _CHANGED, _UPDATE_LOTS),
+        (_pieces(rows), _PIECE, _INSERT_PIECES),
+        (_receipts(rows), _RECEIPT, _INSERT_RECEIPTS),
+    ):
+        bulk.insert_from(found, columns=columns, statement=statement, parameters=parameters)
+
+
+def _lots(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
+    for of_asset in rows:
+        asset = of_asset.asset
+        for lot in of_asset.opened:
+            origin = lot.origin
+            yield (
+                origin.key or origin.entry_id, asset, origin.account, origin.entry_id,
+                origin.kind, lot.position, lot.acquired_at, origin.quantity, origin.cost,
+                lot.remaining, lot.remaining_cost, origin.source,
+            )  # fmt: skip
+
+
+def _changed(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
+    for of_asset in rows:
+        for lot in of_asset.changed:
+            origin = lot.origin
+            yield (
+                lot.key, lot.account, origin.quantity, origin.cost, lot.remaining,
+                lot.remaining_cost,
+            )  # fmt: skip
+
+
+def _pieces(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
+    for of_asset in rows:
+        asset = of_asset.asset
+        for position, piece in enumerate(of_asset.pieces, of_asset.first_piece):
+            what, lot, quantity, cost, proceeds, gain = piece
+            yield (
+                asset, what.account, what.entry_id, lot and lot.key, what.kind, position, what.at,
+                acquired_at(lot), quantity, cost, proceeds, gain, what.source,
+            )  # fmt: skip
+
+
+def acquired_at(lot: Lot | None) -> datetime | None:
+    """When the units of a lot were acquired, as far as anybody said."""
+    if lot is None or (lot.origin.cost is None and lot.origin.kind in _DATELESS):
+        return None
+    return lot.acquired_at
+
+
+def _receipts(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
+    for of_asset in rows:
+        for entry, at, asset, account, kind, quantity, value, source in of_asset.receipts:
+            yield entry, asset, account, kind, at, quantity, value, source
+
+
+# --- where a book goes on -----------------------------------------------------------------------
+_OPEN = """
+SELECT entry_id, acquired_at, connection_id, trim_scale(quantity), trim_scale(cost), kind,
+       price_source, id, position, trim_scale(remaining), trim_scale(remaining_cost)
+FROM lots WHERE user_id = %(user)s AND asset_id = %(asset)s AND remaining > 0
+ORDER BY {order} LIMIT %(limit)s
+"""
+_AGE = "acquired_at, position"
+# As ``lots`` orders them; the factor gives the quotient the digits that it has there.
+_UNIT_COST = "cost * 1e30 / quantity {} NULLS LAST, " + _AGE
+_ORDER = {
+    Method.FIFO: _AGE,
+    Method.LIFO: "acquired_at DESC, position DESC",
+    Method.HIFO: _UNIT_COST.format("DESC"),
+    Method.LOFO: _UNIT_COST.format("ASC"),
+}
+_NEXT = """
+SELECT coalesce((SELECT max(position) + 1 FROM lots
+                 WHERE user_id = %(user)s AND asset_id = %(asset)s), 0),
+       coalesce((SELECT max(position) + 1 FROM disposals
+                 WHERE user_id = %(user)s AND asset_id = %(asset)s), 0)
+"""
+
+
+def next_positions(*, user_id: UUID, asset: UUID) -> tuple[int, int]:
+    """The positions of an asset's next lot and next disposal."""
+    ((lot, disposal),) = bulk.read(_NEXT, {"user": user_id, "asset": asset})
+    return lot, disposal
+
+
+def open_lots(
+    *, user_id: UUID, asset: UUID, method: Method, needed: Decimal | None
+) -> list[Lot]:
+    """The open lots of an asset that the method takes first, until they cover ``needed`` units.
+
+    With None all of them. The order is no promise.
+    """
+    if needed is None or method not in _ORDER:
+        return _read_open(user_id, asset, _AGE, None)
+    limit = 64
+    while True:
+        found = _read_open(user_id, asset, _ORDER[method], limit)
+        if len(found) < limit or sum(lot.remaining for lot in found) >= needed:
+            return found
+        limit *= 16
+
+
+def _read_open(user_id: UUID, asset: UUID, order: str, limit: int | None) -> list[Lot]:
+    parameters: Mapping[str, Any] = {"user": user_id, "asset": asset, "limit": limit}
+    return [_lot(row) for row in bulk.read(_OPEN.format(order=order), parameters)]
+
+
+def _lot(row: Sequence[Any]) -> Lot:
+    entry, since, account, quantity, cost, kind, source, key, position, remaining, worth = row
+    origin = Acquisition(entry, since, account, quantity, cost, kind, source, since, key)
+    return Lot(origin, position, remaining, worth)

@@ -1,0 +1,130 @@
+"""From the ledger to lots in their tables: 100,000 trades at once, and one more after them."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from django.db import connection
+
+from exchanges.models import Asset, ExchangeConnection
+from portfolios import basis, books
+from portfolios.models import AssetBasis, Disposal, Lot
+from tests.benchmarks import rows
+from tests.benchmarks.measure import Result, seconds
+from tracker import bulk, clock, ids, tenancy
+
+TRADES, FEW = 100_000, 20
+_COPIED = {
+    "id": "uuid", "number": "int8", "at": "timestamptz", "side": "text", "base": "numeric",
+    "quote": "numeric", "fee": "numeric", "base_leg": "uuid", "quote_leg": "uuid",
+    "fee_leg": "uuid",
+}  # fmt: skip
+_BOOK = """
+WITH facts AS (
+    INSERT INTO trades (id, user_id, connection_id, feed, exchange_id, order_id, kind, symbol,
+        side, base_asset_id, base_quantity, quote_asset_id, quote_quantity, price, fee_asset_id,
+        fee_quantity, wallet, occurred_at, recorded_at)
+    SELECT id, %(user)s, %(connection)s, 'trades', number::text, '', 'fill', 'C0/USD', side,
+        %(base)s, base, %(quote)s, quote, quote / base, %(quote)s, fee, 'spot', at, at
+    FROM incoming
+)
+INSERT INTO ledger_entries (id, user_id, connection_id, asset_id, wallet, kind, quantity,
+    occurred_at, trade_id, leg)
+SELECT leg.id, %(user)s, %(connection)s, leg.asset, 'spot', leg.kind,
+       CASE side WHEN 'buy' THEN leg.units ELSE leg.sold END, at, incoming.id, leg.number
+FROM incoming CROSS JOIN LATERAL (VALUES
+    (0, base_leg, %(base)s, 'trade', base, -base),
+    (1, quote_leg, %(quote)s, 'trade', -quote, quote),
+    (2, fee_leg, %(quote)s, 'fee', -fee, -fee)
+) AS leg (number, id, asset, kind, units, sold)
+"""
+
+
+def workload(count: int) -> Iterator[tuple[int, str, int, int, int]]:
+    """Time, side, units (1e-8), price (1e-2) and fee of made-up trades, always the same."""
+    draw, price, at, held = random.Random(42).random, 3_000_000, 1_420_070_400, 0
+    for _ in range(count):
+        at += 300
+        price = max(100_000, price + int(price * (draw() - 0.5) * 0.01))
+        if held == 0 or draw() < 0.55:
+            side, units = "buy", 1 + int(draw() * 1e8)
+            held += units
+        else:
+            side, units = "sell", min(held, 1 + int(draw() * 1e8))
+            held -= units
+        yield at, side, units, price, units * price // 100_000
+
+
+def measure() -> list[Result]:
+    rows.clear()
+    now = clock.now()
+    (connected,) = rows.connections_of(rows.people(1), now)
+    quote, base = rows.priced_assets(2, now)
+    trades = list(workload(TRADES + FEW))
+    book(connected, base, quote, trades[:TRADES])
+    whole = seconds(lambda: _derive_all(connected), rounds=5)
+    one = [_derive_one(connected, base, quote, trade) for trade in trades[TRADES:]]
+    rate, again = TRADES / whole, sorted(one)[len(one) // 2] * 1000
+    return [
+        Result("database → lots → database, 100,000 trades", rate, "trades/s", "", None,
+               "≥ 100,000", rate >= 100_000),
+        Result("one new trade in a history of 100,000", again, "ms", "", None, "≤ 20",
+               again <= 20),
+    ]  # fmt: skip
+
+
+def book(
+    connected: ExchangeConnection, base: Asset, quote: Asset,
+    trades: list[tuple[int, str, int, int, int]],
+) -> None:  # fmt: skip
+    """Trades and their three legs each, as recording writes them, and the books told."""
+    parameters = {
+        "user": connected.user_id, "connection": connected.id, "base": base.id, "quote": quote.id,
+    }  # fmt: skip
+    with tenancy.as_user(connected.user_id):
+        bulk.insert_from(
+            map(_row, trades), columns=_COPIED, statement=_BOOK, parameters=parameters
+        )
+        first = datetime.fromtimestamp(trades[0][0], UTC)
+        books.changed(
+            user_id=connected.user_id, touched={base.id: first, quote.id: first}, now=clock.now()
+        )
+    if len(trades) > FEW:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+
+
+def _row(trade: tuple[int, str, int, int, int]) -> tuple:
+    at, side, units, price, fee = trade
+    return (
+        ids.new_id(), at, datetime.fromtimestamp(at, UTC), side, Decimal(units).scaleb(-8),
+        Decimal(units * price).scaleb(-10), Decimal(fee).scaleb(-10), ids.new_id(), ids.new_id(),
+        ids.new_id(),
+    )  # fmt: skip
+
+
+def _derive_all(connected: ExchangeConnection) -> None:
+    """Everything anew; the first time into empty tables."""
+    with tenancy.as_user(connected.user_id):
+        AssetBasis.objects.update(dirty_from=datetime(1970, 1, 1, tzinfo=UTC))
+    _update(connected)
+
+
+def _update(connected: ExchangeConnection) -> None:
+    with tenancy.as_user(connected.user_id):
+        reached = basis.update(user_id=connected.user_id)
+        basis.note(user_id=connected.user_id, reached=reached, clean=True)
+
+
+def _derive_one(connected: ExchangeConnection, base: Asset, quote: Asset, trade: tuple) -> float:
+    book(connected, base, quote, [trade])
+    before = _positions(connected)
+    took = seconds(lambda: _update(connected))
+    assert _positions(connected) > before
+    return took
+
+
+def _positions(connected: ExchangeConnection) -> tuple[int, int]:
+    with tenancy.as_user(connected.user_id):
+        return Lot.objects.count() + Disposal.objects.count(), 0

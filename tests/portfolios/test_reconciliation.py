@@ -1,0 +1,449 @@
+"""Where reports and books differ: since when, how much, and what is missing."""
+
+import random
+import uuid
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import transaction
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchanges.models import Coverage
+from portfolios import discrepancies, reconciliation
+from portfolios.models import Discrepancy, LedgerEntry, Reward, Trade, Transfer
+from portfolios.reconciliation import (
+    Account,
+    Difference,
+    Fact,
+    FeedState,
+    Habit,
+    Movement,
+    OtherSide,
+    Place,
+    Report,
+)
+from tracker import clock, tenancy
+
+DELETIONS = 200
+SEED = 20_260_105
+
+
+class _RollBack(Exception):
+    pass
+
+
+def facts_of(connection):
+    """Every fact that has entries: (its kind as causes name it, model, id, feed)."""
+    found = []
+    with tenancy.as_user(connection.user_id):
+        for row in Trade.objects.filter(connection=connection).order_by("feed", "exchange_id"):
+            kinds = {"fill": "trade", "conversion": "conversion", "dust": "dust"}
+            bought = "purchase" if row.side == "buy" else "sale"
+            found.append((kinds.get(row.kind, bought), "trade", row.id, row.feed))
+        rows = Transfer.objects.filter(connection=connection, is_settled=True)
+        for row in rows.order_by("feed", "exchange_id"):
+            kind = row.direction
+            if kind == "internal":
+                kind = "earn" if "earn" in (row.wallet, row.counter_wallet) else "move"
+            found.append((kind, "transfer", row.id, row.feed))
+        for row in Reward.objects.filter(connection=connection).order_by("feed", "exchange_id"):
+            found.append(("reward", "reward", row.id, row.feed))
+    return found
+
+
+def without(connection, *facts):
+    """What the explanation says when these facts had not come: then they are back."""
+    found = []
+    with tenancy.as_user(connection.user_id):
+        try:
+            with transaction.atomic():
+                for _, column, key, _ in facts:
+                    LedgerEntry.objects.filter(**{f"{column}_id": key}).delete()
+                    model = {"trade": Trade, "transfer": Transfer, "reward": Reward}[column]
+                    model.objects.filter(id=key).delete()
+                discrepancies.refresh(user_id=connection.user_id, now=clock.now())
+                found = list(Discrepancy.objects.filter(connection=connection))
+                raise _RollBack
+        except _RollBack:
+            return found
+
+
+def first_causes(found):
+    return {row.causes[0]["fact"] for row in found}
+
+
+@pytest.fixture
+def synced(alice, bob, charlie, connect, visit):
+    """Three people's accounts, read to their end."""
+    connections = [connect(alice, 3), connect(bob, 4), connect(charlie, 5)]
+    visit(*connections)
+    return connections
+
+
+def test_nothing_differs_after_a_sync(synced):
+    for connection in synced:
+        assert without(connection) == []
+
+
+def test_of_200_deleted_facts_the_first_cause_is_the_right_one(synced):
+    draw = random.Random(SEED)
+    facts = [(connection, fact) for connection in synced for fact in facts_of(connection)]
+    right, seen, wrong = Counter(), Counter(), []
+    for connection, fact in draw.sample(facts, min(DELETIONS, len(facts))):
+        found = without(connection, fact)
+        seen[fact[0]] += 1
+        if found and first_causes(found) == {fact[0]}:
+            right[fact[0]] += 1
+        else:
+            wrong.append(
+                (fact[0], fact[3], [(str(r.difference), r.causes[0]["code"]) for r in found])
+            )
+    assert right.total() >= seen.total() * 0.95, wrong
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["trade", "conversion", "dust", "deposit", "withdrawal", "reward", "earn", "move"],
+)
+def test_a_deleted_fact_of_each_kind_is_named(synced, kind):
+    draw = random.Random(SEED)
+    facts = [
+        (connection, fact)
+        for connection in synced
+        for fact in facts_of(connection)
+        if fact[0] == kind
+    ]
+    for connection, fact in draw.sample(facts, min(5, len(facts))):
+        found = without(connection, fact)
+        assert found
+        for row in found:
+            assert kind in [cause["fact"] for cause in row.causes]
+            named = next(cause for cause in row.causes if cause["fact"] == kind)
+            assert fact[3] in named["feeds"]
+            assert named["remedies"] == ["fetch_window", "book_adjustment"]
+
+
+def test_a_purchase_by_card_is_among_the_causes(synced):
+    """It leaves the print of a deposit: which of them it was, units alone cannot tell."""
+    cards = [
+        (connection, fact)
+        for connection in synced
+        for fact in facts_of(connection)
+        if fact[0] == "purchase"
+    ]
+    assert cards
+    for connection, fact in cards:
+        (row,) = without(connection, fact)
+        assert "purchase" in [cause["fact"] for cause in row.causes]
+
+
+def test_two_deleted_facts_at_once_are_both_named_mostly(synced):
+    """Where their differences overlap one place may hide another; both windows are named."""
+    draw = random.Random(SEED)
+    named = 0
+    connection = synced[0]
+    facts = facts_of(connection)
+    for _ in range(30):
+        one, other = draw.sample(facts, 2)
+        found = without(connection, one, other)
+        causes = {cause["fact"] for row in found for cause in row.causes}
+        named += {one[0], other[0]} <= causes
+    assert named >= 24
+
+
+def test_a_fact_that_the_exchange_hides_is_named(alice, connect, visit, sandbox):
+    """As the feed would leave it out: the balances count it, and nothing tells of it."""
+    books = sandbox.books(42)["facts"]
+    hidden = books["withdrawals"][0]
+    sandbox.hide_fact(42, "withdrawals", hidden["id"])
+    connection = connect(alice, 42)
+    visit(connection)
+    (row,) = without(connection)
+    assert row.difference == -Decimal(hidden["quantity"]) - Decimal(hidden["fee"])
+    assert row.causes[0]["code"] == "missing_withdrawal"
+
+
+def test_a_feed_that_was_never_read_is_the_cause_of_the_cause(synced):
+    connection = synced[0]
+    rewards = [fact for fact in facts_of(connection) if fact[3] == "rewards"]
+    with tenancy.as_user(connection.user_id):
+        Coverage.objects.filter(connection=connection, feed="rewards").delete()
+    for row in without(connection, rewards[0]):
+        assert row.causes[0]["code"] == "feed_not_fetched"
+        assert row.causes[0]["fact"] == "reward"
+        assert any("“rewards” was never read" in told for told in row.causes[0]["evidence"])
+
+
+def test_a_discrepancy_keeps_its_id_and_its_words_while_nothing_changes(synced):
+    connection = synced[0]
+    fact = facts_of(connection)[0]
+    with tenancy.as_user(connection.user_id):
+        LedgerEntry.objects.filter(**{f"{fact[1]}_id": fact[2]}).delete()
+        discrepancies.refresh(user_id=connection.user_id, now=clock.now())
+        before = list(Discrepancy.objects.order_by("id").values())
+        later = clock.now() + timedelta(hours=1)
+        discrepancies.refresh(user_id=connection.user_id, now=later)
+        assert list(Discrepancy.objects.order_by("id").values()) == before
+
+
+# --- since when (pure) --------------------------------------------------------------------------
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BTC, ETH, BNB, USDT, EUR = (uuid.UUID(int=number) for number in range(1, 6))
+SPOT = Place("spot", BTC)
+
+
+def at(hours):
+    return NOON + timedelta(hours=hours)
+
+
+def reports(*pairs):
+    return [Report(at(hours), Decimal(units)) for hours, units in pairs]
+
+
+def movements(*pairs):
+    return [Movement(at(hours), Decimal(units)) for hours, units in pairs]
+
+
+@pytest.mark.parametrize(
+    ("reported", "booked", "expected"),
+    [
+        ([(0, 1)], [(-1, 1)], None),
+        ([(0, 1)], [], (1, None, 0)),
+        ([(0, 1), (10, 3)], [(-1, 1)], (2, 0, 10)),
+        ([(0, 1), (10, 3), (20, 3)], [(-1, 1)], (2, 0, 10)),
+        # it went away again
+        ([(0, 1), (10, 3), (20, 1)], [(-1, 1)], None),
+        # two steps: since the last report that agreed
+        ([(0, 1), (10, 3), (20, 4)], [(-1, 1)], (3, 0, 10)),
+        # an entry that came late explains the past as well
+        ([(0, 1), (10, 3)], [(-1, 1), (5, 2)], None),
+        # never reported, though booked
+        ([(0, 0)], [(-1, 1)], (-1, None, 0)),
+        # a trade while the balances were being read
+        ([(0, 1), (10, 3)], [(-1, 1), (10.05, 2)], None),
+        ([(0, 1), (10, 3)], [(-1, 1), (10.1, 2)], (2, 0, 10)),
+        ([(0, 1), (10, 1)], [(-1, 1), (5, "0.5")], ("-0.5", 0, 10)),
+    ],
+)
+def test_since_when_books_and_reports_differ(reported, booked, expected):
+    found = reconciliation.difference(SPOT, reports(*reported), movements(*booked))
+    if expected is None:
+        assert found is None
+        return
+    units, agreed, appeared = expected
+    assert found.units == Decimal(units)
+    assert found.agreed_at == (None if agreed is None else at(agreed))
+    assert found.appeared_at == at(appeared)
+
+
+def test_an_account_by_hand_differs_since_it_took_too_much():
+    found = reconciliation.shortage(SPOT, movements((0, 1), (1, -3), (2, 1)))
+    assert (found.units, found.agreed_at, found.appeared_at) == (1, at(0), at(1))
+    assert reconciliation.shortage(SPOT, movements((0, 1), (1, -3), (2, 2))) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 100), st.integers(-50, 50)), max_size=20),
+    st.lists(st.tuples(st.integers(0, 100), st.integers(0, 50)), min_size=1, max_size=20),
+)
+def test_a_difference_is_what_was_reported_less_what_was_booked(booked, reported):
+    booked, reported = sorted(booked), sorted(dict(reported).items())
+    found = reconciliation.difference(SPOT, reports(*reported), movements(*booked))
+    last = reported[-1]
+    total = sum(units for hours, units in booked if hours <= last[0])
+    if found is None:
+        assert last[1] == total
+        return
+    assert found.units == last[1] - total != 0
+    assert found.agreed_at is None or found.agreed_at < found.appeared_at <= at(last[0])
+
+
+# --- why (pure) ---------------------------------------------------------------------------------
+def differing(units, asset=BTC, wallet="spot", reported="10", **more):
+    units, reported = Decimal(units), Decimal(reported)
+    fields = {"reported_at": at(10), "agreed_at": at(0), "appeared_at": at(10)} | more
+    return Difference(Place(wallet, asset), reported, reported - units, **fields)
+
+
+ALL = ("deposits", "withdrawals", "rewards", "trades", "conversions", "dust", "earn_subscriptions")
+READ = FeedState(since=at(-1000), until=at(10), launched=at(-2000))
+KNOWN = {
+    "codes": {BTC: "BTC", ETH: "ETH", BNB: "BNB", USDT: "USDT", EUR: "EUR"},
+    "prices": {
+        BTC: (Decimal(50_000), Decimal(70_000)), ETH: (Decimal(2_000), Decimal(3_000)),
+        BNB: (Decimal(500), Decimal(600)), USDT: (Decimal(1), Decimal(1)),
+    },
+    "fiat": frozenset({EUR}),
+    "booked": frozenset({BTC, ETH, BNB, USDT, EUR}),
+    "first_at": at(-900),
+    "feeds": dict.fromkeys(ALL, READ),
+    "feeds_of": {
+        Fact.DEPOSIT: ("deposits",), Fact.WITHDRAWAL: ("withdrawals",), Fact.REWARD: ("rewards",),
+        Fact.TRADE: ("trades",), Fact.CONVERSION: ("conversions",), Fact.DUST: ("dust",),
+        Fact.EARN: ("earn_subscriptions",), Fact.FEE: ("trades",),
+    },
+    "markets": {(BTC, USDT): 5, (ETH, USDT): 4},
+    "fee_rates": (Decimal("0.001"),),
+}  # fmt: skip
+
+
+def explained(*differences, **more):
+    account = Account(**KNOWN | more)
+    found = reconciliation.explain(list(differences), account)
+    return [found[item.place][0][0] for item in differences]
+
+
+def first(*differences, **more):
+    return {str(cause.code) for cause in explained(*differences, **more)}
+
+
+def test_two_assets_that_agree_in_value_are_a_trade():
+    got, gave = differing("0.09990"), differing("-6000", USDT)
+    assert first(got, gave) == {"missing_trade"}
+    cause = explained(got, gave)[0]
+    assert cause.parts == ((gave.place, gave.units), (got.place, got.units))
+    assert cause.sentence == "A trade of 6000 USDT for 0.0999 BTC seems to be missing."
+
+
+def test_a_fee_in_a_third_asset_belongs_to_the_trade():
+    parts = differing("0.1"), differing("-6000", USDT), differing("-0.008", BNB)
+    causes = explained(*parts)
+    assert {str(cause.code) for cause in causes} == {"missing_trade"}
+    assert all(len(cause.parts) == 3 for cause in causes)
+
+
+def test_units_that_fit_no_step_of_the_market_are_a_conversion():
+    assert first(differing("0.09876543"), differing("-6000.1234", USDT)) == {"missing_conversion"}
+
+
+def test_a_dollar_that_became_bnb_is_dust():
+    dust = {"dust_targets": frozenset({BNB})}
+    assert first(differing("-0.0004999", ETH), differing("0.0021", BNB), **dust) == {"dust"}
+
+
+def test_assets_that_do_not_agree_in_value_are_two_facts():
+    codes = first(differing("0.1"), differing("-3", USDT))
+    assert codes == {"missing_deposit", "missing_withdrawal"}
+
+
+def test_assets_that_differ_since_different_times_are_two_facts():
+    early = differing("0.0999", agreed_at=None, appeared_at=at(-5))
+    assert "missing_trade" not in first(early, differing("-6000", USDT))
+
+
+def test_what_left_one_wallet_and_came_to_another_is_a_move():
+    spot = differing("-1.5")
+    assert first(spot, differing("1.5", wallet="earn")) == {"earn_movement"}
+    assert first(spot, differing("1.5", wallet="funding")) == {"wallet_move"}
+
+
+def test_sizes_tell_a_reward_from_a_deposit():
+    habits = {
+        (Fact.REWARD, "spot"): Habit(20, tuple(float(n) for n in range(1, 21))),
+        (Fact.DEPOSIT, "spot"): Habit(5, (900.0, 1500.0, 2000.0, 3000.0, 4000.0)),
+    }
+    assert first(differing("0.0002"), habits=habits) == {"missing_reward"}  # 12 USD
+    assert first(differing("0.04"), habits=habits) == {"missing_deposit"}  # 2,400 USD
+
+
+def test_money_that_came_in_was_paid_in():
+    feeds = {**KNOWN["feeds"], "fiat_deposits": READ}
+    of = {**KNOWN["feeds_of"], Fact.DEPOSIT: ("deposits", "fiat_deposits")}
+    (cause,) = explained(differing("500", EUR), feeds=feeds, feeds_of=of)
+    assert (cause.code, cause.feeds) == ("missing_deposit", ("fiat_deposits",))
+
+
+def test_fees_paid_in_a_third_asset():
+    habits = {
+        (Fact.FEE, "spot"): Habit(50, (0.5,) * 50),
+        (Fact.WITHDRAWAL, "spot"): Habit(5, (1000.0, 2000.0, 1500.0, 900.0, 700.0)),
+    }
+    more = {"habits": habits, "fee_assets": frozenset({BNB})}
+    assert first(differing("-0.001", BNB), **more) == {"third_asset_fee"}
+
+
+def test_less_than_the_smallest_unit_is_rounding():
+    assert first(differing("0.000000004")) == {"rounding"}
+    assert first(differing("-0.000000004")) == {"rounding"}
+
+
+def test_an_asset_that_no_entry_names_and_no_market_prices_is_a_fork_or_an_airdrop():
+    new = uuid.UUID(int=99)
+    codes = {**KNOWN["codes"], new: "NEW"}
+    assert first(differing("100", new), codes=codes) == {"fork_or_airdrop"}
+
+
+def test_an_asset_whose_market_is_closed_and_that_is_gone():
+    more = {"delisted": {ETH: "ETHUSDT"}}
+    assert first(differing("-3", ETH, reported="0"), **more) == {"delisting"}
+    assert first(differing("-3", ETH), **more) == {"missing_withdrawal"}
+
+
+def other_side(quantity, came_in, hours, fee="0"):
+    return OtherSide(
+        uuid.UUID(int=7), uuid.UUID(int=8), BTC, came_in, Decimal(quantity), Decimal(fee), at(hours)
+    )
+
+
+def test_a_transfer_that_another_account_knows():
+    known = other_side("1.5", came_in=False, hours=5)
+    (cause,) = explained(differing("1.5"), other_sides=(known,))
+    assert (cause.code, cause.fact, cause.counterpart) == (
+        "unmatched_transfer", "deposit", known.id,
+    )  # fmt: skip
+    for wrong in [
+        other_side("1.5", came_in=True, hours=5),
+        other_side("1.5", came_in=False, hours=-50),
+        other_side("1.5", came_in=False, hours=50),
+        other_side("1.8", came_in=False, hours=5),
+    ]:
+        assert first(differing("1.5"), other_sides=(wrong,)) == {"missing_deposit"}
+
+
+def test_a_transfer_that_is_pending_and_has_moved_the_balance():
+    pending = other_side("1.5", came_in=False, hours=9, fee="0.1")
+    assert first(differing("-1.6"), pending=(pending,)) == {"pending_transfer"}
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (FeedState(), "feed_not_fetched"),
+        (FeedState(at(-1000), at(10), error="exchange_unreachable"), "feed_not_fetched"),
+        (FeedState(at(-1000), at(10), unread=2), "window_missing"),
+        (FeedState(at(-1000), at(-100)), "window_missing"),
+        (FeedState(at(5) + timedelta(days=2), at(100)), "window_missing"),
+        (READ, "missing_deposit"),
+    ],
+)
+def test_what_was_not_read_is_named_before_what_is_missing(state, code):
+    feeds = {**KNOWN["feeds"], "deposits": state}
+    (cause,) = explained(differing("1.5"), feeds=feeds)
+    assert (cause.code, cause.fact) == (code, "deposit")
+
+
+def test_a_purchase_is_missing_where_an_account_by_hand_gave_too_much():
+    (cause,) = explained(differing("2", reported="0"), by_hand=True)
+    assert cause.code == "missing_purchase"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([BTC, ETH, BNB, USDT, EUR]),
+            st.sampled_from(["spot", "earn"]),
+            st.decimals("-1e15", "1e15", places=18).filter(bool),
+        ),
+        min_size=1, max_size=6, unique_by=lambda item: item[:2],
+    )
+)  # fmt: skip
+def test_every_difference_has_causes_whose_likelihoods_fall_and_add_up(items):
+    found = [differing(units, asset, wallet) for asset, wallet, units in items]
+    for ranked in reconciliation.explain(found, Account(**KNOWN)).values():
+        shares = [share for _, share in ranked]
+        assert shares == sorted(shares, reverse=True)
+        assert 0 < sum(shares) <= 1.0000001
+        assert reconciliation.as_rows(ranked, Account(**KNOWN))
