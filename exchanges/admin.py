@@ -14,6 +14,7 @@ from exchanges.models import (
     Exchange,
     ExchangeConnection,
     Price,
+    PriceNeed,
     QuarantinedPage,
 )
 from tracker.admin import FactAdmin, Panel, ReadOnlyAdmin
@@ -53,6 +54,20 @@ class PriceAdmin(ReadOnlyAdmin):
     ordering = ("asset__code", "asset_id")
     search_fields = ("asset__code", "asset__name")
     search_help_text = "Code or name of the asset"
+
+
+@admin.register(PriceNeed)
+class PriceNeedAdmin(ReadOnlyAdmin):
+    """Past prices that figures want: which are still to come, and what keeps them."""
+
+    list_display = (
+        "asset", "interval", "since", "until", "state", "attempts", "next_try_at", "error",
+    )  # fmt: skip
+    list_filter = ("state", "interval")
+    list_select_related = ("asset",)
+    ordering = ("-id",)
+    search_fields = ("asset__code", "=error")
+    search_help_text = "Code of the asset or error"
 
 
 class ConnectionAdmin(ReadOnlyAdmin):

@@ -22,7 +22,7 @@ from exchanges.spans import Span
 
 __all__ = [
     "LENGTHS", "Priced", "Want", "backfill_due", "days", "floor_hour", "hours", "outstanding",
-    "pending", "want",
+    "pending", "waiting", "want",
 ]  # fmt: skip
 
 LEASE = timedelta(minutes=3)  # longer than one window takes; renewed with each
@@ -81,6 +81,11 @@ def outstanding(*, now: datetime) -> int:
         len(_windows(_over(parts, interval, now), interval))
         for (_, interval), parts in grouped.items()
     )
+
+
+def waiting() -> int:
+    """How many stretches wait because an exchange failed to answer."""
+    return PriceNeed.objects.filter(state=NeedState.OPEN).exclude(error="").count()
 
 
 _STRETCH = ("asset_id", "interval", "since", "until")

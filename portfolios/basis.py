@@ -24,7 +24,7 @@ from exchanges.models import Asset
 from portfolios import booking, ledger_reading, lot_tables, pricebook
 from portfolios.booking import Booking, Entry, FactBook
 from portfolios.lot_tables import Rows
-from portfolios.lots import Book, Disposition, Event, Method, Move
+from portfolios.lots import Book, Disposition, Event, Method, Move, collector_paused
 from portfolios.models import AssetBasis
 from portfolios.pricebook import PriceBook, Quote
 
@@ -74,6 +74,11 @@ def update(*, user_id: UUID) -> list[Reached]:
 
     Takes no lock that a recording waits for. ``note`` makes it known.
     """
+    with collector_paused():
+        return _update(user_id)
+
+
+def _update(user_id: UUID) -> list[Reached]:
     rules = rules_of(user_id)
     whole, continued = _touched(user_id, rules)
     reached = []
@@ -245,9 +250,7 @@ class _Books:
             first_piece=first_piece, receipts=self._receipts(asset_id),
         )  # fmt: skip
 
-    def reached(
-        self, assets: Iterable[UUID], *, before: AssetBasis | None = None
-    ) -> list[Reached]:
+    def reached(self, assets: Iterable[UUID], *, before: AssetBasis | None = None) -> list[Reached]:
         """How far these assets are now. ``before`` is how far the only one was, if it goes on."""
         last = self._last_instants()
         waits = self._waits()

@@ -18,7 +18,9 @@ from portfolios.valued_ranges import Stored
 
 NAMES = ("btc", "eth", "half", "held")
 _COINS = ("btc", "eth")
-_ZERO = Decimal(0)
+_ZERO, _ONE = Decimal(0), Decimal(1)
+_Ends = tuple[Decimal | None, Decimal | None]  # prices before the range and at its end
+_DOLLAR: dict[str, _Ends] = {"usd": (_ONE, _ONE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +57,20 @@ _HELD = f"""
 WITH put_in AS (
     SELECT scope_id AS asset_id, day, value AS amount FROM daily_valuations
     WHERE user_id = %(user_id)s AND scope = 'asset' AND day = %(opening)s AND value <> 0
+      AND %(opening_value)s <> 0
     UNION ALL
     SELECT scope_id, day, deposits - withdrawals + corrections FROM daily_valuations
     WHERE user_id = %(user_id)s AND scope = 'asset' AND day > %(opening)s AND day <= %(last)s
-      AND deposits - withdrawals + corrections <> 0
+      AND (deposits <> 0 OR withdrawals <> 0 OR corrections <> 0)
 ),
-base AS (SELECT id FROM assets WHERE slug = %(base)s)
-SELECT put_in.asset_id = base.id, put_in.amount,
+base AS (SELECT (SELECT id FROM assets WHERE slug = %(base)s) AS id)
+SELECT coalesce(put_in.asset_id = base.id, false), put_in.amount,
        ({_PRICE_ON.format(asset="put_in.asset_id", day="put_in.day")}),
        ({_PRICE_ON.format(asset="put_in.asset_id", day="%(last)s")}),
-       ({_PRICE_ON.format(asset="base.id", day="put_in.day")}),
-       ({_PRICE_ON.format(asset="base.id", day="%(last)s")})
+       CASE WHEN %(base)s = 'usd' THEN 1 ELSE
+           ({_PRICE_ON.format(asset="base.id", day="put_in.day")}) END,
+       CASE WHEN %(base)s = 'usd' THEN 1 ELSE
+           ({_PRICE_ON.format(asset="base.id", day="%(last)s")}) END
 FROM put_in, base
 """  # noqa: S608  (all parts are ours)
 
@@ -75,7 +80,7 @@ def coins(found: Stored) -> dict[str, float | None]:
     base = found.asked.user.base_currency.lower()
     with connection.cursor() as cursor:
         cursor.execute(_COIN_PRICES, _parameters(found) | {"slugs": [*_COINS, base]})
-        prices = {slug: (before, after) for slug, before, after in cursor}
+        prices = _DOLLAR | {slug: (before, after) for slug, before, after in cursor}
     returns = {name: _return(prices.get(name), prices.get(base)) for name in _COINS}
     btc, eth = returns["btc"], returns["eth"]
     return {**returns, "half": None if btc is None or eth is None else (btc + eth) / 2}
@@ -96,19 +101,16 @@ def held(found: Stored) -> Held:
     return Held(daily.rounded(total))
 
 
-def _parameters(found: Stored) -> dict[str, UUID | date | str | int]:
+def _parameters(found: Stored) -> dict[str, UUID | date | str | int | Decimal]:
     asked = found.asked
     return {
         "user_id": asked.user.id, "opening": asked.range.opening, "last": asked.range.last,
-        "today": asked.now.date(), "carried": daily.CARRIED_DAYS,
-        "base": asked.user.base_currency.lower(),
+        "opening_value": found.opening.value, "today": asked.now.date(),
+        "carried": daily.CARRIED_DAYS, "base": asked.user.base_currency.lower(),
     }  # fmt: skip
 
 
-def _return(
-    coin: tuple[Decimal | None, Decimal | None] | None,
-    base: tuple[Decimal | None, Decimal | None] | None,
-) -> float | None:
+def _return(coin: _Ends | None, base: _Ends | None) -> float | None:
     if not coin or not base:
         return None
     (before, after), (base_before, base_after) = coin, base

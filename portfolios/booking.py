@@ -35,6 +35,7 @@ from portfolios.lots import Acquisition, Disposition, Event, Move
 
 SOURCE_LENGTH = 96
 _ZERO = Decimal(0)
+_MOST = Decimal("1e28")  # units and money have columns of 30 digits before the point
 _NO_PRICE = "no price"
 
 
@@ -212,7 +213,7 @@ class _Desk:
         elif value is None or not charge:
             self._come(leg, value, leg[4], source)
         else:  # the price before fees is not the cost per unit
-            self._come(leg, value + charge, leg[4], source, price=value / units)
+            self._come(leg, value + charge, leg[4], source, price=lots.per_unit(value, units))
 
     def _worth_of(self, sides: Sequence[Entry]) -> tuple[Decimal | None, str]:
         """The trade's value and where it is from. Legs of zero units are not in the ledger."""
@@ -253,7 +254,7 @@ class _Desk:
                 whole = abs(leg[5])
                 if leg is bearer and leg[5] < 0 and fee[5] < 0:
                     whole += units
-                return lots.share(value, units, whole), source
+                return _storable(value * units / whole, source)
         return self._market(fee[2], units, fee[1])
 
     def _fee(self, fee: Entry, worth: Decimal | None, source: str) -> None:
@@ -417,9 +418,7 @@ class _Desk:
         if asset not in self._cash:
             self._come(leg, worth, "reward", source)
         source = source[:SOURCE_LENGTH]
-        self._receipts.append(
-            Receipt(entry_id, at, asset, account, kind, leg[5], worth, source)
-        )
+        self._receipts.append(Receipt(entry_id, at, asset, account, kind, leg[5], worth, source))
 
     def _given(self, cost: Given | None, at: datetime) -> tuple[Decimal | None, str]:
         """A cost that the person gave, in the base currency."""
@@ -438,7 +437,17 @@ class _Desk:
         if quote is None:
             self._unpriced.add((asset, at))
             return None, _NO_PRICE
-        return units * quote.price, quote.source
+        return _storable(units * quote.price, quote.source)
+
+
+def _storable(worth: Decimal, source: str) -> tuple[Decimal | None, str]:
+    """An amount as the tables hold it; a larger one comes of a wrong number of units.
+
+    What is computed and what is read back are then the same to the digit.
+    """
+    if worth >= _MOST:
+        return None, "too large to be true"
+    return worth.quantize(lots.QUANTUM), source
 
 
 # The kind of an acquisition or disposal by what a person says a transfer was.

@@ -11,6 +11,7 @@ from django.db import connection as database
 from django.db.models import Count, Max
 
 from exchanges.models import ConnectionKind, ExchangeConnection
+from exchanges.reports import Wallet
 from portfolios import habits, reconciliation
 from portfolios.models import (
     Discrepancy,
@@ -22,25 +23,37 @@ from portfolios.models import (
 from portfolios.reconciliation import Difference, Movement, Place, Report
 
 # The books of a place at its wallet's last report, and a reading time later, where they differ
-# from what was reported. An account kept by hand has no report: it may not owe anything.
+# from what was reported. A wallet in which nothing was ever reported was empty when the account
+# was last read in full. An account kept by hand has no report: it may not owe anything.
 _DIFFERING = """
-    WITH held AS (
+    WITH accounts AS (
+        SELECT id, last_full_at FROM exchange_connections
+        WHERE user_id = %(user)s AND kind = %(exchange)s
+    ), held AS (
         SELECT connection_id, wallet, asset_id, sum(quantity) AS quantity
-        FROM holdings WHERE user_id = %(user)s GROUP BY 1, 2, 3
-    ), confirmed AS (
+        FROM holdings JOIN accounts ON accounts.id = connection_id
+        WHERE user_id = %(user)s GROUP BY 1, 2, 3
+    ), reported AS (
         SELECT connection_id, wallet, max(last_confirmed_at) AS at
-        FROM holdings JOIN exchange_connections c ON c.id = connection_id
-        WHERE holdings.user_id = %(user)s AND c.kind = %(exchange)s GROUP BY 1, 2
+        FROM holdings WHERE user_id = %(user)s GROUP BY 1, 2
+    ), wallets AS (
+        SELECT accounts.id AS connection_id, w.wallet, coalesce(r.at, accounts.last_full_at) AS at
+        FROM accounts
+            CROSS JOIN (
+                SELECT unnest(%(wallets)s::text[]) UNION SELECT wallet FROM reported
+            ) AS w(wallet)
+            LEFT JOIN reported r ON r.connection_id = accounts.id AND r.wallet = w.wallet
     ), booked AS (
         SELECT e.connection_id, e.wallet, e.asset_id,
-            coalesce(sum(quantity) FILTER (WHERE e.occurred_at <= c.at), 0) AS earlier,
-            coalesce(sum(quantity) FILTER (WHERE e.occurred_at <= c.at + %(reading)s), 0) AS later
-        FROM ledger_entries e JOIN confirmed c USING (connection_id, wallet)
-        WHERE e.user_id = %(user)s GROUP BY 1, 2, 3
+            coalesce(sum(quantity) FILTER (WHERE e.occurred_at <= w.at), 0) AS earlier,
+            coalesce(sum(quantity) FILTER (
+                WHERE e.occurred_at <= w.at + %(reading)s * interval '1 second'
+            ), 0) AS later
+        FROM ledger_entries e JOIN wallets w USING (connection_id, wallet)
+        WHERE e.user_id = %(user)s AND w.at IS NOT NULL GROUP BY 1, 2, 3
     )
     SELECT connection_id, wallet, asset_id
     FROM held FULL JOIN booked USING (connection_id, wallet, asset_id)
-        JOIN confirmed USING (connection_id, wallet)
     WHERE coalesce(held.quantity, 0) NOT IN (coalesce(earlier, 0), coalesce(later, 0))
     UNION ALL
     SELECT e.connection_id, e.wallet, e.asset_id
@@ -74,7 +87,8 @@ def _differing(user_id: UUID) -> Places:
         cursor.execute(
             _DIFFERING,
             {
-                "user": user_id, "reading": reconciliation.READING_TIME,
+                "user": user_id, "reading": reconciliation.READING_TIME.total_seconds(),
+                "wallets": [str(wallet) for wallet in Wallet],
                 "exchange": ConnectionKind.EXCHANGE, "manual": ConnectionKind.MANUAL,
             },
         )  # fmt: skip
@@ -155,7 +169,9 @@ def _reports(
     held = Holding.objects.filter(**owner, wallet__in=wallets)
     for wallet, at in held.values_list("wallet", "last_confirmed_at"):
         instants[wallet].add(at)
-    return {place: _walk(sorted(instants[place.wallet]), moved[place]) for place in places}
+    # Where nothing was ever reported, the wallet was empty when all was read.
+    never = {connection.last_full_at} if connection.last_full_at else set()
+    return {place: _walk(sorted(instants[place.wallet] or never), moved[place]) for place in places}
 
 
 def _walk(

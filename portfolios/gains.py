@@ -30,7 +30,7 @@ from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from exchanges.models import Asset
-from portfolios import basis, lot_tables, tallies, years
+from portfolios import basis, derivation, lot_tables, tallies, years
 from portfolios.lots import Method
 from portfolios.models import (
     Basis,
@@ -39,7 +39,6 @@ from portfolios.models import (
     Income,
     LedgerEntry,
     Lot,
-    PortfolioState,
     TransferNote,
 )
 from portfolios.tallies import Group, Tally
@@ -152,15 +151,15 @@ def disposals_of(user_id: UUID) -> QuerySet[Any]:
 
 def standing(*, user: User, method: str | None = None) -> dict[str, Any]:
     """By which rules the rows were computed, and how up to date they are. Inside ``as_user``."""
-    state = PortfolioState.objects.filter(user_id=user.id).first() or PortfolioState()
+    fresh = derivation.freshness(user_id=user.id)
     return {
-        "status": "updating" if state.ledger_revision > state.derived_revision else "complete",
+        "status": "updating" if fresh.updating else "complete",
         "currency": user.base_currency,
         "method": method or user.cost_basis_method,
         "scope": user.cost_basis_scope,
         "long_term_days": user.long_term_days,
         "time_zone": user.time_zone,
-        "derived_at": state.derived_at,
+        "derived_at": fresh.derived_at,
     }
 
 

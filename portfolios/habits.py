@@ -231,13 +231,18 @@ def _feed_states(owner: Mapping[str, UUID], exchange: str) -> dict[str, FeedStat
     for name in QuarantinedPage.objects.filter(**owner).values_list("feed", flat=True):
         unread[name] += 1
     names = {*launched, *covered, *failed, *unread} - {"balances"}
-    return {
-        name: FeedState(
-            *covered.get(name, (None, None)), error=failed.get(name, ""),
-            unread=unread.get(name, 0), launched=launched.get(name),
-        )
-        for name in names
-    }  # fmt: skip
+    return {name: _state(name, covered, failed, unread, launched) for name in names}
+
+
+def _state(
+    name: str,
+    covered: Mapping[str, tuple[datetime, datetime | None]],
+    failed: Mapping[str, str],
+    unread: Mapping[str, int],
+    launched: Mapping[str, datetime],
+) -> FeedState:
+    since, until = covered.get(name, (None, None))
+    return FeedState(since, until, failed.get(name, ""), unread.get(name, 0), launched.get(name))
 
 
 def _failed_feeds(owner: Mapping[str, UUID]) -> dict[str, str]:

@@ -40,14 +40,12 @@ def legs(
     """Every leg of the facts that touch these assets (None: of all), in no order."""
     if assets is None:
         return _read(_LEGS, user=user_id)
-    return _read(
-        _LEGS + _TOUCHING, user=user_id, assets=list(assets), since=after or _BEGINNING
-    )
+    return _read(_LEGS + _TOUCHING, user=user_id, assets=list(assets), since=after or _BEGINNING)
 
 
 def facts(*, user_id: UUID, legs: Iterable[Entry]) -> FactBook:
     """What these legs do not say of their facts."""
-    keys: dict[int, set[bytes]] = {_TRANSFER: set(), _REWARD: set(), _ADJUSTMENT: set()}
+    keys: dict[int, set[Any]] = {_TRANSFER: set(), _REWARD: set(), _ADJUSTMENT: set()}
     for leg in legs:
         if leg[_TRADE] is None:
             for place, found in keys.items():

@@ -16,7 +16,7 @@ from django.db import connection
 
 from portfolios import models
 from portfolios.booking import Receipt
-from portfolios.lots import Acquisition, Lot, Method, Piece
+from portfolios.lots import Acquisition, Lot, Method, Piece, unit_price
 from tracker import bulk
 
 # Lots that came without anybody saying from where: when they were acquired is not known either.
@@ -39,23 +39,25 @@ class Rows:
 _LOT = {
     "id": "uuid", "asset_id": "uuid", "connection_id": "uuid", "entry_id": "uuid", "kind": "text",
     "position": "int8", "acquired_at": "timestamptz", "quantity": "numeric", "cost": "numeric",
-    "remaining": "numeric", "remaining_cost": "numeric", "price_source": "text",
+    "remaining": "numeric", "remaining_cost": "numeric", "price": "numeric",
+    "price_source": "text",
 }  # fmt: skip
 _INSERT_LOTS = """
 INSERT INTO lots (id, user_id, asset_id, connection_id, entry_id, kind, position, acquired_at,
-                  quantity, cost, remaining, remaining_cost, basis, price_source)
+                  quantity, cost, remaining, remaining_cost, basis, price, price_source)
 SELECT id, %(user)s, asset_id, connection_id, entry_id, kind, position, acquired_at, quantity,
        cost, remaining, remaining_cost, CASE WHEN cost IS NULL THEN 'unknown' ELSE 'known' END,
-       price_source
+       price, price_source
 FROM incoming
 """
 _CHANGED = {
     "id": "uuid", "connection_id": "uuid", "quantity": "numeric", "cost": "numeric",
-    "remaining": "numeric", "remaining_cost": "numeric",
+    "remaining": "numeric", "remaining_cost": "numeric", "price": "numeric",
 }  # fmt: skip
 _UPDATE_LOTS = """
 UPDATE lots SET connection_id = incoming.connection_id, quantity = incoming.quantity,
-    cost = incoming.cost, remaining = incoming.remaining, remaining_cost = incoming.remaining_cost
+    cost = incoming.cost, remaining = incoming.remaining, price = incoming.price,
+    remaining_cost = incoming.remaining_cost
 FROM incoming WHERE lots.user_id = %(user)s AND lots.id = incoming.id
 """
 _PIECE = {
@@ -132,7 +134,7 @@ def _lots(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
             yield (
                 origin.key or origin.entry_id, asset, origin.account, origin.entry_id,
                 origin.kind, lot.position, lot.acquired_at, origin.quantity, origin.cost,
-                lot.remaining, lot.remaining_cost, origin.source,
+                lot.remaining, lot.remaining_cost, unit_price(origin), origin.source,
             )  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def _changed(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
             origin = lot.origin
             yield (
                 lot.key, lot.account, origin.quantity, origin.cost, lot.remaining,
-                lot.remaining_cost,
+                lot.remaining_cost, unit_price(origin),
             )  # fmt: skip
 
 
@@ -173,18 +175,17 @@ def _receipts(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
 # --- where a book goes on -----------------------------------------------------------------------
 _OPEN = """
 SELECT entry_id, acquired_at, connection_id, trim_scale(quantity), trim_scale(cost), kind,
-       price_source, id, position, trim_scale(remaining), trim_scale(remaining_cost)
+       price_source, id, position, trim_scale(remaining), trim_scale(remaining_cost),
+       trim_scale(price)
 FROM lots WHERE user_id = %(user)s AND asset_id = %(asset)s AND remaining > 0
 ORDER BY {order} LIMIT %(limit)s
 """
 _AGE = "acquired_at, position"
-# As ``lots`` orders them; the factor gives the quotient the digits that it has there.
-_UNIT_COST = "cost * 1e30 / quantity {} NULLS LAST, " + _AGE
 _ORDER = {
     Method.FIFO: _AGE,
     Method.LIFO: "acquired_at DESC, position DESC",
-    Method.HIFO: _UNIT_COST.format("DESC"),
-    Method.LOFO: _UNIT_COST.format("ASC"),
+    Method.HIFO: f"price DESC NULLS LAST, {_AGE}",
+    Method.LOFO: f"price ASC NULLS LAST, {_AGE}",
 }
 _NEXT = """
 SELECT coalesce((SELECT max(position) + 1 FROM lots
@@ -200,9 +201,7 @@ def next_positions(*, user_id: UUID, asset: UUID) -> tuple[int, int]:
     return lot, disposal
 
 
-def open_lots(
-    *, user_id: UUID, asset: UUID, method: Method, needed: Decimal | None
-) -> list[Lot]:
+def open_lots(*, user_id: UUID, asset: UUID, method: Method, needed: Decimal | None) -> list[Lot]:
     """The open lots of an asset that the method takes first, until they cover ``needed`` units.
 
     With None all of them. The order is no promise.
@@ -223,6 +222,8 @@ def _read_open(user_id: UUID, asset: UUID, order: str, limit: int | None) -> lis
 
 
 def _lot(row: Sequence[Any]) -> Lot:
-    entry, since, account, quantity, cost, kind, source, key, position, remaining, worth = row
-    origin = Acquisition(entry, since, account, quantity, cost, kind, source, since, key)
+    entry, since, account, quantity, cost, kind, source, key, position, remaining, worth, price = (
+        row
+    )
+    origin = Acquisition(entry, since, account, quantity, cost, kind, source, since, key, price)
     return Lot(origin, position, remaining, worth)

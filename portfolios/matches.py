@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from audit import log
 from audit.actions import Action
@@ -91,9 +91,10 @@ def open_candidates(*, user_id: UUID) -> list[Pair]:
 
 def _open_sides(user_id: UUID, taken: Collection[UUID]) -> tuple[list[Sent], list[Sent]]:
     sides: dict[str, list[Sent]] = {Direction.WITHDRAWAL: [], Direction.DEPOSIT: []}
-    rows = Transfer.objects.filter(
+    settled = Transfer.objects.filter(
         user_id=user_id, is_settled=True, direction__in=list(sides), asset__is_fiat=False
     )
+    rows = settled.filter(asset_id__in=_movable(settled))
     for row in rows.values_list(
         "id", "connection_id", "asset_id", "quantity", "fee_quantity", "fee_asset_id", "txid",
         "occurred_at", "direction",
@@ -101,6 +102,21 @@ def _open_sides(user_id: UUID, taken: Collection[UUID]) -> tuple[list[Sent], lis
         if row[0] not in taken:
             sides[row[8]].append(_side(row))
     return sides[Direction.WITHDRAWAL], sides[Direction.DEPOSIT]
+
+
+def _movable(settled: QuerySet[Transfer]) -> QuerySet[Any]:
+    """Assets that went out and came in, at different accounts or in one transaction."""
+    named = ~Q(txid="")
+    return (
+        settled.order_by()
+        .values("asset_id")
+        .annotate(
+            ways=Count("direction", distinct=True), accounts=Count("connection_id", distinct=True),
+            told=Count("txid", filter=named), different=Count("txid", filter=named, distinct=True),
+        )
+        .filter(Q(accounts__gt=1) | Q(told__gt=F("different")), ways=2)
+        .values("asset_id")
+    )  # fmt: skip
 
 
 def _side(row: tuple[Any, ...]) -> Sent:

@@ -5,18 +5,21 @@ a return has ``nan`` and counts nowhere. Markets for these assets have no holida
 365 returns. Rates are fractions: 0.1 is ten per cent.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyxirr
 from numpy.typing import NDArray
 
 DAYS_OF_A_YEAR = 365
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
+_LARGEST_RATE = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +149,18 @@ def money_weighted(days: Sequence[date], amounts: Sequence[float]) -> Rate:
 
     What a person put in is negative, what they took out and what is left is positive. Without a
     change of sign there is no such rate, and none is guessed: ``no_sign_change``. ``too_short``
-    when everything is on one day, ``not_found`` when no rate was found.
+    when everything is on one day, ``not_found`` when no rate was found, ``too_large`` when days of
+    gains would make a year's rate that says nothing.
     """
-    flows = np.asarray(amounts, dtype=np.float64)
-    if not ((flows > 0).any() and (flows < 0).any()):
+    if not amounts or not min(amounts) < 0 < max(amounts):
         return Rate(None, "no_sign_change")
     if min(days) == max(days):
         return Rate(None, "too_short")
-    found = pyxirr.xirr(np.asarray(days, dtype="datetime64[D]"), flows, silent=True)
-    if found is None or not np.isfinite(found):
+    found = pyxirr.xirr(days, amounts, silent=True)
+    if found is None or not math.isfinite(found):
         return Rate(None, "not_found")
+    if found > _LARGEST_RATE:
+        return Rate(None, "too_large")
     return Rate(float(found))
 
 

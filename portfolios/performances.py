@@ -5,6 +5,7 @@ fractions as text with eight decimals: ``"0.1"`` is ten per cent. A figure that 
 null and, where the reason is not obvious, has a code beside it.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -25,7 +26,7 @@ DEFAULT_POINTS, LEAST_POINTS, MOST_POINTS = 200, 10, 2_000
 _SHOWN_BEFORE, _SHOWN_AFTER = timedelta(minutes=30), timedelta(hours=2)
 _DAY = timedelta(days=1)
 _ZERO = Decimal(0)
-_RATE = Decimal("1e-8")
+_RATE, _TOO_LARGE_TO_ROUND = Decimal("1e-8"), Decimal(10) ** 15
 
 
 def read(*, user: User, query: Mapping[str, str], now: datetime) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def _said(found: Stored) -> dict[str, Any]:
             "from": asked.range.first,
             "to": asked.range.until,
             "since": _close_of(asked.range.opening),
-            "until": asked.now if found.live else _close_of(found.closing_day),
+            "until": None if found.live else _close_of(found.closing_day),
         },
         "status": found.status,
         "unpriced": max(found.unpriced, found.live.unpriced if found.live else 0),
@@ -143,7 +144,7 @@ def _profit(found: Stored) -> dict[str, Any]:
 def _returns(found: Stored, risk: performance.Risk | None) -> dict[str, Any]:
     rate = _money_weighted(found)
     total = risk.twr if risk else None
-    yearly = performance.annualised(total, days=found.asked.range.days) if risk else None
+    yearly = performance.annualised(total, days=found.asked.range.days) if total is not None else None
     return {
         "twr": _rate(total),
         "twr_annualised": _rate(yearly),
@@ -211,7 +212,11 @@ def _compared(found: Stored, wanted: str, twr: float | None) -> dict[str, Any]:
 
 
 def _rate(rate: float | None) -> Decimal | None:
-    return None if rate is None or rate != rate else Decimal(repr(float(rate))).quantize(_RATE)
+    """With eight decimals; so large a number has none of them right."""
+    if rate is None or not math.isfinite(rate):
+        return None
+    exact = Decimal(repr(float(rate)))
+    return exact if abs(exact) >= _TOO_LARGE_TO_ROUND else exact.quantize(_RATE)
 
 
 def _points(query: Mapping[str, str]) -> int:

@@ -48,7 +48,7 @@ _KINDS: dict[str, tuple[str, str, str, tuple[str, str] | None]] = {
         "explain_transfer", ("PUT", "/transfers/{transfer}/note"),
     ),
     "unexplained_withdrawal": (
-        "medium", "{count} withdrawals of {code} ({units}) have no explanation yet.",
+        "medium", "Withdrawals of {units} {code} have no explanation yet ({count}).",
         "explain_transfer", ("PUT", "/transfers/{transfer}/note"),
     ),
     "possible_match": (
@@ -59,7 +59,7 @@ _KINDS: dict[str, tuple[str, str, str, tuple[str, str] | None]] = {
         "medium", "No price is known for {units} {code}.", "set_price", ("PUT", "/prices/manual"),
     ),
     "unpriced_entries": (
-        "medium", "{count} disposals or rewards of {code} have no price for their day.",
+        "medium", "{count} purchases, disposals or rewards of {code} have no price for their day.",
         "set_price", ("PUT", "/prices/manual"),
     ),
     "import_rows_refused": (
@@ -115,7 +115,7 @@ _FOUND = """
     FROM (
         SELECT asset_id, sum(quantity) AS units, count(*) AS found, min(acquired_at) AS since,
             (array_agg(entry_id ORDER BY position))[1] AS entry
-        FROM lots WHERE user_id = %(user)s AND basis = 'unknown' GROUP BY 1
+        FROM lots WHERE user_id = %(user)s AND basis = 'unknown' AND kind = 'deposit' GROUP BY 1
     ) x JOIN assets a ON a.id = x.asset_id
   UNION ALL
     SELECT 'unexplained_withdrawal', a.id, NULL, a.id, a.code, x.units, x.found, '', '', '',
@@ -154,8 +154,15 @@ _FOUND = """
             UNION ALL
             SELECT asset_id, count(*), min(received_at) FROM incomes
             WHERE user_id = %(user)s AND value IS NULL GROUP BY 1
+            UNION ALL
+            SELECT asset_id, count(*), min(acquired_at) FROM lots
+            WHERE user_id = %(user)s AND basis = 'unknown' AND kind IN ('trade', 'conversion')
+            GROUP BY 1
         ) each GROUP BY 1
     ) x JOIN assets a ON a.id = x.asset_id
+    WHERE NOT EXISTS (  -- what is still being fetched is said once, below
+        SELECT 1 FROM portfolio_states s WHERE s.user_id = %(user)s AND s.waits_for_prices
+    )
   UNION ALL
     SELECT 'import_rows_refused', f.id, f.connection_id, NULL, '', NULL, f.rows_refused,
         f.file_name, '', '', f.created_at, NULL

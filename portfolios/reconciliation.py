@@ -434,7 +434,7 @@ def _fits_the_steps(
             continue
         rates = (_ZERO,) if fee is not None else (_ZERO, *account.fee_rates)
         step = Decimal(1).scaleb(-decimals)
-        chance += float(min(1, (4 * len(rates)) * SMALLEST / step))
+        chance += min(1.0, float(4 * len(rates) * SMALLEST / step))
         fits = fits or any(_is_whole(abs(base.units), rate * side, step) for rate in rates)
     if not chance:
         return True, 0.5  # nothing is known of any market: no evidence either way

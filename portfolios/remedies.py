@@ -30,6 +30,8 @@ from tracker.errors import DomainError, NotFound
 
 FETCH_WINDOW, BOOK_ADJUSTMENT, MATCH_TRANSFER = "fetch_window", "book_adjustment", "match_transfer"
 ACTIONS = (FETCH_WINDOW, BOOK_ADJUSTMENT, MATCH_TRANSFER)
+_ONLY_IN = (AdjustmentReason.OPENING, AdjustmentReason.FORK, AdjustmentReason.AIRDROP)
+_ONLY_OUT = (AdjustmentReason.LOST,)
 FEED = "manual"  # of entries by hand
 # A fact may carry an instant a little before the report that first showed it.
 _BEFORE = timedelta(days=1)
@@ -141,6 +143,7 @@ def _forget(row: Discrepancy, feeds: Sequence[str]) -> None:
 # --- book by hand -------------------------------------------------------------------------------
 def _book_adjustment(user: User, row: Discrepancy, wish: Wish, now: datetime) -> Done:
     """Book the difference itself, where it appeared; it stays visible as what it is."""
+    _refuse_reason(row, wish)
     _refuse_cost(row, wish)
     named = {str(row.asset_id): row.asset_id}
     if wish.cost_asset:
@@ -156,6 +159,13 @@ def _book_adjustment(user: User, row: Discrepancy, wish: Wish, now: datetime) ->
         user_id=user.id, adjustment__exchange_id=fact.exchange_id, connection_id=row.connection_id
     )
     return Done(BOOK_ADJUSTMENT, adjustment=entry.adjustment_id)
+
+
+def _refuse_reason(row: Discrepancy, wish: Wish) -> None:
+    came_in = row.difference > 0
+    if wish.reason in (_ONLY_OUT if came_in else _ONLY_IN):
+        way = "came in" if came_in else "went out"
+        raise InvalidInput.of("reason", f"Units that {way} cannot have this reason.")
 
 
 def _refuse_cost(row: Discrepancy, wish: Wish) -> None:
@@ -186,9 +196,7 @@ def _book(user: User, row: Discrepancy, fact: Fact, named: dict[str, UUID], now:
     stored = facts.store(
         user_id=user.id, connection_id=row.connection_id, facts=[fact], meanings=meanings
     )
-    accounts_by_hand.follow_ledger(
-        account=row.connection, asset_ids=stored.touched.keys(), now=now
-    )
+    accounts_by_hand.follow_ledger(account=row.connection, asset_ids=stored.touched.keys(), now=now)
     books.changed(user_id=user.id, touched=stored.touched, now=now)
     discrepancies.refresh(user_id=user.id, now=now)
 

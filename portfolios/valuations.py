@@ -280,7 +280,9 @@ def _write(
     user_id: UUID, rows: Iterable[Day], start: date, valued_through: date | None, now: datetime
 ) -> None:
     """Bring what is stored from ``start`` on to ``rows``, touching only what differs."""
-    parameters = {"user_id": user_id, "start": start, "valued_through": valued_through, "now": now}
+    parameters: dict[str, UUID | date | None] = {
+        "user_id": user_id, "start": start, "valued_through": valued_through, "now": now,
+    }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE TEMPORARY TABLE fresh_valuations ON COMMIT DROP AS "  # noqa: S608

@@ -232,7 +232,7 @@ def stored(asked: Asked) -> Stored:
         "ledger_revision", "derived_revision", "valued_through"
     )
     wanted, reached, valued_through = state.first() or (0, 0, None)
-    parameters = {
+    parameters: dict[str, UUID | date] = {
         "user_id": asked.user.id, "scope_id": asked.scope_id, "opening": span.opening,
         "last": span.last,
     }  # fmt: skip

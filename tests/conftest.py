@@ -38,6 +38,14 @@ def _empty_cache() -> None:
         client.flushdb()
 
 
+@pytest.fixture(autouse=True)
+def _forget_assets() -> None:
+    """A process remembers what codes mean, and tests empty the table they stand in."""
+    from exchanges import assets
+
+    assets._resolved.clear()
+
+
 @pytest.fixture
 def alice(db):
     return _person("alice@example.com")

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.auth.models import Group, Permission
@@ -289,6 +289,43 @@ def manual_price(user: User, code: str = "COIN", day: date = EARLIER.date()) -> 
         )
 
 
+def transfer_match(user: User) -> TransferMatch:
+    """A pair that was found and not confirmed yet."""
+    connected = connection(user, label=ids.new_id().hex)
+    out = transfer(user, connected, "withdrawal", "out")
+    back = transfer(user, connected, "deposit", "back")
+    with tenancy.as_user(user.id):
+        return TransferMatch.objects.create(
+            user=user, withdrawal=out, deposit=back, origin="automatic"
+        )
+
+
+def noted_transfer(user: User) -> Transfer:
+    """A deposit of which its owner said what it was."""
+    row = transfer(user, connection(user, label=ids.new_id().hex), "deposit", "noted")
+    with tenancy.as_user(user.id):
+        TransferNote.objects.create(user=user, transfer=row, meaning="income")
+    return row
+
+
+def discrepancy(user: User) -> Discrepancy:
+    """A bitcoin more than the books know of."""
+    connected = connection(user, label=ids.new_id().hex)
+    with tenancy.as_user(user.id):
+        return Discrepancy.objects.create(
+            user=user, connection=connected, wallet="spot", asset=asset(), reported=Decimal(2),
+            ledger=Decimal(1), difference=Decimal(1), reported_at=EARLIER, appeared_at=EARLIER,
+            computed_at=EARLIER,
+        )  # fmt: skip
+
+
+def dismissed_problem(user: User) -> ProblemDismissal:
+    """A difference that was put aside; the row has the id of the problem."""
+    about = uuid5(user.id, f"discrepancy/{discrepancy(user).id}")
+    with tenancy.as_user(user.id):
+        return ProblemDismissal.objects.create(id=about, user=user, problem=about)
+
+
 def _decisions(user: User, connected: ExchangeConnection, number: int) -> None:
     out = transfer(user, connected, "withdrawal", f"out-{number}")
     back = transfer(user, connected, "deposit", f"back-{number}")
@@ -335,6 +372,12 @@ def file_import(user: User) -> FileImport:
     )  # fmt: skip
     with tenancy.as_user(user.id):
         return FileImport.objects.get(id=shown["id"])
+
+
+def explainable(user: User) -> Asset:
+    """An asset of which this person had some, and perhaps nobody else."""
+    adjustment(user, connection(user, label="explained"))
+    return asset()
 
 
 def lot(entry: LedgerEntry, **fields: Any) -> Lot:

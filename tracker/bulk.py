@@ -72,7 +72,7 @@ def read(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return cursor.execute(sql, parameters, binary=True).fetchall()
 
 
-_LOADERS = {"timestamptz": TimestamptzBinaryLoader, "uuid": ByteaBinaryLoader}
+_LOADERS: dict[str, Any] = {"timestamptz": TimestamptzBinaryLoader, "uuid": ByteaBinaryLoader}
 
 
 def insert_from(

@@ -311,6 +311,13 @@ SPECTACULAR_SETTINGS = {
         "SyncStateEnum": "portfolios.models.SyncState",
         "ValuationScopeEnum": "portfolios.models.Scope",
         "ConnectionStateEnum": "exchanges.models.ConnectionState",
+        "ImportStateEnum": "portfolios.models.ImportState",
+        "WalletEnum": ["spot", "funding", "earn", "margin", "futures"],
+        "TradeKindEnum": ["fill", "conversion", "dust", "fiat"],
+        "RewardKindEnum": [
+            "reward", "interest", "staking", "airdrop", "mining", "income", "bonus", "dividend",
+        ],
+        "FactKindEnum": ["trade", "transfer", "reward", "adjustment"],
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
         "DataExportStateEnum": "accounts.models.privacy.DataExport.State",
         "TestStatusEnum": ["ok"],

@@ -16,7 +16,7 @@ _AHEAD = timedelta(minutes=5)  # clocks differ
 _TOO_MUCH = Decimal(10) ** (money.UNIT_DIGITS - money.UNIT_DECIMALS)
 _CODE = re.compile(r"[^\W_][\w.+*@-]{0,31}")
 _PLAIN = re.compile(r"[+-]?\d{1,60}(\.\d{0,60})?([eE][+-]?\d{1,3})?|[+-]?\.\d{1,60}")
-_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d{0,60})?")
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d{0,60})?")
 _EUROPEAN = re.compile(r"[+-]?\d{1,3}(\.\d{3})*(,\d{0,60})|[+-]?\d{1,60},\d{0,60}")
 _DOUBTFUL = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _CURRENCY = re.compile(r"^([+-]?)\s*[^\d\s+\-.,]{1,4}\s*|\s*[^\d\s.,]{1,4}$")

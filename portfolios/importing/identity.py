@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import fields, replace
+from decimal import Decimal
 
 from portfolios.importing.reading import Found
 from portfolios.ledger import Fact
@@ -36,7 +37,7 @@ def _content(fact: Fact) -> str:
 
 
 def _text(value: object) -> str:
-    return money.to_text(value) if hasattr(value, "as_tuple") else str(value)
+    return money.to_text(value) if isinstance(value, Decimal) else str(value)
 
 
 def _digest(content: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from typing import Any
 
 from exchanges.reports import Direction, Reward, Trade, TradeKind, Transfer, Wallet
 from portfolios.importing import cells
@@ -88,7 +89,7 @@ class Format:
     def mapping(self, header: Sequence[str]) -> dict[str, str]:
         """Our column by the file's, for the columns that this format knows."""
         named = self.columns.items()
-        known = {_key(name): ours for ours, names in named for name in (ours, *names)}
+        known = {_key(name): ours for ours, names in named for name in names}
         found: dict[str, str] = {}
         for name in header:
             ours = known.get(_key(name))
@@ -115,17 +116,17 @@ def row_by_row(
     """A reading of a format whose rows stand alone."""
     reading = Reading()
     for line in lines:
-        with_remarks(reading, [line], lambda line=line: read(line, frame))
+        with_remarks(reading, [line], read, line, frame)
     return reading
 
 
 def with_remarks(
-    reading: Reading, lines: Sequence[Line], read: Callable[[], Iterable[Found]]
+    reading: Reading, lines: Sequence[Line], read: Callable[..., Iterable[Found]], *told: Any
 ) -> None:
-    """Add what some lines say, or why they say nothing."""
+    """Add what ``read(*told)`` makes of some lines, or why it makes nothing of them."""
     numbers = tuple(line.number for line in lines)
     try:
-        reading.found += list(read())
+        reading.found += list(read(*told))
     except RowRefused as problem:
         reading.refuse(problem.code, problem.sentence, numbers)
     except RowSkipped as problem:

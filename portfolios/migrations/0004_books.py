@@ -1232,4 +1232,20 @@ class Migration(migrations.Migration):
                 name="transfer_notes_cost",
             ),
         ),
+        migrations.AddIndex(
+            model_name="dailyvaluation",
+            index=models.Index(
+                condition=models.Q(
+                    ("scope", "asset"),
+                    models.Q(
+                        models.Q(("deposits", 0), _negated=True),
+                        models.Q(("withdrawals", 0), _negated=True),
+                        models.Q(("corrections", 0), _negated=True),
+                        _connector="OR",
+                    ),
+                ),
+                fields=["user", "day"],
+                name="daily_valuations_flows",
+            ),
+        ),
     ]

@@ -236,6 +236,14 @@ class DailyValuation(models.Model):
                 fields=["user", "scope_id", "day"], name="daily_valuations_once"
             ),
         ]
+        indexes = [
+            # "had you only held": the few days on which an asset came from outside or went there
+            models.Index(
+                fields=["user", "day"], name="daily_valuations_flows",
+                condition=models.Q(scope="asset")
+                & (~models.Q(deposits=0) | ~models.Q(withdrawals=0) | ~models.Q(corrections=0)),
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.scope} {self.day}"

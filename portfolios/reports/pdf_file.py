@@ -16,8 +16,8 @@ from fpdf import FPDF
 from portfolios.reports.tables import Cell, Column, Kind, Line, Table
 
 CONTENT_TYPE = "application/pdf"
-# A few hundred pages that somebody might still leaf through; it is held in memory until written.
-MOST_LINES: int | None = 5_000
+# Pages that somebody might still leaf through; they are laid out while the person waits.
+MOST_LINES: int | None = 2_000
 _FONT, _SIZE, _HEIGHT = "text", 7.5, 4.6
 _MARGIN, _HEADING_HEIGHT = 10.0, 9.0
 _FONTS = {"": "notos", "B": "notosbo"}
@@ -39,9 +39,10 @@ class _Paper(FPDF):
 
     def __init__(self, table: Table, folder: Path) -> None:
         super().__init__(orientation="landscape", format="A4")
-        self.table = table
+        self.report = table
         # Columns of no width are for programs.
         self.shown = [(at, col) for at, col in enumerate(table.columns) if col.width]
+        self.widths: dict[tuple[str, str], float] = {}
         self.set_margin(_MARGIN)
         self.set_auto_page_break(auto=True, margin=14)
         for style, name in _FONTS.items():
@@ -53,9 +54,9 @@ class _Paper(FPDF):
         self.add_page()
 
     def header(self) -> None:
-        self._write(self.epw, 6, self.table.title, bold=True, size=12)
+        self._write(self.epw, 6, self.report.title, bold=True, size=12)
         if self.page_no() == 1:
-            for remark in self.table.remarks:
+            for remark in self.report.remarks:
                 self._write(self.epw, 4, remark)
         self.ln(1.5)
         top = self.get_y()
@@ -108,14 +109,26 @@ class _Paper(FPDF):
     def _pieces(self, cell: Cell, column: Column) -> Iterator[str]:
         """A cell's text, broken where the column ends, behind a space where there is one."""
         rest, room = legible(_written(cell)), column.width - 2 * self.c_margin
-        while self.get_string_width(rest) > room:
-            end = 1
-            while self.get_string_width(rest[: end + 1]) <= room:
-                end += 1
+        while (end := self._fitting(rest, room)) < len(rest):
             end = rest.rfind(" ", 0, end) + 1 or end
             yield rest[:end]
             rest = rest[end:]
         yield rest
+
+    def _fitting(self, text: str, room: float) -> int:
+        """How many characters have room, at least one."""
+        for number, char in enumerate(text):
+            room -= self._width(self.font_style, char)
+            if room < 0:
+                return max(number, 1)
+        return len(text)
+
+    def _width(self, style: str, char: str) -> float:
+        """Letters stand side by side: a text is as wide as they are together."""
+        found = self.widths.get((style, char))
+        if found is None:
+            found = self.widths[style, char] = self.get_string_width(char)
+        return found
 
 
 def _written(cell: Cell) -> str:
@@ -127,6 +140,8 @@ def _written(cell: Cell) -> str:
 def legible(text: str) -> str:
     """Every character that the font has; the others by their number, so that none is lost."""
     known = _characters()
+    if text.isascii():
+        return text
     return "".join(char if ord(char) in known else f"[U+{ord(char):04X}]" for char in text)
 
 

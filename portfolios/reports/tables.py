@@ -69,5 +69,6 @@ def harmless(text: str) -> str:
 
     The leading apostrophe is the usual way to say "this is text".
     """
-    readable = "".join(char for char in text if char.isprintable() or char in "\t\n")
-    return f"'{readable}" if readable.startswith(_STARTS_A_FORMULA) else readable
+    if not text.isprintable():
+        text = "".join(char for char in text if char.isprintable() or char in "\t\n")
+    return f"'{text}" if text.startswith(_STARTS_A_FORMULA) else text

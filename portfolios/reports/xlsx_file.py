@@ -12,7 +12,8 @@ from openpyxl.utils import get_column_letter
 from portfolios.reports.tables import Cell, Kind, Line, Table, harmless
 
 CONTENT_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MOST_LINES: int | None = 1_000_000  # a sheet ends at 1,048,576
+# A sheet ends at 1,048,576 rows, and somebody waits for these.
+MOST_LINES: int | None = 100_000
 _BOLD = Font(bold=True)
 _BROAD = {Kind.SECTION, Kind.TOTAL}
 

@@ -19,7 +19,9 @@ class RangeSerializer(serializers.Serializer):
     name = serializers.CharField()
     to = serializers.DateField()
     since = serializers.DateTimeField(help_text="The close that it begins with.")
-    until = serializers.DateTimeField(help_text="The close that it ends with, or now.")
+    until = serializers.DateTimeField(
+        allow_null=True, help_text="The close that it ends with; null when that is now."
+    )
 
     def get_fields(self) -> dict[str, serializers.Field]:
         return {"from": serializers.DateField(), **super().get_fields()}
@@ -67,7 +69,7 @@ class ReturnsSerializer(serializers.Serializer):
     twr_annualised = RateField(allow_null=True, help_text="Null for less than a year.")
     xirr = RateField(allow_null=True, help_text="Money-weighted, a year.")
     xirr_code = serializers.CharField(
-        allow_null=True, help_text="no_sign_change, too_short or not_found, when xirr is null."
+        allow_null=True, help_text="no_sign_change, too_short, too_large or not_found, when null."
     )
 
 

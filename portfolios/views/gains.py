@@ -26,6 +26,7 @@ class _ManyAtOnce(TimeCursorPagination):
     """One sale may give up thousands of lots at one instant: no end to pages within it."""
 
     offset_cutoff = None  # type: ignore[assignment]  # DRF's own takes None for no end
+    ordering: Any = TimeCursorPagination.ordering
 
 
 class _LotPagination(_ManyAtOnce):

@@ -68,7 +68,6 @@ class FormParser(MultiPartParser):
 
 class ImportsView(ConditionalMixin, APIView):
     parser_classes = (FormParser, StrictJSONParser)
-    api_key_scopes = {"GET": "read_trades"}
 
     @extend_schema(
         operation_id="imports_list", tags=["entries"],
@@ -94,8 +93,6 @@ class ImportsView(ConditionalMixin, APIView):
 
 
 class ImportView(ConditionalMixin, APIView):
-    api_key_scopes = {"GET": "read_trades"}
-
     @extend_schema(operation_id="imports_read", tags=["entries"], responses=ImportSerializer)
     def get(self, request: Any, pk: UUID) -> Response:
         """One file: what would be booked of it, or what was."""

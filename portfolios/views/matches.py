@@ -27,7 +27,7 @@ _TAGS = ["reconciliation"]
 class TransferMatchView(IdempotentPostMixin, OwnedList):
     serializer_class = TransferMatchSerializer
     api_key_scopes = {"GET": "read_trades"}
-    filter_backends = ()
+    filter_backends: Any = ()
     pagination_class = TimeCursorPagination
 
     def get_queryset(self) -> Any:

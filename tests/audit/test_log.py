@@ -109,6 +109,22 @@ def unanswering(path: str, method: str, body: Any = None) -> Callable[[Any, Any]
     )
 
 
+def matching(api: Any, user: Any) -> Answer:
+    """Two transfers that are one move, said by their owner."""
+    pair = factories.transfer_match(user)
+    api.delete(f"/transfer-matches/{pair.id}")
+    return api.post(
+        "/transfer-matches",
+        {"withdrawal": str(pair.withdrawal_id), "deposit": str(pair.deposit_id)},
+    )
+
+
+def dismissing(api: Any, user: Any) -> Answer:
+    factories.discrepancy(user)
+    (problem,) = api.get("/problems").json()["results"]
+    return api.post(f"/problems/{problem['id']}/dismiss")
+
+
 def entering(kind: str, body: Any) -> Callable[[Any, Any], Answer]:
     """An entry by hand into an account of somebody's."""
     when = {"occurred_at": "2026-01-05T12:00:00Z"}
@@ -265,6 +281,40 @@ ACTS: dict[str, Act] = {
     ),
     "DELETE /prices/manual/{id}": Act(
         deleting("/prices/manual", factories.manual_price), Action.PRICE_REMOVED
+    ),
+    "POST /transfer-matches": Act(matching, Action.TRANSFERS_MATCHED),
+    "POST /transfer-matches/{id}/confirm": Act(
+        lambda api, user: api.post(
+            f"/transfer-matches/{factories.transfer_match(user).id}/confirm"
+        ),
+        Action.TRANSFERS_MATCHED,
+    ),
+    "DELETE /transfer-matches/{id}": Act(
+        deleting("/transfer-matches", factories.transfer_match), Action.TRANSFERS_UNMATCHED
+    ),
+    "PUT /transfers/{id}/note": Act(
+        lambda api, user: api.put(
+            f"/transfers/{factories.noted_transfer(user).id}/note", {"meaning": "gift_received"}
+        ),
+        Action.TRANSFER_NOTED,
+    ),
+    "DELETE /transfers/{id}/note": Act(
+        lambda api, user: api.delete(f"/transfers/{factories.noted_transfer(user).id}/note"),
+        Action.TRANSFER_NOTED,
+    ),
+    "POST /reconciliation/{id}/repair": Act(
+        lambda api, user: api.post(
+            f"/reconciliation/{factories.discrepancy(user).id}/repair",
+            {"action": "book_adjustment"},
+        ),
+        Action.DISCREPANCY_REPAIRED,
+    ),
+    "POST /problems/{id}/dismiss": Act(dismissing, Action.PROBLEM_DISMISSED),
+    "DELETE /problems/{id}/dismiss": Act(
+        lambda api, user: api.delete(
+            f"/problems/{factories.dismissed_problem(user).id}/dismiss"
+        ),
+        Action.PROBLEM_RESTORED,
     ),
     "POST /connections/{id}/sync": Act(unanswering("/sync", "POST"), Action.SYNC_REQUESTED),
     "POST /connections/{id}/test": Act(

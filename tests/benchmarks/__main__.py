@@ -21,6 +21,10 @@ NAMES = (
     "export",
     "erasure",
     "refresh",
+    "lots",
+    "derive",
+    "returns",
+    "performance",
 )
 
 

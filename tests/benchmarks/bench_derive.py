@@ -1,7 +1,5 @@
 """From the ledger to lots in their tables: 100,000 trades at once, and one more after them."""
 
-import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,25 +8,26 @@ from django.db import connection
 from exchanges.models import Asset, ExchangeConnection
 from portfolios import basis, books
 from portfolios.models import AssetBasis, Disposal, Lot
-from tests.benchmarks import rows
+from tests.benchmarks import rows, trades
 from tests.benchmarks.measure import Result, seconds
 from tracker import bulk, clock, ids, tenancy
 
 TRADES, FEW = 100_000, 20
+_SIDES = {"B": "buy", "S": "sell"}
 _COPIED = {
     "id": "uuid", "number": "int8", "at": "timestamptz", "side": "text", "base": "numeric",
     "quote": "numeric", "fee": "numeric", "base_leg": "uuid", "quote_leg": "uuid",
     "fee_leg": "uuid",
 }  # fmt: skip
-_BOOK = """
-WITH facts AS (
-    INSERT INTO trades (id, user_id, connection_id, feed, exchange_id, order_id, kind, symbol,
-        side, base_asset_id, base_quantity, quote_asset_id, quote_quantity, price, fee_asset_id,
-        fee_quantity, wallet, occurred_at, recorded_at)
-    SELECT id, %(user)s, %(connection)s, 'trades', number::text, '', 'fill', 'C0/USD', side,
-        %(base)s, base, %(quote)s, quote, quote / base, %(quote)s, fee, 'spot', at, at
-    FROM incoming
-)
+_FACTS = """
+INSERT INTO trades (id, user_id, connection_id, feed, exchange_id, order_id, kind, symbol,
+    side, base_asset_id, base_quantity, quote_asset_id, quote_quantity, price, fee_asset_id,
+    fee_quantity, wallet, occurred_at, recorded_at)
+SELECT id, %(user)s, %(connection)s, 'trades', number::text, '', 'fill', 'C0/USD', side,
+    %(base)s, base, %(quote)s, quote, quote / base, %(quote)s, fee, 'spot', at, at
+FROM incoming
+"""
+_LEGS = """
 INSERT INTO ledger_entries (id, user_id, connection_id, asset_id, wallet, kind, quantity,
     occurred_at, trade_id, leg)
 SELECT leg.id, %(user)s, %(connection)s, leg.asset, 'spot', leg.kind,
@@ -41,30 +40,15 @@ FROM incoming CROSS JOIN LATERAL (VALUES
 """
 
 
-def workload(count: int) -> Iterator[tuple[int, str, int, int, int]]:
-    """Time, side, units (1e-8), price (1e-2) and fee of made-up trades, always the same."""
-    draw, price, at, held = random.Random(42).random, 3_000_000, 1_420_070_400, 0
-    for _ in range(count):
-        at += 300
-        price = max(100_000, price + int(price * (draw() - 0.5) * 0.01))
-        if held == 0 or draw() < 0.55:
-            side, units = "buy", 1 + int(draw() * 1e8)
-            held += units
-        else:
-            side, units = "sell", min(held, 1 + int(draw() * 1e8))
-            held -= units
-        yield at, side, units, price, units * price // 100_000
-
-
 def measure() -> list[Result]:
     rows.clear()
     now = clock.now()
     (connected,) = rows.connections_of(rows.people(1), now)
     quote, base = rows.priced_assets(2, now)
-    trades = list(workload(TRADES + FEW))
-    book(connected, base, quote, trades[:TRADES])
+    made = list(trades.workload(TRADES + FEW))
+    book(connected, base, quote, made[:TRADES])
     whole = seconds(lambda: _derive_all(connected), rounds=5)
-    one = [_derive_one(connected, base, quote, trade) for trade in trades[TRADES:]]
+    one = [_derive_one(connected, base, quote, trade) for trade in made[TRADES:]]
     rate, again = TRADES / whole, sorted(one)[len(one) // 2] * 1000
     return [
         Result("database → lots → database, 100,000 trades", rate, "trades/s", "", None,
@@ -76,21 +60,21 @@ def measure() -> list[Result]:
 
 def book(
     connected: ExchangeConnection, base: Asset, quote: Asset,
-    trades: list[tuple[int, str, int, int, int]],
+    made: list[tuple[int, str, int, int, int]],
 ) -> None:  # fmt: skip
     """Trades and their three legs each, as recording writes them, and the books told."""
     parameters = {
         "user": connected.user_id, "connection": connected.id, "base": base.id, "quote": quote.id,
     }  # fmt: skip
     with tenancy.as_user(connected.user_id):
-        bulk.insert_from(
-            map(_row, trades), columns=_COPIED, statement=_BOOK, parameters=parameters
-        )
-        first = datetime.fromtimestamp(trades[0][0], UTC)
+        rows_made = [_row(trade) for trade in made]
+        for statement in (_FACTS, _LEGS):
+            bulk.insert_from(rows_made, columns=_COPIED, statement=statement, parameters=parameters)
+        first = datetime.fromtimestamp(made[0][0], UTC)
         books.changed(
             user_id=connected.user_id, touched={base.id: first, quote.id: first}, now=clock.now()
         )
-    if len(trades) > FEW:
+    if len(made) > FEW:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
 
@@ -98,7 +82,7 @@ def book(
 def _row(trade: tuple[int, str, int, int, int]) -> tuple:
     at, side, units, price, fee = trade
     return (
-        ids.new_id(), at, datetime.fromtimestamp(at, UTC), side, Decimal(units).scaleb(-8),
+        ids.new_id(), at, datetime.fromtimestamp(at, UTC), _SIDES[side], Decimal(units).scaleb(-8),
         Decimal(units * price).scaleb(-10), Decimal(fee).scaleb(-10), ids.new_id(), ids.new_id(),
         ids.new_id(),
     )  # fmt: skip
@@ -119,12 +103,12 @@ def _update(connected: ExchangeConnection) -> None:
 
 def _derive_one(connected: ExchangeConnection, base: Asset, quote: Asset, trade: tuple) -> float:
     book(connected, base, quote, [trade])
-    before = _positions(connected)
+    before = _rows(connected)
     took = seconds(lambda: _update(connected))
-    assert _positions(connected) > before
+    assert _rows(connected) > before
     return took
 
 
-def _positions(connected: ExchangeConnection) -> tuple[int, int]:
+def _rows(connected: ExchangeConnection) -> int:
     with tenancy.as_user(connected.user_id):
-        return Lot.objects.count() + Disposal.objects.count(), 0
+        return Lot.objects.count() + Disposal.objects.count()

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -46,6 +46,7 @@ from exchanges.models import (
     ExchangeConnection,
     ExchangeCredential,
     Price,
+    PriceNeed,
     QuarantinedPage,
 )
 from exchanges.reports import Credential
@@ -108,6 +109,10 @@ def coin(code: str) -> Asset:
     asset, _ = Asset.objects.get_or_create(slug=code.lower(), defaults={"code": code})
     Price.objects.get_or_create(
         asset=asset, defaults={"usd": Decimal("1.50"), "source": "test", "as_of": clock.now()}
+    )
+    since = datetime(2026, 1, 5, tzinfo=UTC)
+    PriceNeed.objects.get_or_create(
+        asset=asset, interval="1d", since=since, defaults={"until": since + timedelta(days=1)}
     )
     return asset
 

@@ -126,6 +126,12 @@ def test_units_traded_for_nothing_cost_nothing() -> None:
     assert came(booked, BTC) == [(Decimal("0.00000001"), 0)]
 
 
+def test_an_amount_that_no_column_holds_is_not_booked() -> None:
+    booked = trade((ETH, "trade", "1e27"), (BTC, "trade", "-1e27"))
+    assert came(booked, ETH) == [(Decimal("1e27"), None)]
+    assert booked.events[ETH][0].source == "no price"  # type: ignore[union-attr]
+
+
 # --- fees ---------------------------------------------------------------------------------------
 def test_a_fee_in_a_third_asset_raises_the_cost_and_is_disposed_of() -> None:
     booked = trade((BTC, "trade", "1"), (USDT, "trade", "-60000"), (BNB, "fee", "-0.1"))
@@ -278,8 +284,8 @@ def test_a_deposit_costs_what_its_note_says(
 
 def test_a_note_gives_the_date_of_acquisition_which_is_never_after_the_deposit() -> None:
     entries = legs((ETH, "deposit", "1"), transfer=FACT)
-    for given, expected in ((-400, -400), (3, 0)):
-        note = Note("own_deposit", acquired_at=NOON + timedelta(days=given))
+    for told, expected in ((-400, -400), (3, 0)):
+        note = Note("own_deposit", acquired_at=NOON + timedelta(days=told))
         (event,) = book(entries, notes={FACT: note}).events[ETH]
         assert isinstance(event, Acquisition)
         assert event.acquired_at == NOON + timedelta(days=expected)
@@ -324,9 +330,7 @@ def pair(sent: str, fee: str, arrived: str, *, later: int = 60, fee_asset: UUID 
         ("-9", "0", "9", []),
     ],
 )
-def test_a_pair_is_one_move_and_its_fee(
-    sent: str, fee: str, arrived: str, lost: list[str]
-) -> None:
+def test_a_pair_is_one_move_and_its_fee(sent: str, fee: str, arrived: str, lost: list[str]) -> None:
     booked = pair(sent, fee, arrived)
     moves = [event for event in booked.events[ETH] if isinstance(event, Move)]
     assert [(move.account, move.to_account, move.quantity) for move in moves] == [

@@ -97,9 +97,7 @@ def test_a_worker_whose_lease_was_taken_writes_nothing(alice, account):
 
 def test_somebody_who_is_erased_meanwhile_leaves_nothing_behind(alice, account):
     book(alice, account, buy("1", "100", day(0)))
-    assert while_deriving(
-        alice, lambda: erasure.close_doors(alice.id, clock.now())
-    ) == [False]
+    assert while_deriving(alice, lambda: erasure.close_doors(alice.id, clock.now())) == [False]
     erasure.erase(user_id=alice.id, now=clock.now())
     with tenancy.as_system("test"):
         assert not Lot.objects.exists()
@@ -109,9 +107,7 @@ def test_a_connection_that_is_removed_meanwhile_takes_its_lots_with_it(alice, ac
     other = factories.connection(alice, label="other")
     book(alice, account, buy("1", "100", day(0)))
     book(alice, other, buy("2", "60", day(1)), sell("1", "90", day(2)))
-    while_deriving(
-        alice, lambda: connections.remove(user_id=alice.id, connection_id=account.id)
-    )
+    while_deriving(alice, lambda: connections.remove(user_id=alice.id, connection_id=account.id))
     derive(alice)
     assert gains(alice) == [("1", "30", "90", "60")]
     assert open_lots(alice) == [("1", "30")]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError
 
-from portfolios import querysets, sync, valuation
+from portfolios import gains, querysets, sync, valuation
 from portfolios.models import LedgerEntry, SyncRun, Trade
 from tests import factories
 from tests.api_client import ApiClient
@@ -14,6 +14,7 @@ from tracker import bulk, clock, tenancy
 from tracker.errors import NotFound
 
 LISTS = ("/trades", "/transfers", "/ledger", "/holdings")
+COMPUTED = ("/lots", "/gains")
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def connected(alice):
     return factories.something_everywhere(alice)
 
 
-@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("path", LISTS + COMPUTED)
 def test_each_sees_their_own_rows_and_nobody_elses(alice, connected, bob, charlie, path):
     """S14"""
     theirs = factories.something_everywhere(bob)
@@ -60,7 +61,7 @@ def test_the_home_screen_of_somebody_without_anything_is_empty(alice, connected,
     "read",
     [
         querysets.trades_of, querysets.transfers_of, querysets.ledger_of, querysets.holdings_of,
-        querysets.snapshots_of, querysets.sync_runs_of,
+        querysets.snapshots_of, querysets.sync_runs_of, gains.lots_of, gains.disposals_of,
     ],
 )  # fmt: skip
 def test_each_read_starts_from_one_user_and_is_held_by_the_database(
@@ -87,7 +88,7 @@ def test_the_home_screens_own_sql_is_held_by_the_database(alice, connected, char
     assert seen == {alice: True, charlie: False}
 
 
-@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("path", LISTS + COMPUTED)
 def test_the_cursor_of_somebody_else_shows_nothing_of_theirs(alice, connected, charlie, path):
     """S14: a cursor is a place in time, not a permission."""
     with tenancy.as_user(alice.id):

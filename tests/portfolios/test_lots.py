@@ -40,9 +40,7 @@ def moved(number: int, units: str, *, source: UUID = HERE, target: UUID = THERE)
     )
 
 
-def book_of(
-    *events: Event, method: Method = Method.FIFO, per_account: bool = False
-) -> Book:
+def book_of(*events: Event, method: Method = Method.FIFO, per_account: bool = False) -> Book:
     book = Book(method=method, per_account=per_account)
     book.apply(lots.in_order(events))
     return book
@@ -89,6 +87,12 @@ def test_the_dearest_is_so_by_its_price_before_fees() -> None:
     charged = bought(2, "1", "110", price="100")
     book = book_of(dear, charged, sold(3, "1", "120"), method=Method.HIFO)
     assert taken(book) == [(1, 1, 101, 19)]
+
+
+def test_so_few_units_that_no_column_holds_their_price_are_the_dearest() -> None:
+    speck = bought(1, "0.000000000000000001", "1e13")
+    book = book_of(speck, bought(2, "1", "1e9"), sold(3, "1", "1e9"), method=Method.HIFO)
+    assert [number for number, *_ in taken(book)] == [1, 2]
 
 
 def test_a_piece_takes_its_share_of_cost_and_the_last_one_the_rest() -> None:
@@ -223,7 +227,8 @@ def test_moved_lots_keep_their_dates_and_cost() -> None:
     )  # fmt: skip
     (piece,) = book.pieces
     assert (piece.cost, piece.gain, piece.held_days) == (10, 40, 3)
-    assert piece.lot and piece.lot.origin.entry_id == UUID(int=1)
+    assert piece.lot
+    assert piece.lot.origin.entry_id == UUID(int=1)
     assert piece.lot.account == THERE
 
 

@@ -53,7 +53,7 @@ def test_the_two_moves_recorded_between_binance_and_kraken():
         (
             {"quantity": "9.7", "at": NOON + timedelta(minutes=5)},
             False,
-        ),  # more than a network keeps
+        ),  # too much for a network
         ({"quantity": "10.01", "at": NOON + timedelta(minutes=5)}, False),  # more than was sent
         ({"quantity": "10", "at": NOON - timedelta(minutes=9)}, True),  # clocks differ
         ({"quantity": "10", "at": NOON - timedelta(minutes=11)}, False),
@@ -64,7 +64,7 @@ def test_the_two_moves_recorded_between_binance_and_kraken():
         (
             {"quantity": "10", "at": NOON, "account": BINANCE, "txid": "0xAB:1"},
             True,
-        ),  # same transaction
+        ),
     ],
 )
 def test_what_can_be_one_move(deposit, expected):

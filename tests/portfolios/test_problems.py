@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from exchanges.models import Coverage, ExchangeConnection, QuarantinedPage
-from portfolios import accounts_by_hand, discrepancies, entries
+from portfolios import accounts_by_hand, derivation, discrepancies, entries
 from portfolios.models import (
     Adjustment,
     LedgerEntry,
@@ -195,6 +195,7 @@ def test_the_missing_half_of_a_transfer_is_booked_and_paired(alice, connect, vis
         ({"action": "burn"}, "action"),
         ({"action": "fetch_window", "feeds": ["nonsense"]}, "feeds"),
         ({"action": "book_adjustment", "reason": "fun"}, "reason"),
+        ({"action": "book_adjustment", "reason": "lost"}, "reason"),
         ({"action": "book_adjustment", "cost_quantity": "5"}, "cost_quantity"),
         ({"action": "book_adjustment", "more": 1}, "more"),
     ],
@@ -281,3 +282,68 @@ def test_a_person_without_anything_has_no_problems(alice, client_of):
     assert client_of(alice).get("/problems").json() == {
         "open": 0, "updating": False, "results": [],
     }  # fmt: skip
+
+
+# --- what is computed ---------------------------------------------------------------------------
+def found_of(api, kind):
+    return [item for item in api.get("/problems").json()["results"] if item["kind"] == kind]
+
+
+def test_units_without_a_known_cost_are_problems_with_a_call_that_helps(
+    alice, connect, visit, client_of
+):
+    connection = connect(alice, 3)
+    visit(connection)
+    assert derivation.derive(user_id=alice.id, now=clock.now())
+    api = client_of(alice)
+    problem = found_of(api, "deposit_without_cost")[0]
+    asset = problem["asset"]
+    with tenancy.as_user(alice.id):
+        deposits = Transfer.objects.filter(asset_id=asset, direction="deposit").order_by(
+            "occurred_at"
+        )
+        assert problem["count"] == len(deposits)
+        assert Decimal(problem["units"]) == sum(row.quantity for row in deposits)
+    assert problem["remedy"]["path"] == f"/api/v1/transfers/{deposits[0].id}/note"
+    told = api.call("PUT", problem["remedy"]["path"], {
+        "meaning": "purchase", "cost_asset": str(factories.asset("USD").id),
+        "cost_quantity": "1000",
+    })  # fmt: skip
+    assert told.status_code == 200, told.json()
+    assert api.get("/problems").json()["updating"]
+    assert derivation.derive(user_id=alice.id, now=clock.now())
+    after = [item for item in found_of(api, "deposit_without_cost") if item["asset"] == asset]
+    assert sum(item["count"] for item in after) == problem["count"] - 1
+
+
+def test_a_withdrawal_without_explanation_is_one_until_it_is_explained(
+    alice, connect, visit, client_of
+):
+    visit(connect(alice, 3))
+    assert derivation.derive(user_id=alice.id, now=clock.now())
+    api = client_of(alice)
+    problem = found_of(api, "unexplained_withdrawal")[0]
+    told = api.call("PUT", problem["remedy"]["path"], {"meaning": "own_withdrawal"})
+    assert told.status_code == 200, told.json()
+    assert derivation.derive(user_id=alice.id, now=clock.now())
+    after = [
+        item
+        for item in found_of(api, "unexplained_withdrawal")
+        if item["asset"] == problem["asset"]
+    ]
+    assert sum(item["count"] for item in after) == problem["count"] - 1
+
+
+def test_a_sale_without_a_purchase_is_a_problem(alice, client_of):
+    account = accounts_by_hand.open_account(user_id=alice.id, label="paper", now=clock.now())
+    with tenancy.as_user(alice.id):
+        entries.add_trade(
+            user_id=alice.id, place=entries.Place(account.id, "spot", factories.EARLIER),
+            side="sell", base="BTC", base_quantity=Decimal(2), quote="USD",
+            quote_quantity=Decimal(100_000), now=clock.now(),
+        )  # fmt: skip
+    assert derivation.derive(user_id=alice.id, now=clock.now())
+    api = client_of(alice)
+    (problem,) = found_of(api, "unknown_basis")
+    assert (problem["severity"], problem["code"], Decimal(problem["units"])) == ("high", "BTC", 2)
+    assert [item["code"] for item in found_of(api, "discrepancy")] == ["BTC"]

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from exchanges.models import Coverage
 from portfolios import discrepancies, reconciliation
-from portfolios.models import Discrepancy, LedgerEntry, Reward, Trade, Transfer
+from portfolios.models import (
+    Discrepancy,
+    Holding,
+    HoldingChange,
+    LedgerEntry,
+    Reward,
+    Trade,
+    Transfer,
+)
 from portfolios.reconciliation import (
     Account,
     Difference,
@@ -25,6 +33,7 @@ from portfolios.reconciliation import (
     Place,
     Report,
 )
+from tests import factories
 from tracker import clock, tenancy
 
 DELETIONS = 200
@@ -104,26 +113,22 @@ def test_of_200_deleted_facts_the_first_cause_is_the_right_one(synced):
     assert right.total() >= seen.total() * 0.95, wrong
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["trade", "conversion", "dust", "deposit", "withdrawal", "reward", "earn", "move"],
-)
-def test_a_deleted_fact_of_each_kind_is_named(synced, kind):
+KINDS = ("trade", "conversion", "dust", "deposit", "withdrawal", "reward", "earn", "move")
+
+
+def test_a_deleted_fact_of_each_kind_is_named_with_its_feed(synced):
     draw = random.Random(SEED)
-    facts = [
-        (connection, fact)
-        for connection in synced
-        for fact in facts_of(connection)
-        if fact[0] == kind
-    ]
-    for connection, fact in draw.sample(facts, min(5, len(facts))):
-        found = without(connection, fact)
-        assert found
-        for row in found:
-            assert kind in [cause["fact"] for cause in row.causes]
-            named = next(cause for cause in row.causes if cause["fact"] == kind)
-            assert fact[3] in named["feeds"]
-            assert named["remedies"] == ["fetch_window", "book_adjustment"]
+    facts = [(connection, fact) for connection in synced for fact in facts_of(connection)]
+    for kind in KINDS:
+        of_kind = [(connection, fact) for connection, fact in facts if fact[0] == kind]
+        for connection, fact in draw.sample(of_kind, min(4, len(of_kind))):
+            found = without(connection, fact)
+            assert found, fact
+            for row in found:
+                named = [cause for cause in row.causes if cause["fact"] == kind]
+                assert named, (fact, row.causes)
+                assert fact[3] in named[0]["feeds"]
+                assert named[0]["remedies"] == ["fetch_window", "book_adjustment"]
 
 
 def test_a_purchase_by_card_is_among_the_causes(synced):
@@ -447,3 +452,78 @@ def test_every_difference_has_causes_whose_likelihoods_fall_and_add_up(items):
         assert shares == sorted(shares, reverse=True)
         assert 0 < sum(shares) <= 1.0000001
         assert reconciliation.as_rows(ranked, Account(**KNOWN))
+
+
+# --- the figure for support ---------------------------------------------------------------------
+def test_the_figure_counts_accounts_causes_and_days(alice, bob, db):
+    from portfolios.admin.reconciliation import shown
+
+    for person in (alice, alice, bob):
+        row = factories.discrepancy(person)
+        with tenancy.as_user(person.id):
+            Discrepancy.objects.filter(id=row.id).update(
+                appeared_at=clock.now(), causes=[{"code": "missing_trade", "sentence": "x"}]
+            )
+    with tenancy.as_system("test"):
+        found = shown(clock.now())
+    assert (found["accounts"], found["all_accounts"], found["differences"]) == (3, 3, 3)
+    (causes,) = (bars for title, bars, _ in found["tables"] if title == "Likeliest causes")
+    assert [(bar.name, bar.value, bar.note) for bar in causes] == [("missing_trade", 3, "3")]
+    assert found["appeared"].lines[0].last == 3
+
+
+def test_the_page_of_the_figure_is_for_staff_who_may_see_it(alice, db):
+    from django.contrib import admin
+    from django.core.exceptions import PermissionDenied
+    from django.test import RequestFactory
+
+    factories.discrepancy(alice)
+    request = RequestFactory().get("/")
+    request.user = alice
+    page = admin.site._registry[Discrepancy].charts
+    with tenancy.as_system("test"):
+        with pytest.raises(PermissionDenied):
+            page(request)
+        alice.is_staff = alice.is_superuser = True
+        told = page(request).render().content.decode()
+    assert "1 of 1 accounts differ" in told
+    assert 'role="img"' in told
+
+
+# --- wallets without a report -------------------------------------------------------------------
+def test_a_wallet_in_which_nothing_was_ever_reported_was_empty(alice, db):
+    """Everything redeemed, and the feed of redemptions never told: the books still hold it."""
+    connection = factories.connection(alice)
+    with tenancy.as_user(alice.id):
+        moved = factories.transfer(
+            alice, connection, "internal", "in", counter_wallet="earn", occurred_at=NOON
+        )
+        row = {"user": alice, "connection": connection, "asset": moved.asset, "transfer": moved}
+        for leg, (wallet, units) in enumerate([("spot", -1), ("earn", 1)]):
+            LedgerEntry.objects.create(
+                **row, wallet=wallet, kind="transfer", quantity=units, leg=leg, occurred_at=NOON
+            )
+        reward = {**row, "transfer": None}
+        paid = Reward.objects.create(
+            user=alice, connection=connection, feed="rewards", exchange_id="r", kind="airdrop",
+            asset=moved.asset, quantity=1, wallet="spot", occurred_at=at(-1),
+        )  # fmt: skip
+        LedgerEntry.objects.create(
+            **reward, reward=paid, wallet="spot", kind="reward", quantity=1, leg=0,
+            occurred_at=at(-1),
+        )  # fmt: skip
+        Holding.objects.create(
+            user=alice, connection=connection, wallet="spot", asset=moved.asset,
+            exchange_code="BTC", quantity=1, changed_at=at(5), last_confirmed_at=at(5),
+        )  # fmt: skip
+        HoldingChange.objects.create(
+            user=alice, connection=connection, wallet="spot", asset=moved.asset,
+            exchange_code="BTC", quantity=1, reported_at=at(5),
+        )  # fmt: skip
+        assert discrepancies.refresh(user_id=alice.id, now=at(6)) == 1  # earn is not known yet
+        type(connection).objects.update(last_full_at=at(5))
+        assert discrepancies.refresh(user_id=alice.id, now=at(6)) == 2
+        found = {row.wallet: row for row in Discrepancy.objects.all()}
+    assert (found["earn"].reported, found["earn"].difference) == (0, -1)
+    assert {row.causes[0]["code"] for row in found.values()} == {"feed_not_fetched"}
+    assert {row.causes[0]["fact"] for row in found.values()} == {"earn"}

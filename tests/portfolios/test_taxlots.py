@@ -71,9 +71,7 @@ class Ledger:
         (fact,) = of.values()
         for number, (asset, leg_kind, quantity, account) in enumerate(legs):
             if quantity:
-                entry = Entry(
-                    self.new_id(), at, asset, account, leg_kind, quantity, number, **of
-                )
+                entry = Entry(self.new_id(), at, asset, account, leg_kind, quantity, number, **of)
                 self.types[entry.id] = (fact, kind)
                 self.legs.append(entry)
 

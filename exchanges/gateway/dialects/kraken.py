@@ -463,7 +463,7 @@ def candles(
     market: str, interval: str, since: int, until: int, limit: int
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """How ``OHLC`` is asked: it takes no end, and knows no more than the newest 720."""
-    return (market, interval, since), {}
+    return (market, interval, since, None), {}
 
 
 _PAGES = Offsets("start", "end", "ofs", _stamp, total=_count)

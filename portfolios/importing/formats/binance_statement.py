@@ -111,7 +111,7 @@ def read(lines: Sequence[Line], frame: Frame) -> Reading:
             reading.refuse(problem.code, problem.sentence, [line.number])
     for event, changes in sorted(events.items()):
         numbers = [change.line for change in changes]
-        with_remarks(reading, numbers, lambda changes=changes, kind=event[0]: _facts(kind, changes))
+        with_remarks(reading, numbers, _facts, event[0], changes)
     return reading
 
 

@@ -58,7 +58,7 @@ def read(lines: Sequence[Line], frame: Frame) -> Reading:
         if cells.text(line.cells, "type").lower() in ("deposit", "withdrawal")
     } & _MONEY
     for line in lines:
-        with_remarks(reading, [line], lambda line=line: _found(line, frame, held))
+        with_remarks(reading, [line], _found, line, frame, held)
     return reading
 
 

@@ -65,9 +65,7 @@ def read(lines: Sequence[Line], frame: Frame) -> Reading:
         else:
             reading.skip("pending", "A request: the line with its txid counts.", [line.number])
     for refid, group in events.items():
-        with_remarks(
-            reading, group, lambda group=group, refid=refid: list(_event(refid, group, frame))
-        )
+        with_remarks(reading, group, _event, refid, group, frame)
     return reading
 
 

@@ -189,7 +189,7 @@ FORMAT = Format(
     name="own",
     title="Our own",
     columns={
-        name: names
+        name: (name, *names)
         for name, names in {
             **dict.fromkeys(COLUMNS, ()),
             "time": ("Date", "Timestamp", "Datetime", "Date UTC"),

@@ -20,6 +20,6 @@ class Command(BaseCommand):
                 now=now, limit=1_000_000, report=lambda done: progress.advance(bar, done)
             )
         derivation.prices_arrived(assets=answered, now=now)
-        left = history.outstanding(now=clock.now())
-        rest = f"; {left} stretches wait for their exchange" if left else ""
-        self.stdout.write(f"Prices of {len(answered)} assets were asked for{rest}.")
+        self.stdout.write(f"Assets with news: {len(answered)}.")
+        if waiting := history.waiting():
+            self.stdout.write(f"Stretches that wait for an exchange: {waiting}.")
