@@ -23,6 +23,7 @@ from exchanges import history
 from exchanges.models import Asset
 from portfolios import booking, ledger_reading, lot_tables, pricebook
 from portfolios.booking import Booking, Entry, FactBook
+from portfolios.ledger_reading import Ledger
 from portfolios.lot_tables import Rows
 from portfolios.lots import Book, Disposition, Event, Method, Move, collector_paused
 from portfolios.models import AssetBasis
@@ -119,8 +120,9 @@ def _renew(user_id: UUID, rules: Rules, assets: Collection[UUID]) -> list[Reache
     """Compute some assets from the beginning and put that in the place of what there was."""
     if not assets:
         return []
-    legs = ledger_reading.legs(user_id=user_id, assets=assets)
-    books = _Books(user_id, rules, legs)
+    others = AssetBasis.objects.filter(user_id=user_id).exclude(asset_id__in=assets).exists()
+    # All legs are read in half of the time that it takes to find those of some assets.
+    books = _Books(user_id, rules, assets if others else None)
     rows = [books.rows(asset_id) for asset_id in sorted(assets)]
     lot_tables.remove(user_id=user_id, assets=assets)
     lot_tables.write(user_id=user_id, rows=rows, long_term_days=rules.long_term_days)
@@ -130,8 +132,7 @@ def _renew(user_id: UUID, rules: Rules, assets: Collection[UUID]) -> list[Reache
 def _continue(user_id: UUID, rules: Rules, mark: AssetBasis) -> Reached | None:
     """Let an asset's new events happen to its open lots; None when that is not all there is."""
     asset_id = mark.asset_id
-    legs = ledger_reading.legs(user_id=user_id, assets=[asset_id], after=mark.derived_through)
-    books = _Books(user_id, rules, legs)
+    books = _Books(user_id, rules, [asset_id], after=mark.derived_through)
     if books.reach_back():
         return None
     rows = books.rows_after(asset_id)
@@ -200,23 +201,34 @@ def depending_on(*, user_id: UUID, asset_id: UUID, since: datetime) -> dict[UUID
 def compute(*, user_id: UUID, method: Method) -> Computed:
     """Everything by another method than the person's own, which stays as it is."""
     rules = replace(rules_of(user_id), method=method)
-    legs = ledger_reading.legs(user_id=user_id)
-    books = _Books(user_id, rules, legs)
-    assets = sorted(UUID(bytes=cast(Any, key)) for key in {leg[2] for leg in legs})
-    return Computed(rules=rules, rows=[books.rows(asset_id) for asset_id in assets])
+    books = _Books(user_id, rules)
+    return Computed(rules=rules, rows=[books.rows(asset_id) for asset_id in books.assets()])
 
 
 # --- a ledger, or the end of one, booked --------------------------------------------------------
 class _Books:
-    """Legs of a person, valued and sorted into what happened to each asset."""
+    """A person's ledger, or that of some assets, valued and sorted into what happened to each."""
 
-    def __init__(self, user_id: UUID, rules: Rules, legs: Sequence[Entry]) -> None:
-        self._user_id, self._rules, self._legs = user_id, rules, legs
-        self._facts = ledger_reading.facts(user_id=user_id, legs=legs)
-        self._prices, self._booking = _booked(user_id, rules, legs, self._facts)
+    def __init__(
+        self,
+        user_id: UUID,
+        rules: Rules,
+        assets: Collection[UUID] | None = None,
+        after: datetime | None = None,
+    ) -> None:
+        self._user_id, self._rules = user_id, rules
+        cash = _cash(rules.currency)
+        read = ledger_reading.ledger(user_id=user_id, base=cash.base, assets=assets, after=after)
+        self._legs = read.legs
+        self._facts = ledger_reading.facts(user_id=user_id, legs=read.legs)
+        self._prices, self._booking = _booked(user_id, rules, read, self._facts, cash)
         self._received: dict[Any, list[booking.Receipt]] = defaultdict(list)
         for receipt in self._booking.receipts:
             self._received[receipt.asset].append(receipt)
+
+    def assets(self) -> list[UUID]:
+        """The assets that anything happened to."""
+        return sorted(UUID(bytes=cast(Any, key)) for key in {leg[2] for leg in self._legs})
 
     def reach_back(self) -> bool:
         """Whether a pair has its other half among what was booked before."""
@@ -250,29 +262,21 @@ class _Books:
             first_piece=first_piece, receipts=self._receipts(asset_id),
         )  # fmt: skip
 
-    def reached(self, assets: Iterable[UUID], *, before: AssetBasis | None = None) -> list[Reached]:
+    def reached(self, assets: Collection[UUID], *, before: AssetBasis | None = None) -> list[Reached]:
         """How far these assets are now. ``before`` is how far the only one was, if it goes on."""
-        last = self._last_instants()
+        last = ledger_reading.last_instants(user_id=self._user_id, assets=assets)
         waits = self._waits()
         if before and before.waits_for:
             waits[before.asset_id.bytes].add(before.waits_for, before.waits_from)
         return [
             Reached(
                 asset_id=asset_id, rules=str(self._rules),
-                through=last.get(asset_id.bytes, before.derived_through if before else None),
+                through=last.get(asset_id),
                 waits_for=frozenset(waits[asset_id.bytes].assets),
                 waits_from=waits[asset_id.bytes].since,
             )
             for asset_id in sorted(assets)
         ]  # fmt: skip
-
-    def _last_instants(self) -> dict[Any, datetime]:
-        last: dict[Any, datetime] = {}
-        for leg in self._legs:
-            asset, at = leg[2], leg[1]
-            if asset not in last or at > last[asset]:
-                last[asset] = at
-        return last
 
     def _events(self, asset_id: UUID) -> list[Event]:
         return self._booking.events.get(cast(Any, asset_id.bytes), [])
@@ -334,15 +338,14 @@ def _by_hour(wants: Iterable[history.Want]) -> dict[datetime, set[UUID]]:
 
 # --- prices -------------------------------------------------------------------------------------
 def _booked(
-    user_id: UUID, rules: Rules, legs: Sequence[Entry], facts: FactBook
+    user_id: UUID, rules: Rules, read: Ledger, facts: FactBook, cash: "_Cash"
 ) -> tuple[PriceBook | None, Booking]:
     """Legs as events. Booked once to learn which prices are asked for, then with those.
 
     Whoever trades in their own currency alone asks for none, and the first time is enough.
     """
-    cash = _cash(rules.currency)
     asked = _Asked()
-    booked = _book(legs, facts, asked, rules, cash)
+    booked = _book(read, facts, asked, rules, cash)
     if not asked.instants:
         return None, booked
     instants = [at for _, at in asked.instants]
@@ -351,15 +354,15 @@ def _booked(
         asset_ids={asset_id for asset_id, _ in asked.instants},
         since=min(instants), until=max(instants),
     )  # fmt: skip
-    return prices, _book(legs, facts, _Prices(prices), rules, cash)
+    return prices, _book(read, facts, _Prices(prices), rules, cash)
 
 
 def _book(
-    legs: Sequence[Entry], facts: FactBook, prices: booking.Prices, rules: Rules, cash: "_Cash"
+    read: Ledger, facts: FactBook, prices: booking.Prices, rules: Rules, cash: "_Cash"
 ) -> Booking:
     return booking.events(
-        legs, facts=facts, prices=prices, base_asset_id=cash.base, currency=rules.currency,
-        fiat=cash.fiat,
+        read.legs, moneys=read.moneys, facts=facts, prices=prices, base_asset_id=cash.base,
+        currency=rules.currency, fiat=cash.fiat,
     )  # fmt: skip
 
 

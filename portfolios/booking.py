@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -37,6 +38,7 @@ SOURCE_LENGTH = 96
 _ZERO = Decimal(0)
 _MOST = Decimal("1e28")  # units and money have columns of 30 digits before the point
 _NO_PRICE = "no price"
+_NO_MONEY = (None, _ZERO)
 
 
 class Entry(NamedTuple):
@@ -53,6 +55,12 @@ class Entry(NamedTuple):
     transfer: UUID | None = None
     reward: UUID | None = None
     adjustment: UUID | None = None
+
+
+# What a trade's legs in the base currency say, where those are left out: the money that was paid
+# or received (None without such a leg), and the fees in it. Two in three legs of somebody who
+# trades in their own currency are such.
+Money = tuple[Decimal | None, Decimal]
 
 
 class Quote(Protocol):
@@ -138,10 +146,12 @@ def events(
     base_asset_id: UUID,
     currency: str,
     fiat: Collection[UUID],
+    moneys: Mapping[UUID, Money] = MappingProxyType({}),
 ) -> Booking:
     """What legs did to lots. All legs of a fact must be among ``entries``, in any order.
 
-    ``currency`` is the code of ``base_asset_id``, for the sources.
+    But for those that ``moneys`` holds in their place, by trade. ``currency`` is the code of
+    ``base_asset_id``, for the sources.
     """
     desk = _Desk(facts, prices, base_asset_id, currency, frozenset(fiat) | {base_asset_id})
     trades, transfers = _Groups(list), _Groups(list)
@@ -154,14 +164,15 @@ def events(
             desk.reward(Entry._make(entry))
         else:
             desk.adjustment(Entry._make(entry))
-    for legs in trades.values():
-        desk.trade(legs)
+    for trade_id, legs in trades.items():
+        desk.trade(legs, moneys.get(trade_id, _NO_MONEY))
     desk.transfers(transfers)
     return desk.booking()
 
 
 _Groups = defaultdict[UUID, list[Entry]]
 _LEG = operator.itemgetter(6)
+_SIDES = ("trade", "conversion")
 
 
 class _Desk:
@@ -181,20 +192,24 @@ class _Desk:
         return Booking(ordered, self._receipts, self._unpriced)
 
     # --- trades ---------------------------------------------------------------------------------
-    def trade(self, legs: list[Entry]) -> None:
+    def trade(self, legs: list[Entry], money: Money) -> None:
         """What came and went at the trade's value; its fees; money from outside (card payments)."""
+        paid, charge = money
+        leg = legs[0]
+        if len(legs) == 1 and paid is not None and leg[4] in _SIDES and leg[2] not in self._cash:
+            self._side(leg, paid, charge, self._paid)  # as below, for most trades of many people
+            return
         legs.sort(key=_LEG)
         sides, fees = [], []
         for leg in legs:
-            if leg[4] == "trade" or leg[4] == "conversion":
+            if leg[4] in _SIDES:
                 sides.append(leg)
             elif leg[4] == "fee":
                 fees.append(leg)
             else:
                 self._outside(leg, None)
-        value, source = self._worth_of(sides)
+        value, source = self._worth_of(sides) if paid is None else (paid, self._paid)
         bearer = self._bearer(sides)
-        charge = _ZERO
         for fee in fees:
             worth, origin = self._trade_fee(fee, sides, bearer, value, source)
             self._fee(fee, worth, origin)

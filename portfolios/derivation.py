@@ -18,15 +18,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+from celery import current_app
 from django.db import connection
 from django.db.models.functions import Coalesce, Least
 
 from portfolios import basis, books, discrepancies, lot_tables, matches, valuations
-from portfolios.models import PortfolioState
+from portfolios.models import AssetBasis, PortfolioState
 from tracker import clock, ids, tenancy
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
+BACKFILL_TASK = "portfolios.tasks.backfill_prices"
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_SECONDS = 10.0
 # One that was queued by the sweep, or failed, is queued again after this.
@@ -87,6 +89,8 @@ def derive(*, user_id: UUID, now: datetime) -> bool:
         raise
     if _release(work):
         books.enqueue(user_id)
+    if _lacks_prices(user_id):
+        current_app.send_task(BACKFILL_TASK)  # now, instead of within the minute
     return True
 
 
@@ -292,6 +296,13 @@ def sweep(*, now: datetime) -> int:
 
 
 # --- prices -------------------------------------------------------------------------------------
+def _lacks_prices(user_id: UUID) -> bool:
+    with tenancy.as_user(user_id):
+        valued = PortfolioState.objects.filter(user_id=user_id, waits_for_prices=True)
+        bought = AssetBasis.objects.filter(user_id=user_id, waits_for__isnull=False)
+        return valued.exists() or bought.exists()
+
+
 def prices_arrived(*, assets: Collection[UUID], now: datetime) -> int:
     """Prices of these assets were fetched: whoever waited for them is told; returns how many.
 

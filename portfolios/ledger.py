@@ -57,7 +57,7 @@ def legs(fact: Fact) -> list[Leg]:
     elif isinstance(fact, Transfer):
         found = _transfer_legs(fact)
     elif isinstance(fact, Adjustment):
-        found = [Leg(fact.code, fact.wallet, "adjustment", fact.quantity, fact.occurred_at)]
+        found = _adjustment_legs(fact)
     else:
         found = _reward_legs(fact)
     return [leg for leg in found if leg.quantity]
@@ -94,6 +94,10 @@ def _transfer_legs(transfer: Transfer) -> Iterator[Leg]:
         kind = str(transfer.direction)
         yield Leg(transfer.code, transfer.wallet, kind, sign * quantity, at)
     yield from _fee(transfer)
+
+
+def _adjustment_legs(fact: Adjustment) -> Iterator[Leg]:
+    yield Leg(fact.code, fact.wallet, "adjustment", fact.quantity, fact.occurred_at)
 
 
 def _reward_legs(reward: Reward) -> Iterator[Leg]:

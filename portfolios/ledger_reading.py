@@ -4,43 +4,101 @@ Call inside ``as_user``. All ids in what is returned are the 16 bytes that Postg
 (``bulk.read``); nobody between here and ``lot_tables`` looks into them.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from portfolios.booking import Booked, Entry, FactBook, Given, Note
+from portfolios.booking import Booked, Entry, FactBook, Given, Money, Note
 from tracker import bulk
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _TRADE, _TRANSFER, _REWARD, _ADJUSTMENT = 7, 8, 9, 10
 
-# The columns of booking.Entry. Zeros behind the last digit would make each sum slower.
-_LEGS = """
-SELECT id, occurred_at, asset_id, connection_id, kind, trim_scale(quantity), leg,
+# What a trade's legs in the base currency say is read as one row for each trade.
+_IS_MONEY = """
+    trade_id IS NOT NULL AND asset_id = %(base)s
+    AND (kind IN ('trade', 'conversion') OR kind = 'fee' AND quantity < 0)"""
+# The columns of booking.Entry, but for the quantity, which is text. Zeros behind its last digit
+# would make each sum slower.
+_LEGS = f"""
+SELECT id, occurred_at, asset_id, connection_id, kind, trim_scale(quantity)::text, leg,
        trade_id, transfer_id, reward_id, adjustment_id
-FROM ledger_entries WHERE user_id = %(user)s"""
-# All legs of a fact have one instant.
-_TOUCHING = """
+FROM ledger_entries WHERE user_id = %(user)s AND NOT ({_IS_MONEY})"""
+_MONEYS = f"""
+SELECT trade_id, trim_scale(abs(sum(quantity) FILTER (WHERE kind <> 'fee')))::text,
+       trim_scale(-coalesce(sum(quantity) FILTER (WHERE kind = 'fee'), 0))::text
+FROM ledger_entries WHERE user_id = %(user)s AND {_IS_MONEY}"""
+# All legs of a fact have one instant. A trade touches the base currency in no other way than by
+# the leg itself.
+_TRADES = """
+    trade_id IN (
+        SELECT trade_id FROM ledger_entries
+        WHERE user_id = %(user)s AND occurred_at > %(since)s AND asset_id = ANY(%(assets)s)
+          AND asset_id <> %(base)s AND trade_id IS NOT NULL)"""
+_TOUCHING = f"""
     AND occurred_at > %(since)s AND (
         asset_id = ANY(%(assets)s)
-        OR trade_id IN (
-            SELECT trade_id FROM ledger_entries
-            WHERE user_id = %(user)s AND occurred_at > %(since)s AND asset_id = ANY(%(assets)s)
-              AND trade_id IS NOT NULL)
+        OR {_TRADES}
         OR transfer_id IN (
             SELECT transfer_id FROM ledger_entries
             WHERE user_id = %(user)s AND occurred_at > %(since)s AND asset_id = ANY(%(assets)s)
               AND transfer_id IS NOT NULL))"""
 
 
-def legs(
-    *, user_id: UUID, assets: Collection[UUID] | None = None, after: datetime | None = None
-) -> list[Entry]:
-    """Every leg of the facts that touch these assets (None: of all), in no order."""
-    if assets is None:
-        return _read(_LEGS, user=user_id)
-    return _read(_LEGS + _TOUCHING, user=user_id, assets=list(assets), since=after or _BEGINNING)
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Legs in no order, and by trade what its legs in the base currency say in their place."""
+
+    legs: list[Entry]
+    moneys: Mapping[Any, Money]
+
+
+def ledger(
+    *,
+    user_id: UUID,
+    base: Any,
+    assets: Collection[UUID] | None = None,
+    after: datetime | None = None,
+) -> Ledger:
+    """All that is to be known of the facts that touch these assets (None: of all).
+
+    ``base`` is the id of the base currency, ``after`` leaves out what happened until then.
+    """
+    parameters: dict[str, Any] = {"user": user_id, "base": UUID(bytes=base)}
+    of_legs = of_moneys = ""
+    if assets is not None:
+        parameters |= {"assets": list(assets), "since": after or _BEGINNING}
+        of_legs, of_moneys = _TOUCHING, f" AND occurred_at > %(since)s AND {_TRADES}"
+    return Ledger(
+        legs=[_leg(row) for row in _read(_LEGS + of_legs, **parameters)],
+        moneys={
+            trade: (None if paid is None else Decimal(paid), Decimal(charge))
+            for trade, paid, charge in _read(
+                _MONEYS + of_moneys + " GROUP BY trade_id", **parameters
+            )
+        },
+    )
+
+
+def _leg(row: Sequence[Any]) -> Any:
+    key, at, asset, account, kind, units, *rest = row
+    return (key, at, asset, account, kind, Decimal(units), *rest)
+
+
+def last_instants(*, user_id: UUID, assets: Collection[UUID]) -> Mapping[UUID, datetime]:
+    """When the last entry of each asset was; those without any are left out."""
+    rows = _read(
+        """
+        SELECT asset.id, (SELECT max(occurred_at) FROM ledger_entries
+                          WHERE user_id = %(user)s AND asset_id = asset.id)
+        FROM unnest(%(assets)s::uuid[]) AS asset (id)
+        """,
+        user=user_id, assets=list(assets),
+    )  # fmt: skip
+    return {UUID(bytes=asset): at for asset, at in rows if at is not None}
 
 
 def facts(*, user_id: UUID, legs: Iterable[Entry]) -> FactBook:

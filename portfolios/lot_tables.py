@@ -1,8 +1,9 @@
 """The tables of lots, disposals and incomes: written in bulk, and read where a book goes on.
 
 Rows are computed from the ledger and nothing else, and so are their ids: a lot has that of its
-entry, an income too, a disposal one made of its entry and its lot. Computed again they are the
-same rows. Call inside ``as_user``. Ids are 16 bytes, as ``ledger_reading`` gives them.
+entry, an income too, and so has the first disposal of an entry, from which those of the others
+are made. Computed again they are the same rows. Call inside ``as_user``. Ids are 16 bytes, as
+``ledger_reading`` gives them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,19 +62,16 @@ UPDATE lots SET connection_id = incoming.connection_id, quantity = incoming.quan
 FROM incoming WHERE lots.user_id = %(user)s AND lots.id = incoming.id
 """
 _PIECE = {
-    "asset_id": "uuid", "connection_id": "uuid", "entry_id": "uuid", "lot_id": "uuid",
+    "id": "uuid", "asset_id": "uuid", "connection_id": "uuid", "entry_id": "uuid", "lot_id": "uuid",
     "kind": "text", "position": "int8", "disposed_at": "timestamptz",
     "acquired_at": "timestamptz", "quantity": "numeric", "cost": "numeric", "proceeds": "numeric",
     "gain": "numeric", "price_source": "text",
 }  # fmt: skip
-# The id begins as its entry's does, so that new ones lie together in the index.
 _INSERT_PIECES = """
 INSERT INTO disposals (id, user_id, asset_id, connection_id, entry_id, lot_id, kind, position,
                        disposed_at, acquired_at, quantity, cost, proceeds, gain, held_days, term,
                        basis, price_source)
-SELECT (left(encode(uuid_send(entry_id), 'hex'), 16)
-        || left(md5(uuid_send(entry_id) || coalesce(uuid_send(lot_id), '')), 16))::uuid,
-       %(user)s, asset_id, connection_id, entry_id, lot_id, kind, position, disposed_at,
+SELECT id, %(user)s, asset_id, connection_id, entry_id, lot_id, kind, position, disposed_at,
        acquired_at, quantity, cost, proceeds, gain, held.days,
        CASE WHEN held.days IS NULL THEN 'unknown' WHEN held.days > %(long_term_days)s THEN 'long'
             ELSE 'short' END,
@@ -133,8 +131,9 @@ def _lots(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
             origin = lot.origin
             yield (
                 origin.key or origin.entry_id, asset, origin.account, origin.entry_id,
-                origin.kind, lot.position, lot.acquired_at, origin.quantity, origin.cost,
-                lot.remaining, lot.remaining_cost, unit_price(origin), origin.source,
+                origin.kind, lot.position, lot.acquired_at, str(origin.quantity),
+                _text(origin.cost), str(lot.remaining), _text(lot.remaining_cost),
+                _text(unit_price(origin)), origin.source,
             )  # fmt: skip
 
 
@@ -143,20 +142,36 @@ def _changed(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
         for lot in of_asset.changed:
             origin = lot.origin
             yield (
-                lot.key, lot.account, origin.quantity, origin.cost, lot.remaining,
-                lot.remaining_cost, unit_price(origin),
+                lot.key, lot.account, str(origin.quantity), _text(origin.cost),
+                str(lot.remaining), _text(lot.remaining_cost), _text(unit_price(origin)),
             )  # fmt: skip
 
 
 def _pieces(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
     for of_asset in rows:
-        asset = of_asset.asset
+        asset, before, number = of_asset.asset, None, 0
         for position, piece in enumerate(of_asset.pieces, of_asset.first_piece):
             what, lot, quantity, cost, proceeds, gain = piece
+            number = number + 1 if what is before else 0
+            before = what
             yield (
-                asset, what.account, what.entry_id, lot and lot.key, what.kind, position, what.at,
-                acquired_at(lot), quantity, cost, proceeds, gain, what.source,
+                _numbered(what.entry_id, number), asset, what.account, what.entry_id,
+                lot and lot.key, what.kind, position, what.at, acquired_at(lot), str(quantity),
+                None if cost is None else str(cost),
+                None if proceeds is None else str(proceeds),
+                None if gain is None else str(gain), what.source,
             )  # fmt: skip
+
+
+def _numbered(entry_id: bytes, number: int) -> bytes:
+    """The id of an entry's disposal. All begin alike, so that they lie together in the index."""
+    if not number:
+        return entry_id
+    return entry_id[:8] + (int.from_bytes(entry_id[8:]) ^ number).to_bytes(8)
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def acquired_at(lot: Lot | None) -> datetime | None:
@@ -169,7 +184,7 @@ def acquired_at(lot: Lot | None) -> datetime | None:
 def _receipts(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
     for of_asset in rows:
         for entry, at, asset, account, kind, quantity, value, source in of_asset.receipts:
-            yield entry, asset, account, kind, at, quantity, value, source
+            yield entry, asset, account, kind, at, str(quantity), _text(value), source
 
 
 # --- where a book goes on -----------------------------------------------------------------------

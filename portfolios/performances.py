@@ -144,7 +144,8 @@ def _profit(found: Stored) -> dict[str, Any]:
 def _returns(found: Stored, risk: performance.Risk | None) -> dict[str, Any]:
     rate = _money_weighted(found)
     total = risk.twr if risk else None
-    yearly = performance.annualised(total, days=found.asked.range.days) if total is not None else None
+    days = found.asked.range.days
+    yearly = None if total is None else performance.annualised(total, days=days)
     return {
         "twr": _rate(total),
         "twr_annualised": _rate(yearly),

@@ -282,7 +282,10 @@ def transfer(
         return Transfer.objects.create(user=user, connection=connected, **defaults | fields)
 
 
-def manual_price(user: User, code: str = "COIN", day: date = EARLIER.date()) -> ManualPrice:
+_EARLIER_DAY = EARLIER.date()
+
+
+def manual_price(user: User, code: str = "COIN", day: date = _EARLIER_DAY) -> ManualPrice:
     with tenancy.as_user(user.id):
         return ManualPrice.objects.create(
             user=user, asset=asset(code), day=day, price=Decimal(2), currency="USD"

@@ -315,7 +315,14 @@ SPECTACULAR_SETTINGS = {
         "WalletEnum": ["spot", "funding", "earn", "margin", "futures"],
         "TradeKindEnum": ["fill", "conversion", "dust", "fiat"],
         "RewardKindEnum": [
-            "reward", "interest", "staking", "airdrop", "mining", "income", "bonus", "dividend",
+            "reward",
+            "interest",
+            "staking",
+            "airdrop",
+            "mining",
+            "income",
+            "bonus",
+            "dividend",
         ],
         "FactKindEnum": ["trade", "transfer", "reward", "adjustment"],
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
@@ -324,6 +331,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeStatusEnum": ["complete", "partial"],
         "GainsStatusEnum": ["complete", "partial", "updating"],
         "DisposalKindEnum": "portfolios.models.DisposalKind",
+        "RepairActionEnum": "portfolios.remedies.ACTIONS",
         "BaseCurrencyEnum": "accounts.models.BaseCurrency",
         "CostBasisMethodEnum": "accounts.models.CostBasisMethod",
         "CostBasisScopeEnum": "accounts.models.CostBasisScope",
@@ -483,6 +491,9 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.sync_batch": {"queue": "sync"},
     "portfolios.tasks.derive_portfolio": {"queue": "derive"},
     "portfolios.tasks.extend_valuations": {"queue": "derive"},
+    # Long jobs, which must not hold up what is due every minute.
+    "portfolios.tasks.backfill_prices": {"queue": "exports"},
+    "portfolios.tasks.apply_import": {"queue": "exports"},
     "accounts.tasks.make_export": {"queue": "exports"},
 }
 CELERY_BEAT_SCHEDULE = {

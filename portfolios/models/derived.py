@@ -99,7 +99,8 @@ class Lot(models.Model):
             models.Index(fields=["user", "asset", "position"], name="lots_in_order"),
             # the next disposal: what it may take from
             models.Index(
-                fields=["user", "asset", "acquired_at", "position"], name="lots_open",
+                fields=["user", "asset", "acquired_at", "position"],
+                name="lots_open",
                 condition=models.Q(remaining__gt=0),
             ),
         ]

@@ -48,9 +48,9 @@ from portfolios.views.reconciliation import (
 )
 
 __all__ = [
+    "AdjustmentEntryView",
     "AllocationView",
     "AttributionView",
-    "AdjustmentEntryView",
     "DismissView",
     "EntryDetailView",
     "EntryView",

@@ -82,9 +82,9 @@ def book(
 def _row(trade: tuple[int, str, int, int, int]) -> tuple:
     at, side, units, price, fee = trade
     return (
-        ids.new_id(), at, datetime.fromtimestamp(at, UTC), _SIDES[side], Decimal(units).scaleb(-8),
-        Decimal(units * price).scaleb(-10), Decimal(fee).scaleb(-10), ids.new_id(), ids.new_id(),
-        ids.new_id(),
+        ids.new_id(), at, datetime.fromtimestamp(at, UTC), _SIDES[side],
+        str(Decimal(units).scaleb(-8)), str(Decimal(units * price).scaleb(-10)),
+        str(Decimal(fee).scaleb(-10)), ids.new_id(), ids.new_id(), ids.new_id(),
     )  # fmt: skip
 
 

@@ -17,7 +17,10 @@ pytestmark = [pytest.mark.xdist_group("end_to_end"), pytest.mark.timeout(600)]
 
 README = PROJECT / "README.md"
 PAGES = [README, *sorted((PROJECT / "docs").rglob("*.md"))]
-PATHS = ("## The main path, with curl", "## Secure your account, with curl")
+PATHS = (
+    "## The main path, with curl", "## Numbers you can trust, with curl",
+    "## Secure your account, with curl",
+)  # fmt: skip
 _BLOCK = re.compile(r"^### \d+\. (?P<title>.+?)\n(?P<text>.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 _END_OF_STEP = "\x1e"

@@ -344,7 +344,8 @@ def test_without_flows_growth_is_the_plain_return(closes, quantity):
     rows = scope(valued([first], prices), ME)
     product = 1.0
     for day in range(1, DAYS):
-        product *= rows[day].growth or 1.0
+        growth = rows[day].growth
+        product *= 1.0 if growth is None else growth
     start = rows[0].value
     if start > 1:
         assert product == pytest.approx(float(rows[DAYS - 1].value / start), rel=1e-6)

@@ -18,7 +18,7 @@ from tests import factories
 from tracker import clock, tenancy
 
 ACT = Action.USER_SIGNED_OUT  # nobody above listens to it
-OTHER = Action.USER_PREFERENCES_CHANGED
+OTHER = Action.REAUTHENTICATED
 
 
 class Subscriber:

@@ -359,6 +359,11 @@ def test_the_check_notices_that_the_policy_of_lookups_is_gone(alice, charlie, ta
 
 
 # --- references ---------------------------------------------------------------------------------
+# Computed rows, which only a derivation writes and which are thrown away when what they came from
+# changes: no constraint holds their references, because checking them costs more than they do.
+DERIVED = {"lots", "disposals", "incomes"}
+
+
 def references_between_owned_tables() -> list[tuple[str, str, str]]:
     """(table, column, target) of every reference from a row of a person to another such row."""
     return sorted(
@@ -366,6 +371,7 @@ def references_between_owned_tables() -> list[tuple[str, str, str]]:
         for model in apps.get_models(include_auto_created=True)
         for field in model._meta.concrete_fields
         if model._meta.db_table in OWNED
+        and model._meta.db_table not in DERIVED
         and isinstance(field, ForeignKey)
         and field.related_model._meta.db_table in set(OWNED) - {"users"}
     )
