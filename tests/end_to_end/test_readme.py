@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,12 @@ def written() -> dict[str, Step]:
     return found
 
 
-def script(steps: dict[str, Step], *, port: int, key: str, secret: str) -> str:
+def script(steps: dict[str, Step], *, port: int, sandbox: str, key: str, secret: str) -> str:
     """All blocks in their order, for one shell, with what a reader would fill in."""
     joined = f"printf '{_END_OF_STEP}'\n".join(step.commands for step in steps.values())
     fillings = {
         "http://127.0.0.1:8000/": f"http://127.0.0.1:{port}/",
+        "http://127.0.0.1:8010": sandbox,
         "'the API key'": f"'{key}'",
         "'the API secret'": f"'{secret}'",
     }
@@ -73,8 +75,8 @@ def steps(tmp_path_factory) -> dict[str, Step]:
     """The README's blocks, run one after the other against a running system."""
     with systems.running(tmp_path_factory.mktemp("readme")) as system:
         text = script(
-            written(), port=system.port, key=system.printed("API key:"),
-            secret=system.printed("API secret:"),
+            written(), port=system.port, sandbox=system.printed("Sandbox exchange:"),
+            key=system.printed("API key:"), secret=system.printed("API secret:"),
         )  # fmt: skip
         ran = subprocess.run(
             ["bash", "-c", text], capture_output=True, text=True, check=False, timeout=400
@@ -149,6 +151,57 @@ def test_trades_and_prices_answer(steps):
 def test_snapshots_answer_also_before_the_first_one(steps):
     body, _ = answer(steps["The total over time"])
     assert isinstance(body["results"], list)
+
+
+def test_what_is_computed_is_there_once_the_books_are_done(steps):
+    body, _ = answer(steps["Wait until the books are done"])
+    assert (body["updating"], body["status"], body["unpriced"]) == (False, "complete", 0)
+    assert body["returns"]["twr"] is not None
+
+
+def test_the_gains_of_a_year_say_what_they_depend_on(steps):
+    body, _ = answer(steps["The gains of this year"])
+    assert (body["status"], body["method"]) == ("partial", "fifo")
+    assert "unknown_basis" in body["totals"]["depends_on"]
+    totals = body["totals"]
+    assert Decimal(totals["gain"]) == Decimal(totals["proceeds"]) - Decimal(totals["cost"])
+
+
+def test_a_figure_is_explained_down_to_an_entry(steps):
+    body, _ = answer(steps["Where a figure comes from"])
+    (entry,) = body["results"]
+    assert body["code"] == "BTC"
+    assert entry["fact"]["id"]
+
+
+def test_the_reasons_of_a_change_add_up_to_it(steps):
+    body, _ = answer(steps["Why the value changed"])
+    parts = sum(Decimal(part) for part in body["parts"].values())
+    assert parts == Decimal(body["change"])
+    assert Decimal(body["closing"]) - Decimal(body["opening"]) == parts
+
+
+def test_a_day_that_does_not_exist_is_refused(steps):
+    body, _ = answer(steps["A day that does not exist"])
+    assert [row["field"] for row in body["details"]["fields"]] == ["from"]
+
+
+def test_what_the_exchange_keeps_to_itself_is_found_and_repaired(steps):
+    hidden, found = map(
+        json.loads, steps["Something the exchange does not tell"].printed.strip().split("\n")
+    )
+    assert hidden["hidden"]["feed"] == "dividends"
+    (difference,) = found["results"]
+    assert (difference["code"], difference["difference"]) == ("BTC", "0.02")
+    assert difference["causes"][0]["remedies"]
+    done, after = map(json.loads, steps["Repair it"].printed.strip().split("\n"))
+    assert done["adjustment"]
+    assert after["results"] == []
+
+
+def test_an_entry_by_hand_is_booked(steps):
+    body, _ = answer(steps["A purchase from before you kept books"])
+    assert (body["exchange"], body["source"]) == ("manual", "manual")
 
 
 def test_an_authenticator_app_is_added_with_the_right_code_only(steps):
