@@ -43,8 +43,11 @@ class StillWorking(DomainError):
 class IdempotentPostMixin:
     """A view whose POST honours ``Idempotency-Key``. Refusals are not kept."""
 
-    def once(self, request: Any, handler: Callable[[], Response]) -> Response:
-        """Run ``handler`` unless this request was answered before; return the answer."""
+    def once(self, request: Any, handler: Callable[[], Response], *, body: Any = None) -> Response:
+        """Run ``handler`` unless this request was answered before; return the answer.
+
+        ``body`` tells requests apart where what was sent is no JSON; the data otherwise.
+        """
         key = request.headers.get("Idempotency-Key")
         if key is None:
             return handler()
@@ -52,7 +55,8 @@ class IdempotentPostMixin:
             raise InvalidInput.of("Idempotency-Key", "Use 8 to 200 visible ASCII characters.")
         user_id = request.user.pk if request.user.is_authenticated else None
         scope = f"{user_id}|{request.method}|{request.path}|{key}"
-        return _once(scope=scope, body=to_json(request.data), user_id=user_id, handler=handler)
+        told = to_json(request.data if body is None else body)
+        return _once(scope=scope, body=told, user_id=user_id, handler=handler)
 
 
 def _once(*, scope: str, body: bytes, user_id: UUID | None, handler) -> Response:

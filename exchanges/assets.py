@@ -60,6 +60,17 @@ def resolve(exchange: str, codes: Iterable[str]) -> dict[str, "DatedAsset"]:
     return {code: DatedAsset(rows) for code, rows in known.items()}
 
 
+def unknown(exchange: str, codes: Iterable[str]) -> set[str]:
+    """The codes of which ``resolve`` would make an asset that there was not before."""
+    wanted = {code for code in codes if (exchange, code) not in _resolved}
+    wanted -= set(_read(exchange, wanted))
+    slugs = {code: {meaning.slug for meaning in _meanings_of(code)} for code in wanted}
+    known = set(
+        Asset.objects.filter(slug__in=set().union(*slugs.values())).values_list("slug", flat=True)
+    )
+    return {code for code, needed in slugs.items() if needed - known}
+
+
 @dataclass(frozen=True, slots=True)
 class DatedAsset:
     """The meanings of one code, by time."""
@@ -90,10 +101,12 @@ def _read(exchange: str, codes: set[str]) -> dict[str, list]:
     return found
 
 
+def _meanings_of(code: str) -> tuple[Meaning, ...]:
+    return _EVERYWHERE.get(code) or (Meaning(code.lower(), code),)
+
+
 def _create(exchange: str, codes: set[str]) -> None:
-    meanings = {
-        code: _EVERYWHERE.get(code) or (Meaning(code.lower(), code),) for code in sorted(codes)
-    }
+    meanings = {code: _meanings_of(code) for code in sorted(codes)}
     by_slug = {meaning.slug: meaning.code for group in meanings.values() for meaning in group}
     Asset.objects.bulk_create(
         [

@@ -27,6 +27,20 @@ def days(
     return found
 
 
+def quoted_days(
+    *, asset_ids: Collection[UUID], since: date, until: date
+) -> dict[UUID, list[date]]:
+    """The UTC days from ``since`` to ``until``, both included, that have a close, in order."""
+    rows = HistoricPrice.objects.filter(
+        asset_id__in=asset_ids, interval=PriceInterval.DAY,
+        at__gte=_midnight(since), at__lte=_midnight(until),
+    ).order_by("at")  # fmt: skip
+    found: dict[UUID, list[date]] = {}
+    for asset_id, at in rows.values_list("asset_id", "at"):
+        found.setdefault(asset_id, []).append(at.astimezone(UTC).date())
+    return found
+
+
 def hours(*, wanted: Collection[tuple[UUID, datetime]]) -> dict[tuple[UUID, datetime], Priced]:
     """Closes of hours by asset and first instant of the hour: US dollars and the source.
 

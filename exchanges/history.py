@@ -15,14 +15,14 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from exchanges import spans
-from exchanges.closes import LENGTHS, Priced, days, floor_hour, hours
+from exchanges.closes import LENGTHS, Priced, days, floor_hour, hours, quoted_days
 from exchanges.models import NeedState, PriceNeed
 from exchanges.quoting import Desk
 from exchanges.spans import Span
 
 __all__ = [
     "LENGTHS", "Priced", "Want", "backfill_due", "days", "floor_hour", "hours", "outstanding",
-    "pending", "waiting", "want",
+    "pending", "quoted_days", "unanswered", "waiting", "want",
 ]  # fmt: skip
 
 LEASE = timedelta(minutes=3)  # longer than one window takes; renewed with each
@@ -65,6 +65,17 @@ def want(*, needs: Iterable[Want]) -> int:
         awaited += sum(bool(spans.without([part], settled)) for part in parts)
     _note(fresh)
     return awaited
+
+
+def unanswered(*, needs: Iterable[Want]) -> list[Want]:
+    """What of some needs markets may still say: not fetched yet, or quoted nowhere so far."""
+    wanted = _grouped(needs)
+    known = _known({asset_id for asset_id, _ in wanted})
+    found = []
+    for key, parts in wanted.items():
+        done = [span for span, state in known.get(key, []) if state == NeedState.DONE]
+        found += [Want(*key, *span) for span in spans.without(parts, done)]
+    return found
 
 
 def pending(*, asset_ids: Collection[UUID]) -> set[UUID]:

@@ -139,7 +139,9 @@ class Desk:
             self._leave(place.exchange, error)
             return
         except GatewayError as error:
-            answer.problem = "" if error.permanent else error.code
+            # What is refused for good is no reason to ask again; it hides none that there is.
+            if not error.permanent:
+                answer.problem = error.code
             return
         self._keep(asset_id, interval, found, answer)
 

@@ -19,7 +19,8 @@ from exchanges.connections import LabelTaken
 from exchanges.models import Asset, ConnectionKind, ConnectionState, Exchange, ExchangeConnection
 from exchanges.reports import Privileges
 from portfolios.models import Holding, LedgerEntry, PortfolioState
-from tracker import bulk, ids, tenancy
+from tracker import bulk, ids, money, tenancy
+from tracker.api import InvalidInput
 from tracker.errors import DomainError
 
 EXCHANGE = "manual"
@@ -96,6 +97,8 @@ def follow_ledger(
     if account.kind != ConnectionKind.MANUAL or not asset_ids:
         return 0
     sums = _sums(account, asset_ids)
+    if not all(map(money.fits_units, sums.values())):
+        raise InvalidInput.of("quantity", "The account would hold more than can be kept.")
     rows = Holding.objects.select_for_update().filter(
         user_id=account.user_id, connection_id=account.id, asset_id__in=asset_ids
     )

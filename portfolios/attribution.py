@@ -58,6 +58,11 @@ class Parts:
         return sum((getattr(self, name) for name in self.__dataclass_fields__), _ZERO)
 
 
+def unexplained(*, opening: Decimal, closing: Decimal, sums: Sums) -> Decimal:
+    """What of ``closing`` − ``opening`` the days do not explain; nothing, as days add up."""
+    return closing - opening - sums.profit - sums.net_flows
+
+
 def explain(
     *, opening: Decimal, closing: Decimal, sums: Sums, shown: Decimal | None = None
 ) -> Parts:
@@ -67,7 +72,7 @@ def explain(
     difference to ``opening``, which is what is known of it today, is ``late_data``. What the days
     themselves do not explain is a correction.
     """
-    unexplained = closing - opening - sums.profit - sums.net_flows
+    gap = unexplained(opening=opening, closing=closing, sums=sums)
     return Parts(
         price=sums.price_effect,
         deposits=sums.deposits,
@@ -76,6 +81,6 @@ def explain(
         fees=-sums.fees,
         income=sums.income,
         currency=sums.currency_effect,
-        corrections=sums.corrections + unexplained,
+        corrections=sums.corrections + gap,
         late_data=_ZERO if shown is None else opening - shown,
     )

@@ -51,7 +51,7 @@ class Rules:
 class Reached:
     """How far an asset is computed now; ``through`` None when it has no entries any more.
 
-    ``waits_for`` are assets whose prices are still being fetched, wanted from ``waits_from`` on.
+    ``waits_for`` are assets whose prices may still come, wanted from ``waits_from`` on.
     """
 
     asset_id: UUID
@@ -248,6 +248,8 @@ class _Books:
     def rows_after(self, asset_id: UUID) -> Rows:
         """What new events change of one asset."""
         events, method = self._events(asset_id), self._rules.method
+        if not events:  # cash, whose income is all there is
+            return Rows(asset=asset_id.bytes, receipts=self._receipts(asset_id))
         position, first_piece = lot_tables.next_positions(user_id=self._user_id, asset=asset_id)
         needed = None if self._rules.per_account else _needed(events)
         book = Book.resume(
@@ -262,7 +264,9 @@ class _Books:
             first_piece=first_piece, receipts=self._receipts(asset_id),
         )  # fmt: skip
 
-    def reached(self, assets: Collection[UUID], *, before: AssetBasis | None = None) -> list[Reached]:
+    def reached(
+        self, assets: Collection[UUID], *, before: AssetBasis | None = None
+    ) -> list[Reached]:
         """How far these assets are now. ``before`` is how far the only one was, if it goes on."""
         last = ledger_reading.last_instants(user_id=self._user_id, assets=assets)
         waits = self._waits()
@@ -285,14 +289,18 @@ class _Books:
         return self._received.get(asset_id.bytes, [])
 
     def _waits(self) -> dict[Any, "_Wait"]:
-        """By asset, the prices that are still being fetched and its entries want."""
-        missing = self._prices.missing if self._prices else []
+        """By asset, the prices that may still come and that its entries want.
+
+        An hour is settled once markets answered and the close of its day is there to stand in.
+        """
         found: dict[Any, _Wait] = defaultdict(_Wait)
-        if not missing or not history.want(needs=missing):
+        missing = self._prices.missing if self._prices else []
+        if not self._prices or not missing:
             return found
-        pending = history.pending(asset_ids={want.asset_id for want in missing})
-        lacking = _by_hour([want for want in missing if want.asset_id in pending])
-        for leg in self._legs:
+        days = self._prices.missing_days
+        history.want(needs=[*missing, *days])
+        lacking = _by_hour([*history.unanswered(needs=missing), *days])
+        for leg in self._legs if lacking else ():
             for at in self._instants(leg):
                 if assets := lacking.get(history.floor_hour(at)):
                     found[leg[2]].add(assets, leg[1])

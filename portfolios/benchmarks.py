@@ -53,6 +53,7 @@ SELECT assets.slug,
 FROM assets WHERE assets.slug = ANY(%(slugs)s)
 """  # noqa: S608  (all parts are ours)
 
+# What is in the base currency needs no price. Prices of an asset at the end are looked for once.
 _HELD = f"""
 WITH put_in AS (
     SELECT scope_id AS asset_id, day, value AS amount FROM daily_valuations
@@ -63,21 +64,31 @@ WITH put_in AS (
     WHERE user_id = %(user_id)s AND scope = 'asset' AND day > %(opening)s AND day <= %(last)s
       AND (deposits <> 0 OR withdrawals <> 0 OR corrections <> 0)
 ),
-base AS (SELECT (SELECT id FROM assets WHERE slug = %(base)s) AS id)
-SELECT coalesce(put_in.asset_id = base.id, false), put_in.amount,
-       ({_PRICE_ON.format(asset="put_in.asset_id", day="put_in.day")}),
-       ({_PRICE_ON.format(asset="put_in.asset_id", day="%(last)s")}),
+base AS (SELECT (SELECT id FROM assets WHERE slug = %(base)s) AS id),
+by_day AS (
+    SELECT put_in.asset_id, put_in.day, sum(put_in.amount) AS amount
+    FROM put_in, base WHERE put_in.asset_id IS DISTINCT FROM base.id
+    GROUP BY put_in.asset_id, put_in.day
+),
+ends AS (
+    SELECT assets.asset_id, ({_PRICE_ON.format(asset="assets.asset_id", day="%(last)s")}) AS usd
+    FROM (SELECT DISTINCT asset_id FROM by_day) AS assets
+)
+SELECT by_day.amount, ({_PRICE_ON.format(asset="by_day.asset_id", day="by_day.day")}), ends.usd,
        CASE WHEN %(base)s = 'usd' THEN 1 ELSE
-           ({_PRICE_ON.format(asset="base.id", day="put_in.day")}) END,
+           ({_PRICE_ON.format(asset="base.id", day="by_day.day")}) END,
        CASE WHEN %(base)s = 'usd' THEN 1 ELSE
            ({_PRICE_ON.format(asset="base.id", day="%(last)s")}) END
-FROM put_in, base
+FROM by_day JOIN ends USING (asset_id) CROSS JOIN base
+UNION ALL
+SELECT sum(put_in.amount), 1, 1, 1, 1 FROM put_in, base
+WHERE put_in.asset_id = base.id HAVING count(*) > 0
 """  # noqa: S608  (all parts are ours)
 
 
 def coins(found: Stored) -> dict[str, float | None]:
     """Returns of ``btc``, ``eth`` and ``half`` over the days of a range; None without a price."""
-    base = found.asked.user.base_currency.lower()
+    base = found.currency.lower()
     with connection.cursor() as cursor:
         cursor.execute(_COIN_PRICES, _parameters(found) | {"slugs": [*_COINS, base]})
         prices = _DOLLAR | {slug: (before, after) for slug, before, after in cursor}
@@ -91,13 +102,10 @@ def held(found: Stored) -> Held:
     with connection.cursor() as cursor:
         cursor.execute(_HELD, _parameters(found))
         total = _ZERO
-        for is_base, amount, before, after, base_before, base_after in cursor:
-            if is_base:
-                total += amount
-            elif None in (before, after, base_before, base_after):
+        for amount, before, after, base_before, base_after in cursor:
+            if None in (before, after, base_before, base_after):
                 return Held(None)
-            else:
-                total += amount * (after / before) * (base_before / base_after)
+            total += amount * (after / before) * (base_before / base_after)
     return Held(daily.rounded(total))
 
 
@@ -106,7 +114,7 @@ def _parameters(found: Stored) -> dict[str, UUID | date | str | int | Decimal]:
     return {
         "user_id": asked.user.id, "opening": asked.range.opening, "last": asked.range.last,
         "opening_value": found.opening.value, "today": asked.now.date(),
-        "carried": daily.CARRIED_DAYS, "base": asked.user.base_currency.lower(),
+        "carried": daily.CARRIED_DAYS, "base": found.currency.lower(),
     }  # fmt: skip
 
 

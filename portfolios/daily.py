@@ -17,12 +17,16 @@ a holding earns the day's price change, a transaction earns from its own price t
   part of each price change that is the dollar's (``value₀ · (fx₀ ÷ fx₁ − 1)``, fx in US dollars
   for one unit of the base currency).
 - What gets its first price, or loses its last, comes and goes as a correction, not as a gain.
+- What trades give for something without a price is a correction at the trade's instant, and so is
+  what they get for it: nobody knows yet what was gained or lost.
+- Lost or stolen units are a loss: they count among ``fees``.
 
 ``growth`` is one plus the day's time-weighted return, linked at each flow (Global Investment
 Performance Standards 2020, provision 2.A.23 ff.): value before the flow ÷ value after the one
 before it, and so on. Outside flows are deposits, withdrawals and corrections; for an account moves
 to and from own accounts as well, for an asset its trades. It is None for a day on which there was
-nothing to earn a return.
+nothing to earn a return. A large flow (a tenth of what was there) asks what else was held is worth
+at its very instant; where only the day's close says so, the day ``is_partial``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,12 +39,16 @@ from uuid import UUID
 
 from portfolios import positions
 from portfolios.positions import Movement
+from tracker import money
 
 CENT_OF_A_CENT = Decimal("1e-8")
 CARRIED_DAYS = 7
 _DUST, _ROUNDING = Decimal("1e-7"), Decimal("1e-9")
 _ZERO, _ONE = Decimal(0), Decimal(1)
 _DAY = timedelta(days=1)
+# A flow of this part of what a scope is worth is a "large cash flow" of GIPS 2020: all that was
+# held is valued at its instant.
+LARGE_FLOW = Decimal("0.1")
 
 PORTFOLIO, CONNECTION, ASSET = "portfolio", "connection", "asset"
 _OUTSIDE = frozenset({positions.DEPOSIT, positions.WITHDRAWAL, positions.CORRECTION})
@@ -68,6 +76,9 @@ class Prices(Protocol):
     def at(self, asset: UUID, instant: datetime) -> Decimal | None:
         """The price at an instant."""
 
+    def is_of_the_hour(self, asset: UUID, instant: datetime) -> bool:
+        """Whether ``at`` is of that very hour, and no close of a day stands in for it."""
+
     def dollars(self, day: date) -> Decimal | None:
         """US dollars for one unit of the base currency, or None when that is no money."""
 
@@ -81,6 +92,9 @@ class CostChange(NamedTuple):
     quantity: Decimal
     cost: Decimal
     gain: Decimal
+
+
+_Key = tuple[UUID | None, UUID]  # account and asset
 
 
 @dataclass(slots=True)
@@ -148,8 +162,67 @@ def value_before(*, books: Books, prices: Prices, since: date) -> Decimal:
     return sum((cell.value for cell in running.cells.values()), _ZERO)
 
 
+def large_flows(*, books: Books, prices: Prices, since: date) -> set[tuple[UUID, datetime]]:
+    """The assets that were held at each large flow from ``since`` on, and its instant.
+
+    A flow is large by what its account, or the portfolio, was worth at the day before's closes
+    and by what has flowed there on its day.
+    """
+    found: set[tuple[UUID, datetime]] = set()
+    units: dict[_Key, Decimal] = {}
+    for day, group in groupby(books.movements, key=_day):
+        items = list(group)
+        worth = None
+        for item in items:
+            if day >= since and item.part in FLOWS[CONNECTION]:
+                if worth is None:
+                    worth = _opening_worth(books, prices, units, day - _DAY)
+                found.update(_held_at_large(books, item, worth, units))
+            key = (item.account, item.asset)
+            units[key] = units.get(key, _ZERO) + item.quantity
+    return found
+
+
+_Worth = dict[UUID | None, Decimal]
+
+
+def _opening_worth(
+    books: Books, prices: Prices, units: Mapping[_Key, Decimal], day: date
+) -> _Worth:
+    """What each account and, by its id, the portfolio was worth when a day ended."""
+    worth: _Worth = {}
+    for (account, asset), held in units.items():
+        if held:
+            close = Close(_ONE) if asset == books.base else prices.close(asset, day)
+            value = held * close.price if close else _ZERO
+            for scope in (account, books.portfolio):
+                worth[scope] = worth.get(scope, _ZERO) + value
+    return worth
+
+
+def _held_at_large(
+    books: Books, item: Movement, worth: _Worth, units: Mapping[_Key, Decimal]
+) -> Iterator[tuple[UUID, datetime]]:
+    flow = item.value or _ZERO
+    scopes = {item.account} if item.account else set()
+    if item.part in FLOWS[PORTFOLIO]:
+        scopes.add(books.portfolio)
+    for scope in scopes:
+        before = worth.get(scope, _ZERO)
+        worth[scope] = before + flow
+        if flow and abs(flow) >= LARGE_FLOW * before:
+            for (account, asset), held in units.items():
+                if held and asset != books.base and scope in (account, books.portfolio):
+                    yield asset, item.at
+
+
 def _day(item: Movement) -> date:
     return item.at.astimezone(UTC).date()
+
+
+def _is_money(value: Decimal) -> bool:
+    """Whether a value can be meant: what is beyond all the money there is counts as unpriced."""
+    return abs(value) < money.MOST_VALUE
 
 
 def rounded(amount: Decimal) -> Decimal:
@@ -185,10 +258,16 @@ class _Change:
     trade_effect: Decimal = _ZERO
     price_effect: Decimal = _ZERO
     currency_effect: Decimal = _ZERO
-    repriced: Decimal = _ZERO
+    gained: Decimal = _ZERO
+    lost: Decimal = _ZERO
+    unpriced: bool = False
+    offsets: list[Movement] = field(default_factory=list)
 
-
-_Key = tuple[UUID | None, UUID]
+    @property
+    def repriced(self) -> Decimal:
+        """What came with a first price less what went with the last, and what trades paid."""
+        paid = sum((item.value or _ZERO for item in self.offsets), _ZERO)
+        return self.gained - self.lost + paid
 
 
 class _Running:
@@ -199,6 +278,7 @@ class _Running:
         self.cells: dict[_Key, _Cell] = {}
         self.pools: dict[_Key, _Pool] = {}
         self.costs_by_day: dict[date, list[CostChange]] = {}
+        self.beyond: set[UUID] = set()  # moved today at a value that cannot be meant
         for item in books.movements:
             if _day(item) < since:
                 self._cell(item).units += item.quantity
@@ -215,6 +295,7 @@ class _Running:
             self._cell(item)
         closes = {cell.asset: self._close(cell.asset, day) for cell in self.cells.values()}
         before = {key: cell.units for key, cell in self.cells.items()}
+        self.beyond.clear()
         moved = self._valued(movements, closes)
         changes = [
             self._change(cell, day, moved.get(key, []), closes[cell.asset])
@@ -225,7 +306,7 @@ class _Running:
             rows.add(change)
         self._add_costs(rows, day)
         self._say_unpriced(rows, closes)
-        self._grow(rows, changes, [item for items in moved.values() for item in items], before)
+        self._grow(rows, changes, moved, before)
         self._forget_the_empty()
         return rows.told()
 
@@ -241,7 +322,7 @@ class _Running:
         self._forget_the_empty()
         for cell in self.cells.values():
             close = self._close(cell.asset, day)
-            if close is not None:
+            if close is not None and _is_money(cell.units * close.price):
                 cell.price = close.price
                 cell.value = rounded(cell.units * close.price)
 
@@ -261,7 +342,12 @@ class _Running:
             if value is None:
                 close, cell = closes[item.asset], self._cell(item)
                 price = close.price if close else cell.price
+                if item.part == positions.TRADE:  # its other leg has no value either
+                    price = None
                 value = item.quantity * price if price else _ZERO
+            if not _is_money(value):
+                value = _ZERO
+                self.beyond.add(item.asset)
             item = item._replace(value=rounded(value))
             found.setdefault((item.account, item.asset), []).append(item)
         return found
@@ -273,17 +359,33 @@ class _Running:
         held, known_before = cell.units, cell.price is not None or not cell.units
         cell.units = held + sum((item.quantity for item in moved), _ZERO)
         price = close.price if close else None
-        if price is None and cell.units:  # nobody says what it is worth: it leaves the total
-            change.repriced = -cell.value
-            cell.value, cell.price = _ZERO, None
-            moved[:] = [item._replace(value=_ZERO) for item in moved]
+        if price is not None and not _is_money(max(abs(held), abs(cell.units)) * price):
+            price = None
+        if price is None and (cell.units or not known_before or _is_told_elsewhere(moved)):
+            self._leave_out(change, moved)
             return change
         if price is not None and not known_before:
-            change.repriced = rounded(held * price)
+            change.gained = rounded(held * price)
         value = rounded(cell.units * price) if price is not None else _ZERO
         self._split(change, day, moved, close, value)
         cell.value, cell.price = value, price
         return change
+
+    def _leave_out(self, change: _Change, moved: list[Movement]) -> None:
+        """Nobody says what it is worth: it leaves the total, and only trades say what was paid."""
+        change.unpriced, change.lost = True, change.cell.value
+        change.cell.value, change.cell.price = _ZERO, None
+        moved[:] = [
+            item if item.part == positions.TRADE else item._replace(value=_ZERO) for item in moved
+        ]
+        for item in moved:
+            if item.value:
+                change.parts[item.part] = change.parts.get(item.part, _ZERO) + item.value
+                change.offsets.append(
+                    item._replace(
+                        quantity=_ZERO, part=positions.CORRECTION, value=-item.value
+                    )
+                )
 
     def _split(
         self, change: _Change, day: date, moved: list[Movement], close: Close | None, value: Decimal
@@ -320,30 +422,46 @@ class _Running:
 
     # --- cost -------------------------------------------------------------------------------
     def _book_cost(self, change: CostChange) -> None:
-        pool = self.pools.setdefault(self._pool_key(change.account, change.asset), _Pool())
-        pool.quantity += change.quantity
-        pool.cost += change.cost
+        for key in {(None, change.asset), self._pool_key(change.account, change.asset)}:
+            pool = self.pools.setdefault(key, _Pool())
+            pool.quantity += change.quantity
+            pool.cost += change.cost
 
     def _pool_key(self, account: UUID | None, asset: UUID) -> _Key:
         return (account, asset) if self.books.per_account else (None, asset)
 
     def _add_costs(self, rows: "_Rows", day: date) -> None:
+        """Costs of accounts by the accounts' lots where they have their own, else by all lots.
+
+        The portfolio's and the assets' are by all lots: a lot that has moved since lies in the
+        account that it moved to, and its cost was known before as well.
+        """
         for change in self.costs_by_day.get(day, ()):
             self._book_cost(change)
             rows.realize(change)
         held: dict[_Key, Decimal] = {}
         for cell in self.cells.values():
-            key = self._pool_key(cell.account, cell.asset)
-            held[key] = held.get(key, _ZERO) + cell.units
+            for key in {(None, cell.asset), self._pool_key(cell.account, cell.asset)}:
+                held[key] = held.get(key, _ZERO) + cell.units
         for cell in self.cells.values():
             if cell.value:
-                rows.cost(cell, *self._cost_of(cell, held))
+                self._add_cost(rows, cell, held)
 
-    def _cost_of(self, cell: _Cell, held: Mapping[_Key, Decimal]) -> tuple[Decimal, Decimal]:
-        """A cell's share of its pool's cost by units, and the value of units without one."""
+    def _add_cost(self, rows: "_Rows", cell: _Cell, held: Mapping[_Key, Decimal]) -> None:
+        in_all = self._cost_of(cell, held, (None, cell.asset))
+        key = self._pool_key(cell.account, cell.asset)
+        of_account = in_all if key[0] is None else self._cost_of(cell, held, key)
+        for row in rows.of(cell):
+            cost, without = of_account if row.scope == CONNECTION else in_all
+            row.cost += cost
+            row.value_without_cost += without
+
+    def _cost_of(
+        self, cell: _Cell, held: Mapping[_Key, Decimal], key: _Key
+    ) -> tuple[Decimal, Decimal]:
+        """A cell's share of a pool's cost by units, and the value of units without one."""
         if cell.asset in self.books.cash or cell.asset == self.books.base:
             return cell.value, _ZERO
-        key = self._pool_key(cell.account, cell.asset)
         pool, units = self.pools.get(key), held[key]
         if pool is None or pool.quantity <= 0 or units <= 0 or cell.units <= 0:
             return _ZERO, cell.value
@@ -355,10 +473,12 @@ class _Running:
 
     def _say_unpriced(self, rows: "_Rows", closes: Mapping[UUID, Close | None]) -> None:
         for cell in self.cells.values():
+            if cell.asset in self.beyond:
+                rows.partial(cell)
             if not cell.units:
                 continue
             close = closes[cell.asset]
-            if close is None:
+            if close is None or cell.price is None:
                 rows.unpriced(cell)
             elif close.carried:
                 rows.partial(cell)
@@ -368,41 +488,84 @@ class _Running:
         self,
         rows: "_Rows",
         changes: list[_Change],
-        moved: list[Movement],
+        moved: Mapping[_Key, list[Movement]],
         before: Mapping[_Key, Decimal],
     ) -> None:
         """Each row's growth: quotients of sums when nothing flowed, else linked at each flow."""
-        opening: dict[UUID, Decimal] = dict.fromkeys(rows.by_id, _ZERO)
-        repriced: dict[UUID, Decimal] = {}
+        frames = {scope_id: _Frame() for scope_id in rows.by_id}
         for change in changes:
             for row in rows.of(change.cell):
-                opening[row.scope_id] += change.before
-                if change.repriced:
-                    known = repriced.get(row.scope_id, _ZERO)
-                    repriced[row.scope_id] = known + change.repriced
+                frames[row.scope_id].add(change)
+        items = [item for of_cell in moved.values() for item in of_cell]
+        items += [item for change in changes for item in change.offsets]
         flows: dict[UUID, list[Movement]] = {}
-        for item in sorted(moved, key=lambda item: item.at):
+        for item in sorted(items, key=lambda item: item.at):
             for row in rows.of(item):
                 flows.setdefault(row.scope_id, []).append(item)
+        counted = _Counted(changes, before)
         for scope_id, row in rows.by_id.items():
+            frame = frames[scope_id]
+            intraday = _Intraday(self, row, counted, frame.lost)
             row.growth = _linked(
-                start=opening[scope_id],
-                end=row.value - repriced.get(scope_id, _ZERO),
+                start=frame.opening,
+                end=row.value - frame.gained + frame.lost,
                 moved=flows.get(scope_id, []),
                 is_flow=FLOWS[row.scope],
-                value=_Intraday(self, row, before),
+                value=intraday,
             )
+            row.is_partial = row.is_partial or intraday.is_rough
+
+
+@dataclass(slots=True)
+class _Frame:
+    """What a scope began the day with, and what came and went only because of prices.
+
+    What gets its first price earns nothing on that day, and what loses its last one stays at
+    what it was worth until the day ends.
+    """
+
+    opening: Decimal = _ZERO
+    gained: Decimal = _ZERO
+    lost: Decimal = _ZERO
+
+    def add(self, change: _Change) -> None:
+        self.opening += change.before
+        self.gained += change.gained
+        self.lost += change.lost
+
+
+class _Counted:
+    """The units that count in a day's growth, by cell, and the prices they had the day before."""
+
+    def __init__(self, changes: Iterable[_Change], before: Mapping[_Key, Decimal]) -> None:
+        self.units, self.unpriced = dict(before), set[_Key]()
+        for change in changes:
+            key = (change.cell.account, change.cell.asset)
+            if change.unpriced:
+                self.unpriced.add(key)
+            if change.unpriced or change.gained:
+                self.units[key] = _ZERO
+        self.last_prices = {
+            change.cell.asset: change.before / before[change.cell.account, change.cell.asset]
+            for change in changes
+            if change.before and before[change.cell.account, change.cell.asset]
+        }
 
 
 class _Intraday:
-    """What a scope's units were worth between two movements of a day."""
+    """What a scope's units were worth between two movements of a day.
 
-    def __init__(self, running: _Running, row: Day, before: Mapping[_Key, Decimal]) -> None:
-        self.running, self.row, self.before = running, row, before
+    ``lost`` is what counts all day at one value. ``is_rough`` tells after a large flow whether
+    some price was not of its hour.
+    """
+
+    def __init__(self, running: _Running, row: Day, counted: _Counted, lost: Decimal) -> None:
+        self.running, self.row, self.counted, self.lost = running, row, counted, lost
         self.units: dict[UUID, Decimal] | None = None
+        self.is_rough = False
 
     def at(self, instant: datetime, prices: Mapping[UUID, Decimal]) -> Decimal:
-        total = _ZERO
+        total = self.lost
         for asset, units in self._held().items():
             if units:
                 price = prices.get(asset)
@@ -411,15 +574,29 @@ class _Intraday:
                 total += units * price
         return total
 
+    def note(
+        self, flow: Decimal, worth: Decimal, instant: datetime, prices: Mapping[UUID, Decimal]
+    ) -> None:
+        """Remember whether a large flow met units whose price at its hour nobody knows."""
+        if self.is_rough or worth <= 0 or abs(flow) < LARGE_FLOW * worth:
+            return
+        running = self.running
+        self.is_rough = any(
+            units and asset not in prices and asset != running.books.base
+            and not running.prices.is_of_the_hour(asset, instant)
+            for asset, units in self._held().items()
+        )
+
     def move(self, item: Movement) -> None:
-        held = self._held()
-        held[item.asset] = held.get(item.asset, _ZERO) + item.quantity
+        if (item.account, item.asset) not in self.counted.unpriced:
+            held = self._held()
+            held[item.asset] = held.get(item.asset, _ZERO) + item.quantity
 
     def _held(self) -> dict[UUID, Decimal]:
         if self.units is None:
             self.units = {}
-            for (account, asset), units in self.before.items():
-                if self._belongs(account, asset):
+            for (account, asset), units in self.counted.units.items():
+                if units and self._belongs(account, asset):
                     self.units[asset] = self.units.get(asset, _ZERO) + units
         return self.units
 
@@ -429,15 +606,23 @@ class _Intraday:
         return self.row.scope_id == (account if self.row.scope == CONNECTION else asset)
 
     def _price(self, asset: UUID, instant: datetime) -> Decimal:
-        """Nothing for an asset that has no close: it is not in the totals of this day either."""
+        """By the instant, else the day's close, else what it was worth the day before."""
         running = self.running
         if asset == running.books.base:
             return _ONE
-        close = running.prices.close(asset, self.row.day)
-        if close is None:
-            return _ZERO
         price = running.prices.at(asset, instant)
-        return close.price if price is None else price
+        if price is not None:
+            return price
+        close = running.prices.close(asset, self.row.day)
+        return close.price if close else self.counted.last_prices.get(asset, _ZERO)
+
+
+def _is_told_elsewhere(moved: Iterable[Movement]) -> bool:
+    """Whether the other half of something counts for nothing, so that this half must as well."""
+    return any(
+        item.part == positions.PAIRED or (item.part == positions.TRADE and not item.value)
+        for item in moved
+    )
 
 
 def _trade_effect(moved: list[Movement], price: Decimal) -> Decimal:
@@ -464,7 +649,9 @@ def _linked(
             items = list(group)
             flow = sum((item.value or _ZERO for item in items if item.part in is_flow), _ZERO)
             if flow:
-                worth = value.at(at, _implied(items))
+                implied = _implied(items)
+                worth = value.at(at, implied)
+                value.note(flow, worth, at, implied)
                 growth = _chained(growth, worth, base, largest)
                 base, largest = worth + flow, max(largest, worth, flow)
             for item in items:
@@ -528,12 +715,6 @@ class _Rows:
             for row in self.of(change):
                 row.realized += gain
 
-    def cost(self, cell: _Cell, cost: Decimal, without: Decimal) -> None:
-        for row in self.of(cell):
-            row.cost += cost
-            if without:
-                row.value_without_cost += without
-
     def unpriced(self, cell: _Cell) -> None:
         for row in self.of(cell):
             self._unpriced.setdefault(row.scope_id, set()).add(cell.asset)
@@ -553,7 +734,7 @@ def _add_parts(row: Day, parts: Mapping[str, Decimal], trade_effect: Decimal) ->
     row.withdrawals -= parts.get(positions.WITHDRAWAL, _ZERO)
     row.traded += parts.get(positions.TRADE, _ZERO)
     row.trade_effect += trade_effect
-    row.fees -= parts.get(positions.FEE, _ZERO)
+    row.fees -= parts.get(positions.FEE, _ZERO) + parts.get(positions.LOST, _ZERO)
     row.income += parts.get(positions.INCOME, _ZERO)
     row.corrections += parts.get(positions.CORRECTION, _ZERO) + parts.get(positions.INSIDE, _ZERO)
     came, went = parts.get("paired_in", _ZERO), parts.get("paired_out", _ZERO)

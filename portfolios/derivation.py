@@ -105,12 +105,11 @@ def rebuild(*, user_id: UUID, now: datetime) -> bool:
 def price_changed(*, user_id: UUID, asset_id: UUID, since: datetime, now: datetime) -> None:
     """A person set or removed a price of their own. Call inside ``as_user``.
 
-    What was paid for with the asset, or in fees, is valued by its price as well.
+    What was paid for with the asset, or in fees, is valued by its price as well. The asset itself
+    is valued anew also where it has no entries but is reported.
     """
-    books.changed(
-        user_id=user_id, now=now,
-        touched=basis.depending_on(user_id=user_id, asset_id=asset_id, since=since),
-    )  # fmt: skip
+    touched = basis.depending_on(user_id=user_id, asset_id=asset_id, since=since)
+    books.changed(user_id=user_id, touched=touched | {asset_id: since}, now=now)
 
 
 def _run(work: _Work, now: datetime) -> None:
@@ -187,7 +186,7 @@ def _revalue_from(user_id: UUID) -> date | None:
 def _note_reached(work: _Work, now: datetime) -> None:
     unchanged = _hold(work) == work.revision
     state = PortfolioState.objects.filter(user_id=work.user_id)
-    state.update(derived_revision=work.revision, derived_at=now)
+    state.update(derived_revision=work.revision, derived_at=now, behind_since=None)
     if unchanged:
         state.update(revalue_from=None)
 
@@ -197,13 +196,14 @@ def _claim(user_id: UUID, token: UUID, now: datetime) -> _Work | None:
     with tenancy.as_user(user_id), connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE portfolio_states SET derive_claimed_by = %s, derive_lease_until = %s
+            UPDATE portfolio_states SET derive_claimed_by = %s, derive_lease_until = %s,
+                behind_since = coalesce(behind_since, %s)
             WHERE user_id = %s AND ledger_revision > derived_revision
               AND (derive_claimed_by IS NULL OR derive_lease_until < %s)
               AND EXISTS (SELECT FROM users WHERE id = user_id AND is_active)
             RETURNING ledger_revision
             """,
-            [token, now + LEASE, user_id, now],
+            [token, now + LEASE, now, user_id, now],
         )
         for (revision,) in cursor.fetchall():
             return _Work(user_id=user_id, token=token, revision=revision)
@@ -277,7 +277,8 @@ def sweep(*, now: datetime) -> int:
     with tenancy.as_system("derive who is behind"), connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE portfolio_states SET derive_claimed_by = NULL, derive_lease_until = %s
+            UPDATE portfolio_states SET derive_claimed_by = NULL, derive_lease_until = %s,
+                behind_since = coalesce(behind_since, %s)
             WHERE user_id IN (
                 SELECT states.user_id FROM portfolio_states AS states
                 JOIN users ON users.id = states.user_id
@@ -287,7 +288,7 @@ def sweep(*, now: datetime) -> int:
                 LIMIT %s FOR UPDATE OF states SKIP LOCKED
             ) RETURNING user_id
             """,
-            [now + QUEUE_AGAIN_AFTER, now, SWEEP_AT_MOST],
+            [now + QUEUE_AGAIN_AFTER, now, now, SWEEP_AT_MOST],
         )
         behind = [row[0] for row in cursor.fetchall()]
     for user_id in behind:
@@ -336,7 +337,10 @@ def _waiting_for(assets: Sequence[UUID]) -> dict[UUID, dict[UUID, datetime]]:
 
 _VALUED_WITHOUT = """
 SELECT states.user_id FROM portfolio_states AS states JOIN users ON users.id = states.user_id
-WHERE states.waits_for_prices AND (
+WHERE (states.waits_for_prices OR EXISTS (
+    SELECT FROM daily_valuations AS days
+    WHERE days.user_id = states.user_id AND days.scope_id = states.user_id AND days.unpriced > 0)
+) AND (
     EXISTS (SELECT FROM ledger_entries AS entries
             WHERE entries.user_id = states.user_id AND entries.asset_id = ANY(%s))
     OR EXISTS (SELECT FROM holdings
@@ -354,7 +358,7 @@ def _revalue_what_waits(user_id: UUID) -> None:
             UPDATE portfolio_states SET revalue_from = least(revalue_from, (
                 SELECT min(day) FROM daily_valuations
                 WHERE user_id = %s AND (unpriced > 0 OR is_partial)))
-            WHERE user_id = %s AND waits_for_prices
+            WHERE user_id = %s
             """,
             [user_id, user_id],
         )

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from django.db.models import Count, Max
 
 from exchanges.models import ConnectionKind, ExchangeConnection
 from exchanges.reports import Wallet
-from portfolios import habits, reconciliation
+from portfolios import habits, own_entries, reconciliation
 from portfolios.models import (
     Discrepancy,
     Holding,
@@ -21,10 +22,12 @@ from portfolios.models import (
     PortfolioState,
 )
 from portfolios.reconciliation import Difference, Movement, Place, Report
+from tracker import bulk
 
 # The books of a place at its wallet's last report, and a reading time later, where they differ
 # from what was reported. A wallet in which nothing was ever reported was empty when the account
-# was last read in full. An account kept by hand has no report: it may not owe anything.
+# was last read in full. An account kept by hand has no report: it may not owe anything but money,
+# which then came from outside and was spent.
 _DIFFERING = """
     WITH accounts AS (
         SELECT id, last_full_at FROM exchange_connections
@@ -58,7 +61,8 @@ _DIFFERING = """
     UNION ALL
     SELECT e.connection_id, e.wallet, e.asset_id
     FROM ledger_entries e JOIN exchange_connections c ON c.id = e.connection_id
-    WHERE e.user_id = %(user)s AND c.kind = %(manual)s
+        JOIN assets a ON a.id = e.asset_id
+    WHERE e.user_id = %(user)s AND c.kind = %(manual)s AND NOT a.is_fiat
     GROUP BY 1, 2, 3 HAVING sum(e.quantity) < 0
 """
 _KEPT = (
@@ -102,8 +106,9 @@ def _of_connection(
 ) -> list[Discrepancy]:
     connection = ExchangeConnection.objects.get(user_id=user_id, id=connection_id)
     differences = _differences(connection, places)
+    account = habits.account(connection=connection, differences=differences, now=now)
     assets = {item.place.asset for item in differences}
-    account = habits.account(connection=connection, assets=assets, now=now)
+    account = replace(account, own=own_entries.of(connection=connection, assets=assets))
     causes = reconciliation.explain(differences, account)
     return [
         Discrepancy(
@@ -197,7 +202,7 @@ def _store(user_id: UUID, rows: Sequence[Discrepancy]) -> None:
     if gone:
         Discrepancy.objects.filter(user_id=user_id, id__in=gone).delete()
     changed = [row for row in rows if row.id in stored and not _same(row, stored[row.id])]
-    Discrepancy.objects.bulk_create([row for row in rows if row.id not in stored])
+    bulk.insert_new([row for row in rows if row.id not in stored])  # or somebody else just did
     Discrepancy.objects.bulk_update(changed, [*_KEPT, "computed_at"])
 
 

@@ -21,7 +21,7 @@ from exchanges import assets, connections
 from exchanges.assets import DatedAsset
 from exchanges.models import Asset, ExchangeConnection
 from exchanges.reports import Direction, Reward, Trade, TradeKind, Transfer
-from portfolios import accounts_by_hand, books, facts, models, querysets
+from portfolios import accounts_by_hand, books, facts, models, new_assets, querysets
 from portfolios.importing import cells
 from portfolios.importing.cells import RowRefused
 from portfolios.ledger import Adjustment, Fact
@@ -163,7 +163,12 @@ def add(*, user_id: UUID, connection_id: UUID, fact: Fact, now: datetime) -> dic
         cells.sensible(fact.occurred_at, now=now)
     with tenancy.as_user(user_id):
         account = connections.find(user_id=user_id, connection_id=connection_id)
-    meanings = _meanings(account.exchange_id, facts.codes([fact]))
+    names = facts.codes([fact])
+    new_assets.allow(
+        user_id=user_id, exchange=account.exchange_id, now=now,
+        codes={_code(name) for name in names if not _uuid(name)},
+    )  # fmt: skip
+    meanings = _meanings(account.exchange_id, names)
     fact = _labelled(fact, meanings)
     with tenancy.as_user(user_id):
         account = connections.find(user_id=user_id, connection_id=connection_id, lock=True)
@@ -201,6 +206,8 @@ def _paid(units: Decimal, quote_quantity: Decimal | None, price: Decimal | None)
         raise InvalidInput.of("price", "Give a price above zero.")
     if not money.fits_units(paid):
         raise InvalidInput.of("price", "Amount and price have more digits than can be kept.")
+    if paid >= money.MOST_UNITS:
+        raise InvalidInput.of("price", "What was paid in all is too large to be kept.")
     return paid
 
 

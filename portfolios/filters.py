@@ -1,6 +1,7 @@
 """What lists can be narrowed by. Unknown parameters are refused, so that a typing error does not
 silently show everything."""
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import django_filters
@@ -12,7 +13,13 @@ from portfolios.models import Basis, DisposalKind, EntryKind, Term, Trade, Trans
 from portfolios.reports.making import Form, Format
 from tracker.api import InvalidInput
 
-_PAGING = {"cursor", "page_size", "format"}
+PAGING = {"cursor", "page_size", "format"}
+
+
+def refuse_unknown(query: Iterable[str], *, known: Collection[str] = ()) -> None:
+    """For what cannot be narrowed. Raises InvalidInput for any parameter that is not known."""
+    for name in sorted(set(query) - set(known)):
+        raise InvalidInput.of(name, "This parameter is not known here.", code="unknown_field")
 
 
 class StrictFilterSet(django_filters.FilterSet):
@@ -20,8 +27,7 @@ class StrictFilterSet(django_filters.FilterSet):
 
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(data, *args, **kwargs)
-        for name in sorted(set(data or ()) - set(self.filters) - _PAGING):
-            raise InvalidInput.of(name, "This parameter is not known here.", code="unknown_field")
+        refuse_unknown(data or (), known={*self.filters, *PAGING})
 
 
 class _Instant(django_filters.IsoDateTimeFilter):

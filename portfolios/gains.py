@@ -49,8 +49,12 @@ from tracker.money import UnitsField
 # How many ledger entries are counted by another method while somebody waits.
 MOST_COMPARED = 100_000
 _COMPUTED = (Lot._meta.db_table, Disposal._meta.db_table, Income._meta.db_table)
-# Of these a gain is computed; of gifts, donations, withdrawals and corrections none is.
-REALIZING = (DisposalKind.SALE, DisposalKind.FEE, DisposalKind.PAYMENT, DisposalKind.LOST)
+# Of these a gain is computed, of gifts and donations at what they were worth then; of withdrawals
+# and corrections none is.
+REALIZING = (
+    DisposalKind.SALE, DisposalKind.FEE, DisposalKind.PAYMENT, DisposalKind.LOST,
+    DisposalKind.GIFT, DisposalKind.DONATION,
+)  # fmt: skip
 _REALIZING = Q(kind__in=REALIZING)
 _COUNTED = Q(gain__isnull=False)
 _UNKNOWN_BASIS = _REALIZING & Q(basis=Basis.UNKNOWN)

@@ -5,14 +5,14 @@ Read only for accounts whose books differ from their reports; the newest facts s
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Max, Min
 
-from exchanges import feeds
+from exchanges import feeds, history, prices
 from exchanges.models import (
     Asset,
     ConnectionKind,
@@ -32,7 +32,16 @@ from portfolios.models import (
     Transfer,
     TransferMatch,
 )
-from portfolios.reconciliation import Account, Fact, FeedState, Habit, OtherSide, Place
+from portfolios.reconciliation import (
+    Account,
+    Difference,
+    Fact,
+    FeedState,
+    Habit,
+    OtherSide,
+    Place,
+    Rate,
+)
 
 NEWEST = 2_000  # facts of a kind that are looked at
 DOLLARS = frozenset({"USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI"})
@@ -40,7 +49,10 @@ _FEW_RATES = 4
 _DELISTED = "delisted"
 # How far a price may have been from the only one that is known.
 _UNKNOWN_SPAN, _TRADED_SPAN, _DAILY_SPAN = Decimal(4), Decimal("1.4"), Decimal("1.1")
+_CARRIED = timedelta(days=7)  # how old a close may be that stands for a day without one
 Prices = dict[UUID, tuple[Decimal, Decimal]]
+# The same amount in one asset or another: a trade by what was paid, or what was traded.
+_Size = list[tuple[UUID, Decimal]]
 
 _OF_TRADE = {
     TradeKind.FILL: Fact.TRADE,
@@ -66,8 +78,13 @@ _FEEDS_OF: Mapping[Fact, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def account(*, connection: ExchangeConnection, assets: Collection[UUID], now: datetime) -> Account:
-    """What is known of one account; ``assets`` are those that differ. Call inside ``as_user``."""
+def account(
+    *, connection: ExchangeConnection, differences: Collection[Difference], now: datetime
+) -> Account:
+    """What is known of one account whose books differ as told. Call inside ``as_user``."""
+    assets = {item.place.asset for item in differences}
+    appeared = {(item.place.asset, item.appeared_at) for item in differences}
+    newest = max((at for _, at in appeared), default=now)
     owner = {"user_id": connection.user_id, "connection_id": connection.id}
     trades = _newest(Trade, owner, _TRADE_COLUMNS)
     transfers = _newest(Transfer, owner, _TRANSFER_COLUMNS)
@@ -77,13 +94,18 @@ def account(*, connection: ExchangeConnection, assets: Collection[UUID], now: da
     named = {row.id: row for row in Asset.objects.filter(id__in=known)}
     codes = {key: row.code for key, row in named.items()}
     first_at = min(booked.values(), default=None)
-    prices = _prices(codes, trades, first_at, now)
+    ranges = _prices(codes, trades, first_at, now)
+    middles = {asset: (low * high).sqrt() for asset, (low, high) in ranges.items()}
+    then = _rates({(asset, newest) for asset in codes})
+    worths = {asset: rate.usd for (asset, _), rate in then.items()}
     states = _feed_states(owner, connection.exchange_id)
     return Account(
-        by_hand=connection.kind == ConnectionKind.MANUAL, codes=codes, prices=prices,
+        by_hand=connection.kind == ConnectionKind.MANUAL, codes=codes, prices=ranges,
         fiat=frozenset(key for key, row in named.items() if row.is_fiat),
-        habits=_habits(trades, transfers, rewards, prices), markets=_markets(trades),
-        fee_rates=_fee_rates(trades), booked=frozenset(booked), first_at=first_at,
+        rates=_rates(appeared), priced_on=newest.astimezone(UTC).date(),
+        habits=_habits(_sizes(trades, transfers, rewards), middles, worths),
+        markets=_markets(trades), fee_rates=_fee_rates(trades), booked=frozenset(booked),
+        first_at=first_at,
         fee_assets=frozenset(t.fee_asset for t in trades if t.fee_is_in_a_third),
         dust_targets=frozenset(t.quote for t in trades if t.kind == TradeKind.DUST),
         feeds=states, feeds_of=_feeds_of(states), delisted=_delisted(owner, codes),
@@ -130,36 +152,47 @@ def _booked(owner: Mapping[str, UUID]) -> dict[UUID, datetime]:
     return dict(rows.annotate(first=Min("occurred_at")))
 
 
-def _habits(
-    trades: Iterable[_Trade], transfers: Iterable[Any], rewards: Iterable[Any], prices: Prices
-) -> dict[tuple[Fact, str], Habit]:
-    values: dict[tuple[Fact, str], list[float | None]] = defaultdict(list)
+def _sizes(
+    trades: Iterable[_Trade], transfers: Iterable[Any], rewards: Iterable[Any]
+) -> dict[tuple[Fact, str], list[_Size]]:
+    """How big every fact was, by its kind and wallet."""
+    sizes: dict[tuple[Fact, str], list[_Size]] = defaultdict(list)
     for trade in trades:
         fact = _OF_TRADE.get(trade.kind) or (Fact.PURCHASE if trade.side == "buy" else Fact.SALE)
-        value = _worth(trade.quote, trade.quote_quantity, prices)
-        value = value or _worth(trade.base, trade.base_quantity, prices)
-        values[fact, trade.wallet].append(value)
+        sizes[fact, trade.wallet].append(
+            [(trade.quote, trade.quote_quantity), (trade.base, trade.base_quantity)]
+        )
         if trade.fee_is_in_a_third:
-            values[Fact.FEE, trade.wallet].append(_worth(trade.fee_asset, trade.fee, prices))
+            sizes[Fact.FEE, trade.wallet].append([(trade.fee_asset, trade.fee)])
     for direction, asset, quantity, wallet, counter_wallet in transfers:
         if direction == Direction.INTERNAL:
             fact = Fact.EARN if "earn" in (wallet, counter_wallet) else Fact.MOVE
         else:
             fact = Fact.DEPOSIT if direction == Direction.DEPOSIT else Fact.WITHDRAWAL
-        values[fact, wallet].append(_worth(asset, quantity, prices))
+        sizes[fact, wallet].append([(asset, quantity)])
     for asset, quantity, wallet in rewards:
-        values[Fact.REWARD, wallet].append(_worth(asset, abs(quantity), prices))
+        sizes[Fact.REWARD, wallet].append([(asset, abs(quantity))])
+    return sizes
+
+
+def _habits(
+    sizes: Mapping[tuple[Fact, str], list[_Size]],
+    middles: Mapping[UUID, Decimal],
+    worths: Mapping[UUID, Decimal],
+) -> dict[tuple[Fact, str], Habit]:
     return {
-        key: Habit(len(found), tuple(value for value in found if value))
-        for key, found in values.items()
+        key: Habit(len(found), _valued(found, middles), _valued(found, worths))
+        for key, found in sizes.items()
     }
 
 
-def _worth(asset: UUID, quantity: Decimal, prices: Prices) -> float | None:
-    if asset not in prices:
-        return None
-    low, high = prices[asset]
-    return float(quantity * (low * high).sqrt()) or None
+def _valued(sizes: Iterable[_Size], prices: Mapping[UUID, Decimal]) -> tuple[float, ...]:
+    """Of each the amount that has a price; none of what has no price or no value."""
+    values = (
+        next((float(units * prices[asset]) for asset, units in size if asset in prices), 0.0)
+        for size in sizes
+    )
+    return tuple(value for value in values if value)
 
 
 def _markets(trades: Iterable[_Trade]) -> dict[tuple[UUID, UUID], int]:
@@ -210,9 +243,34 @@ def _prices(
     for asset, usd in latest:
         span = Decimal(1) if asset in found else _UNKNOWN_SPAN
         found[asset] += [usd / span, usd * span]
-    ranges = {asset: (min(prices), max(prices)) for asset, prices in found.items()}
+    ranges = {asset: (min(seen), max(seen)) for asset, seen in found.items()}
     dollars = (Decimal("0.97"), Decimal("1.03"))
     return ranges | {key: dollars for key, code in codes.items() if code in DOLLARS}
+
+
+def _rates(wanted: Collection[tuple[UUID, datetime]]) -> dict[tuple[UUID, datetime], Rate]:
+    """The price of an asset at an instant: the latest one if that is of the same day, else the
+    close of the UTC day, else that of one of the seven days before."""
+    if not wanted:
+        return {}
+    assets = {asset for asset, _ in wanted}
+    first, last = (pick(at.astimezone(UTC).date() for _, at in wanted) for pick in (min, max))
+    closes = history.days(asset_ids=assets, since=first - _CARRIED, until=last)
+    latest = {quote.asset_id: quote for quote in prices.latest(sorted(assets, key=str))}
+    found = {
+        (asset, at): _rate(at.astimezone(UTC).date(), closes.get(asset, {}), latest.get(asset))
+        for asset, at in wanted
+    }
+    return {key: rate for key, rate in found.items() if rate}
+
+
+def _rate(
+    day: date, closes: Mapping[date, history.Priced], latest: prices.Quote | None
+) -> Rate | None:
+    if latest and latest.as_of.astimezone(UTC).date() == day:
+        return Rate(latest.usd, day)
+    known = [each for each in closes if day - _CARRIED <= each <= day]
+    return Rate(closes[max(known)][0], max(known)) if known else None
 
 
 # --- what was read ------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ def _trade_legs(trade: Trade) -> Iterator[Leg]:
 
 def _outside_money(trade: Trade, sign: int) -> Leg:
     """A card payment: the money came from outside, or went there, and never lay in a wallet."""
-    fee = trade.fee_quantity or Decimal(0)
+    same = trade.fee_code == trade.quote_code  # a fee in another asset is no part of the money
+    fee = trade.fee_quantity or Decimal(0) if same else Decimal(0)
     kind = "deposit" if sign > 0 else "withdrawal"
     money = sign * trade.quote_quantity + fee
     return Leg(trade.quote_code, trade.wallet, kind, money, trade.occurred_at)

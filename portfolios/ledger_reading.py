@@ -26,11 +26,13 @@ _IS_MONEY = """
 _LEGS = f"""
 SELECT id, occurred_at, asset_id, connection_id, kind, trim_scale(quantity)::text, leg,
        trade_id, transfer_id, reward_id, adjustment_id
-FROM ledger_entries WHERE user_id = %(user)s AND NOT ({_IS_MONEY})"""
+FROM ledger_entries WHERE user_id = %(user)s AND NOT ({_IS_MONEY})
+"""  # noqa: S608  (all parts are ours)
 _MONEYS = f"""
 SELECT trade_id, trim_scale(abs(sum(quantity) FILTER (WHERE kind <> 'fee')))::text,
        trim_scale(-coalesce(sum(quantity) FILTER (WHERE kind = 'fee'), 0))::text
-FROM ledger_entries WHERE user_id = %(user)s AND {_IS_MONEY}"""
+FROM ledger_entries WHERE user_id = %(user)s AND {_IS_MONEY}
+"""  # noqa: S608  (all parts are ours)
 # All legs of a fact have one instant. A trade touches the base currency in no other way than by
 # the leg itself.
 _TRADES = """
@@ -45,7 +47,8 @@ _TOUCHING = f"""
         OR transfer_id IN (
             SELECT transfer_id FROM ledger_entries
             WHERE user_id = %(user)s AND occurred_at > %(since)s AND asset_id = ANY(%(assets)s)
-              AND transfer_id IS NOT NULL))"""
+              AND transfer_id IS NOT NULL))
+"""  # noqa: S608  (all parts are ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,8 @@ def ledger(
 
 
 def _leg(row: Sequence[Any]) -> Any:
-    key, at, asset, account, kind, units, *rest = row
-    return (key, at, asset, account, kind, Decimal(units), *rest)
+    key, at, asset, account, kind, units, leg, trade, transfer, reward, adjustment = row
+    return key, at, asset, account, kind, Decimal(units), leg, trade, transfer, reward, adjustment
 
 
 def last_instants(*, user_id: UUID, assets: Collection[UUID]) -> Mapping[UUID, datetime]:

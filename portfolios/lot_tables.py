@@ -55,11 +55,13 @@ _CHANGED = {
     "id": "uuid", "connection_id": "uuid", "quantity": "numeric", "cost": "numeric",
     "remaining": "numeric", "remaining_cost": "numeric", "price": "numeric",
 }  # fmt: skip
+# With "user_id =" PostgreSQL reads all lots of a person to find one, where it has not yet counted
+# the rows (right after the first computation): 50 ms instead of 0.5.
 _UPDATE_LOTS = """
 UPDATE lots SET connection_id = incoming.connection_id, quantity = incoming.quantity,
     cost = incoming.cost, remaining = incoming.remaining, price = incoming.price,
     remaining_cost = incoming.remaining_cost
-FROM incoming WHERE lots.user_id = %(user)s AND lots.id = incoming.id
+FROM incoming WHERE lots.id = incoming.id AND lots.user_id IS NOT DISTINCT FROM %(user)s
 """
 _PIECE = {
     "id": "uuid", "asset_id": "uuid", "connection_id": "uuid", "entry_id": "uuid", "lot_id": "uuid",
@@ -128,12 +130,15 @@ def _lots(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
     for of_asset in rows:
         asset = of_asset.asset
         for lot in of_asset.opened:
-            origin = lot.origin
+            origin, left = lot.origin, lot.remaining_cost
+            entry, _, account, quantity, cost, kind, source, _, key, price = origin
+            if price is None:
+                price = unit_price(origin)
             yield (
-                origin.key or origin.entry_id, asset, origin.account, origin.entry_id,
-                origin.kind, lot.position, lot.acquired_at, str(origin.quantity),
-                _text(origin.cost), str(lot.remaining), _text(lot.remaining_cost),
-                _text(unit_price(origin)), origin.source,
+                key or entry, asset, account, entry, kind, lot.position, lot.acquired_at,
+                str(quantity), None if cost is None else str(cost), str(lot.remaining),
+                None if left is None else str(left), None if price is None else str(price),
+                source,
             )  # fmt: skip
 
 
@@ -152,21 +157,21 @@ def _pieces(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
         asset, before, number = of_asset.asset, None, 0
         for position, piece in enumerate(of_asset.pieces, of_asset.first_piece):
             what, lot, quantity, cost, proceeds, gain = piece
+            entry, at, account, _, _, kind, source = what
             number = number + 1 if what is before else 0
             before = what
             yield (
-                _numbered(what.entry_id, number), asset, what.account, what.entry_id,
-                lot and lot.key, what.kind, position, what.at, acquired_at(lot), str(quantity),
-                None if cost is None else str(cost),
-                None if proceeds is None else str(proceeds),
-                None if gain is None else str(gain), what.source,
+                _numbered(entry, number) if number else entry, asset, account, entry,
+                None if lot is None else lot.origin.key or lot.origin.entry_id, kind, position, at,
+                None if lot is None else lot.acquired_at if cost is not None else acquired_at(lot),
+                str(quantity), None if cost is None else str(cost),
+                None if proceeds is None else str(proceeds), None if gain is None else str(gain),
+                source,
             )  # fmt: skip
 
 
-def _numbered(entry_id: bytes, number: int) -> bytes:
+def _numbered(entry_id: Any, number: int) -> bytes:
     """The id of an entry's disposal. All begin alike, so that they lie together in the index."""
-    if not number:
-        return entry_id
     return entry_id[:8] + (int.from_bytes(entry_id[8:]) ^ number).to_bytes(8)
 
 

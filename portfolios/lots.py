@@ -185,7 +185,8 @@ def per_unit(total: Decimal, units: Decimal) -> Decimal:
 
     So little may have been bought that no column holds it; that is among the dearest anyway.
     """
-    return min(total / units, _HIGHEST).quantize(QUANTUM)
+    price = total / units
+    return (_HIGHEST if price > _HIGHEST else price).quantize(QUANTUM)
 
 
 # --- pools: open lots in the order they are taken -----------------------------------------------

@@ -15,7 +15,7 @@ from accounts.models import User
 from audit import log
 from audit.actions import Action
 from exchanges.models import Asset
-from portfolios import books
+from portfolios import derivation
 from portfolios.models import ManualPrice
 from tracker import money, tenancy
 from tracker.api import InvalidInput
@@ -48,7 +48,9 @@ def put(
             defaults={"price": price, "currency": currency},
         )  # fmt: skip
         log.record(Action.PRICE_SET, user_id=user.id, asset=str(asset_id), day=day.isoformat())
-        books.changed(user_id=user.id, touched={asset_id: _since(user, day)}, now=now)
+        derivation.price_changed(
+            user_id=user.id, asset_id=asset_id, since=_since(user, day), now=now
+        )
     return row.id
 
 
@@ -63,12 +65,16 @@ def remove(*, user: User, price_id: UUID, now: datetime) -> None:
             Action.PRICE_REMOVED, user_id=user.id, asset=str(row.asset_id),
             day=row.day.isoformat(),
         )  # fmt: skip
-        books.changed(user_id=user.id, touched={row.asset_id: _since(user, row.day)}, now=now)
+        derivation.price_changed(
+            user_id=user.id, asset_id=row.asset_id, since=_since(user, row.day), now=now
+        )
 
 
 def _check(user: User, day: date, price: Decimal, now: datetime) -> None:
     if price < 0 or not money.fits_units(price):
         raise InvalidInput.of("price", "Use a price of 0 or more, with at most 30 decimals.")
+    if price >= money.MOST_PRICE:
+        raise InvalidInput.of("price", "This price is too large to be kept.")
     if not EARLIEST <= day <= now.astimezone(ZoneInfo(user.time_zone)).date():
         raise InvalidInput.of("day", f"Use a day from {EARLIEST} to today.")
 

@@ -1,7 +1,10 @@
 """Withdrawals and deposits that are one move between own accounts: stored, confirmed, undone."""
 
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +15,7 @@ from audit.actions import Action
 from exchanges.models import Asset
 from exchanges.reports import Direction
 from portfolios import books, matching
+from portfolios.importing import cells
 from portfolios.matching import Pair, Sent
 from portfolios.models import (
     MatchOrigin,
@@ -32,6 +36,10 @@ _OF_DEPOSIT = (
 # These say that the counterpart is an own wallet: a pair may still be found for them.
 _OWN = (TransferMeaning.OWN_DEPOSIT, TransferMeaning.OWN_WITHDRAWAL)
 CANDIDATES = 20
+# What a person may call one move. A date without an hour may put the arrival before the sending;
+# of a small amount a network may keep a large part.
+_EARLIEST_BY_HAND, _LATEST_BY_HAND = timedelta(days=1), timedelta(days=90)
+_LEAST_SHARE_BY_HAND = Decimal("0.5")
 
 
 class AlreadyMatched(DomainError):
@@ -45,7 +53,7 @@ class NotAPair(DomainError):
     status = 409
     message = (
         "These two cannot be one move: a withdrawal and a deposit of the same asset are needed, "
-        "and no more can arrive than was sent."
+        "no more than was sent and at least half of it can arrive, and within 90 days."
     )
 
 
@@ -53,9 +61,11 @@ class NotAPair(DomainError):
 def pair_new(*, user_id: UUID, now: datetime) -> dict[UUID, datetime]:
     """Pair what is unpaired and unambiguous; returns touched assets and from when on.
 
-    A pair that is stored stays, whatever arrives later. Call inside ``as_user``.
+    A pair that is stored stays, whatever arrives later, unless one of its sides turns out to
+    share its transaction with another transfer. Call inside ``as_user``.
     """
-    found = matching.unambiguous(open_candidates(user_id=user_id))
+    found = _locked(user_id, matching.unambiguous(open_candidates(user_id=user_id)))
+    touched = _give_way(user_id, found)
     rows = [
         TransferMatch(
             id=ids.new_id(), user_id=user_id, withdrawal_id=pair.withdrawal.id,
@@ -65,31 +75,131 @@ def pair_new(*, user_id: UUID, now: datetime) -> dict[UUID, datetime]:
         for pair in found
     ]  # fmt: skip
     new = bulk.insert_new(rows)
-    return _touched(pair for pair, row in zip(found, rows, strict=True) if row.id in new)
+    made = _touched(pair for pair, row in zip(found, rows, strict=True) if row.id in new)
+    # The transfers that lost their counterpart may belong to each other.
+    again = pair_new(user_id=user_id, now=now) if touched else {}
+    return _earliest(touched, made, again)
 
 
 def open_candidates(*, user_id: UUID) -> list[Pair]:
-    """Every possible pair of transfers that are in none, surest first. Inside ``as_user``."""
-    decided = TransferMatch.objects.filter(user_id=user_id)
-    paired: set[UUID] = set()
-    refused: set[tuple[UUID, UUID]] = set()
-    for withdrawal_id, deposit_id, is_pair in decided.values_list(
-        "withdrawal_id", "deposit_id", "is_pair"
-    ):
-        if is_pair:
-            paired |= {withdrawal_id, deposit_id}
-        else:
-            refused.add((withdrawal_id, deposit_id))
+    """Every possible pair of transfers that are in none, surest first. Inside ``as_user``.
+
+    Transfers of a pair that we found without a common transaction are open to one that has one.
+    """
+    decided = _decided(user_id)
     explained = set(
         TransferNote.objects.filter(user_id=user_id)
         .exclude(meaning__in=_OWN)
         .values_list("transfer_id", flat=True)
     )
-    withdrawals, deposits = _open_sides(user_id, paired | explained)
-    return matching.candidates(withdrawals, deposits, refused=refused)
+    withdrawals, deposits = _open_sides(user_id, decided, explained)
+    found = matching.candidates(
+        withdrawals, deposits, refused=decided.refused, usual_fees=_usual_fees(user_id, withdrawals)
+    )
+    return [
+        pair
+        for pair in found
+        if pair.has_same_txid or not decided.loosely & {pair.withdrawal.id, pair.deposit.id}
+    ]
 
 
-def _open_sides(user_id: UUID, taken: Collection[UUID]) -> tuple[list[Sent], list[Sent]]:
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """Transfers in pairs that stay, in pairs that may give way, and what was taken apart."""
+
+    firmly: set[UUID] = field(default_factory=set)
+    loosely: set[UUID] = field(default_factory=set)
+    refused: set[tuple[UUID, UUID]] = field(default_factory=set)
+
+
+def _decided(user_id: UUID) -> _Decided:
+    found = _Decided()
+    for row in TransferMatch.objects.filter(user_id=user_id):
+        if not row.is_pair:
+            found.refused.add((row.withdrawal_id, row.deposit_id))
+            continue
+        group = found.loosely if _may_give_way(row) else found.firmly
+        group |= {row.withdrawal_id, row.deposit_id}
+    return found
+
+
+def _is_ours_alone(row: TransferMatch) -> bool:
+    """Whether nobody has agreed with a pair that we found."""
+    return row.origin == MatchOrigin.AUTOMATIC and row.confirmed_at is None
+
+
+def _may_give_way(row: TransferMatch) -> bool:
+    return _is_ours_alone(row) and not row.evidence.get("same_txid")
+
+
+def _locked(user_id: UUID, pairs: Sequence[Pair]) -> list[Pair]:
+    """Pairs of which both transfers are still there; nobody else pairs them meanwhile."""
+    there = _lock_transfers(user_id, _sides(pairs))
+    return [pair for pair in pairs if {pair.withdrawal.id, pair.deposit.id} <= there]
+
+
+def _sides(pairs: Iterable[Pair]) -> set[UUID]:
+    return {side.id for pair in pairs for side in (pair.withdrawal, pair.deposit)}
+
+
+def _lock_transfers(user_id: UUID, keys: Collection[UUID]) -> set[UUID]:
+    """Whoever pairs any of these waits for us; always in the order of their ids."""
+    rows = Transfer.objects.filter(user_id=user_id, id__in=keys).order_by("id")
+    return set(rows.select_for_update(no_key=True).values_list("id", flat=True))
+
+
+def _give_way(user_id: UUID, found: Sequence[Pair]) -> dict[UUID, datetime]:
+    """Delete stored pairs in whose place new ones come; returns assets and from when on."""
+    freed: dict[UUID, datetime] = {}
+    for row in _pairs_with(user_id, _sides(found)):
+        if _may_give_way(row):
+            freed = _earliest(freed, {row.deposit.asset_id: _began(row)})
+            row.delete()
+    return freed
+
+
+def _pairs_with(user_id: UUID, sides: Collection[UUID]) -> QuerySet[TransferMatch]:
+    """Stored pairs of any of these transfers, locked."""
+    return (
+        TransferMatch.objects.select_for_update(of=("self",))
+        .select_related("withdrawal", "deposit")
+        .filter(Q(withdrawal__in=sides) | Q(deposit__in=sides), user_id=user_id, is_pair=True)
+        .order_by("id")
+    )
+
+
+def _began(row: TransferMatch) -> datetime:
+    return min(row.withdrawal.occurred_at, row.deposit.occurred_at)
+
+
+def _usual_fees(
+    user_id: UUID, withdrawals: Iterable[Sent]
+) -> dict[tuple[UUID, UUID], set[Decimal]]:
+    """Units that an account paid for sending an asset: reported, or in a pair agreed with."""
+    assets = {side.asset for side in withdrawals}
+    found: dict[tuple[UUID, UUID], set[Decimal]] = defaultdict(set)
+    told = Transfer.objects.filter(
+        user_id=user_id, asset_id__in=assets, direction=Direction.WITHDRAWAL,
+        fee_asset_id=F("asset_id"), fee_quantity__gt=0,
+    ).order_by()  # fmt: skip
+    for account, asset, fee in told.values_list(
+        "connection_id", "asset_id", "fee_quantity"
+    ).distinct():
+        found[account, asset].add(fee)
+    agreed = TransferMatch.objects.filter(
+        user_id=user_id, is_pair=True, withdrawal__asset_id__in=assets
+    ).exclude(confirmed_at=None)
+    for account, asset, sent, received in agreed.values_list(
+        "withdrawal__connection_id", "withdrawal__asset_id", "withdrawal__quantity",
+        "deposit__quantity",
+    ):  # fmt: skip
+        found[account, asset].add(sent - received)
+    return found
+
+
+def _open_sides(
+    user_id: UUID, decided: _Decided, explained: Collection[UUID]
+) -> tuple[list[Sent], list[Sent]]:
     sides: dict[str, list[Sent]] = {Direction.WITHDRAWAL: [], Direction.DEPOSIT: []}
     settled = Transfer.objects.filter(
         user_id=user_id, is_settled=True, direction__in=list(sides), asset__is_fiat=False
@@ -99,8 +209,10 @@ def _open_sides(user_id: UUID, taken: Collection[UUID]) -> tuple[list[Sent], lis
         "id", "connection_id", "asset_id", "quantity", "fee_quantity", "fee_asset_id", "txid",
         "occurred_at", "direction",
     ):  # fmt: skip
-        if row[0] not in taken:
-            sides[row[8]].append(_side(row))
+        side = _side(row)
+        open_to_one_txid = side.txid if side.id in decided.loosely else True
+        if open_to_one_txid and side.id not in decided.firmly and side.id not in explained:
+            sides[row[8]].append(side)
     return sides[Direction.WITHDRAWAL], sides[Direction.DEPOSIT]
 
 
@@ -126,10 +238,15 @@ def _side(row: tuple[Any, ...]) -> Sent:
 
 
 def _touched(pairs: Iterable[Pair]) -> dict[UUID, datetime]:
+    began = ({pair.deposit.asset: min(pair.withdrawal.at, pair.deposit.at)} for pair in pairs)
+    return _earliest(*began)
+
+
+def _earliest(*touched: Mapping[UUID, datetime]) -> dict[UUID, datetime]:
     found: dict[UUID, datetime] = {}
-    for pair in pairs:
-        at = min(pair.withdrawal.at, pair.deposit.at)
-        found[pair.deposit.asset] = min(found.get(pair.deposit.asset, at), at)
+    for each in touched:
+        for asset_id, at in each.items():
+            found[asset_id] = min(found.get(asset_id, at), at)
     return found
 
 
@@ -182,6 +299,7 @@ def pair(*, user_id: UUID, withdrawal_id: UUID, deposit_id: UUID, now: datetime)
     An automatic pair of either side gives way. Raises NotFound, NotAPair, AlreadyMatched (either
     side belongs to another pair of the person's).
     """
+    _lock_transfers(user_id, {withdrawal_id, deposit_id})
     withdrawal = _transfer(user_id, withdrawal_id)
     deposit = _transfer(user_id, deposit_id)
     _refuse_impossible(withdrawal, deposit)
@@ -239,24 +357,23 @@ def _refuse_impossible(withdrawal: Transfer, deposit: Transfer) -> None:
         and withdrawal.asset_id == deposit.asset_id
         and withdrawal.is_settled
         and deposit.is_settled
-        and deposit.quantity <= withdrawal.quantity
+        and _in_time(withdrawal, deposit)
+        and withdrawal.quantity * _LEAST_SHARE_BY_HAND <= deposit.quantity <= withdrawal.quantity
     )
     if not fits:
         raise NotAPair
 
 
+def _in_time(withdrawal: Transfer, deposit: Transfer) -> bool:
+    return -_EARLIEST_BY_HAND <= deposit.occurred_at - withdrawal.occurred_at <= _LATEST_BY_HAND
+
+
 def _make_room(user_id: UUID, withdrawal: Transfer, deposit: Transfer, now: datetime) -> None:
-    others = (
-        TransferMatch.objects.select_for_update(of=("self",))
-        .select_related("withdrawal", "deposit")
-        .filter(Q(withdrawal=withdrawal) | Q(deposit=deposit), user_id=user_id, is_pair=True)
-        .exclude(withdrawal=withdrawal, deposit=deposit)
-    )
-    for other in others:
-        if other.confirmed_at or other.origin == MatchOrigin.PERSON:
+    others = _pairs_with(user_id, {withdrawal.id, deposit.id})
+    for other in others.exclude(withdrawal=withdrawal, deposit=deposit):
+        if not _is_ours_alone(other):
             raise AlreadyMatched
-        at = min(other.withdrawal.occurred_at, other.deposit.occurred_at)
-        books.changed(user_id=user_id, touched={deposit.asset_id: at}, now=now)
+        books.changed(user_id=user_id, touched={deposit.asset_id: _began(other)}, now=now)
         other.delete()  # not taken apart by the person: it may be found again
 
 
@@ -273,9 +390,8 @@ def _evidence(withdrawal: Transfer, deposit: Transfer) -> dict[str, Any]:
 
 
 def _tell(user_id: UUID, action: Action, row: TransferMatch, now: datetime) -> None:
-    at = min(row.withdrawal.occurred_at, row.deposit.occurred_at)
     log.record(action, user_id=user_id, match_id=str(row.id))
-    books.changed(user_id=user_id, touched={row.deposit.asset_id: at}, now=now)
+    books.changed(user_id=user_id, touched={row.deposit.asset_id: _began(row)}, now=now)
 
 
 # --- what a transfer without counterpart was ----------------------------------------------------
@@ -339,6 +455,8 @@ def _refuse_nonsense(transfer: Transfer, given: dict[str, Any]) -> None:
     if cost_asset and not Asset.objects.filter(id=cost_asset).exists():
         raise InvalidInput.of("cost_asset", "We do not know this asset.")
     acquired = given.get("acquired_at")
+    if acquired and acquired < cells.GENESIS:
+        raise InvalidInput.of("acquired_at", "This lies before 3 January 2009, the first Bitcoin.")
     if acquired and acquired > transfer.occurred_at:
         raise InvalidInput.of("acquired_at", "Units cannot be acquired after they arrived.")
 

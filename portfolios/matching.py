@@ -6,13 +6,13 @@ most a network's fee. Exchanges spell transaction ids differently and tell diffe
 the same move (when it was asked for, when it was credited), so an equal id raises certainty and
 an unequal one says nothing.
 
-A pair is taken by itself only when neither side could as well belong to another; everything else
-is left to the person. What was decided before, by us or by them, is never decided again here.
+A pair is taken by itself only when neither side could as well belong to another, and when what
+was kept on the way is as much as networks keep; everything else is left to the person.
 """
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,11 +26,18 @@ LATEST = timedelta(hours=24)
 # What a network may keep when the exchange did not report it as a fee: a share, and on top of the
 # reported fee once (an exchange whose amount is gross).
 MOST_FEE_SHARE = Decimal("0.02")
+# An amount that lacks something without a reported fee is believed when it came soon, or when the
+# sending account is known to pay as much for this asset.
+SOON = timedelta(hours=1)
+# Above so many possible pairs of one asset amounts and times say nothing: only ids do.
+MOST_POSSIBLE = 100_000
+_MOST_OF_ONE_TRANSACTION = 1_000
 # Between two candidates of equal amount, the nearer in time is taken only when the other is this
 # many times as far away.
 CLEARLY_NEARER = 6
-_SAME_AMOUNT, _WITHIN_FEE = Decimal("0.95"), Decimal("0.8")
-_SAME_TXID = Decimal("0.999")
+_SAME_TXID, _SAME_AMOUNT = Decimal("0.999"), Decimal("0.95")
+_WITHIN_FEE, _DOUBTFUL = Decimal("0.8"), Decimal("0.5")
+Fees = Mapping[tuple[UUID, UUID], Collection[Decimal]]  # by account and asset
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +71,17 @@ class Pair:
         """Units sent and not arrived, on top of the reported fee."""
         return self.withdrawal.quantity - self.deposit.quantity
 
+    @property
+    def has_same_txid(self) -> bool:
+        """Whether both sides name the same transaction."""
+        return _same_txid(self.withdrawal, self.deposit)
+
     def evidence(self) -> dict[str, Any]:
         """What speaks for the pair, as it is stored and shown."""
         return {
             "seconds_apart": self.seconds,
             "units_apart": format(self.kept, "f"),
-            "same_txid": _same_txid(self.withdrawal, self.deposit),
+            "same_txid": self.has_same_txid,
             "certainty": format(self.certainty, "f"),
         }
 
@@ -79,43 +91,90 @@ def candidates(
     deposits: Iterable[Sent],
     *,
     refused: Collection[tuple[UUID, UUID]] = (),
+    usual_fees: Fees | None = None,
 ) -> list[Pair]:
-    """Every pair that could be one move, without those a person took apart; the surest first."""
-    by_asset = _by_asset_and_time(deposits)
+    """Every pair that could be one move, without those a person took apart; the surest first.
+
+    ``usual_fees`` are units that an account is known to have paid for sending an asset.
+    """
+    out, back = _by_asset_and_time(withdrawals), _by_asset_and_time(deposits)
     found = []
-    for withdrawal in withdrawals:
-        for deposit in _within_reach(by_asset, withdrawal):
-            certainty = _certainty(withdrawal, deposit)
+    for asset in out.keys() & back.keys():
+        for withdrawal, deposit in _possible(out[asset], back[asset]):
+            certainty = _certainty(withdrawal, deposit, usual_fees or {})
             if certainty and (withdrawal.id, deposit.id) not in refused:
                 found.append(Pair(withdrawal, deposit, certainty))
     return sorted(found, key=_surest_first)
 
 
-def unambiguous(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs of which neither side could as well belong to another one.
+def unambiguous(pairs: Iterable[Pair]) -> list[Pair]:
+    """The pairs of which neither side could as well belong to another one, surest first.
 
-    The order in which transfers became known makes no difference.
+    The order in which transfers became known makes no difference: a pair that stands out goes on
+    doing so while others are taken, so it does not matter which is looked at first.
     """
-    open_pairs, taken = list(pairs), []
-    while chosen := [pair for pair in open_pairs if _stands_out(pair, open_pairs)]:
-        taken += chosen
-        used = {side for pair in chosen for side in (pair.withdrawal.id, pair.deposit.id)}
-        open_pairs = [
-            pair
-            for pair in open_pairs
-            if pair.withdrawal.id not in used and pair.deposit.id not in used
-        ]
-    return taken
+    ordered = sorted(pairs, key=_surest_first)
+    rivals = _Rivals(ordered)
+    taken, waiting = [], list(reversed(ordered))
+    while waiting:
+        pair = waiting.pop()
+        if rivals.is_open(pair) and pair.certainty > _DOUBTFUL and rivals.stands_out(pair):
+            taken.append(pair)
+            waiting += rivals.take(pair)
+    return sorted(taken, key=_surest_first)
 
 
-def _stands_out(pair: Pair, pairs: Sequence[Pair]) -> bool:
-    rivals = [
-        other
-        for other in pairs
-        if other is not pair
-        and (other.withdrawal.id == pair.withdrawal.id or other.deposit.id == pair.deposit.id)
-    ]
-    return all(_clearly_better(pair, rival) for rival in rivals)
+class _Rivals:
+    """Open pairs by each of their sides, the surest first, without those whose side is taken."""
+
+    def __init__(self, ordered: Iterable[Pair]) -> None:
+        self._of: dict[UUID, list[Pair]] = defaultdict(list)
+        self._taken: set[UUID] = set()
+        for pair in ordered:
+            self._of[pair.withdrawal.id].append(pair)
+            self._of[pair.deposit.id].append(pair)
+        for of_side in self._of.values():
+            of_side.reverse()  # the surest is popped first
+
+    def is_open(self, pair: Pair) -> bool:
+        return not self._taken & {pair.withdrawal.id, pair.deposit.id}
+
+    def stands_out(self, pair: Pair) -> bool:
+        """Whether a pair is the first of both its sides, and clearly better than the second.
+
+        Whatever comes behind the second is no better than that.
+        """
+        return all(
+            first is pair and (second is None or _clearly_better(pair, second))
+            for first, second in map(self._first_two, (pair.withdrawal.id, pair.deposit.id))
+        )
+
+    def take(self, pair: Pair) -> list[Pair]:
+        """Close both sides; returns the pairs that may stand out now."""
+        sides = {pair.withdrawal.id, pair.deposit.id}
+        self._taken |= sides
+        beside = {
+            other
+            for side in sides
+            for rival in self._of.pop(side)
+            for other in (rival.withdrawal.id, rival.deposit.id)
+        }
+        firsts = [self._first_two(side)[0] for side in sorted(beside - self._taken)]
+        return [first for first in firsts if first is not None]
+
+    def _first_two(self, side: UUID) -> tuple[Pair | None, Pair | None]:
+        of_side, first = self._of[side], None
+        while of_side:
+            pair = of_side.pop()
+            if not self.is_open(pair):
+                continue
+            if first is not None:
+                of_side += [pair, first]
+                return first, pair
+            first = pair
+        if first is not None:
+            of_side.append(first)
+        return first, None
 
 
 def _clearly_better(pair: Pair, rival: Pair) -> bool:
@@ -124,7 +183,7 @@ def _clearly_better(pair: Pair, rival: Pair) -> bool:
     return abs(rival.seconds) > CLEARLY_NEARER * max(abs(pair.seconds), 60)
 
 
-def _certainty(withdrawal: Sent, deposit: Sent) -> Decimal:
+def _certainty(withdrawal: Sent, deposit: Sent, usual_fees: Fees) -> Decimal:
     """0 when the two cannot be one move."""
     same_txid = _same_txid(withdrawal, deposit)
     if withdrawal.account == deposit.account and not same_txid:
@@ -136,7 +195,9 @@ def _certainty(withdrawal: Sent, deposit: Sent) -> Decimal:
         return _SAME_AMOUNT
     # On top of what was sent nothing can arrive.
     if 0 < kept <= withdrawal.quantity * MOST_FEE_SHARE:
-        return _WITHIN_FEE
+        usual = kept in usual_fees.get((withdrawal.account, withdrawal.asset), ())
+        soon = deposit.at - withdrawal.at <= SOON
+        return _WITHIN_FEE if usual or soon else _DOUBTFUL
     return Decimal(0)
 
 
@@ -150,18 +211,43 @@ def _plain(txid: str) -> str:
     return txid.strip().lower().removeprefix("0x").split(":")[0]
 
 
-def _by_asset_and_time(deposits: Iterable[Sent]) -> dict[UUID, list[Sent]]:
+def _by_asset_and_time(sides: Iterable[Sent]) -> dict[UUID, list[Sent]]:
     found: dict[UUID, list[Sent]] = defaultdict(list)
-    for deposit in sorted(deposits, key=lambda item: (item.at, item.id)):
-        found[deposit.asset].append(deposit)
+    for side in sorted(sides, key=lambda item: (item.at, item.id)):
+        found[side.asset].append(side)
     return found
 
 
-def _within_reach(by_asset: dict[UUID, list[Sent]], withdrawal: Sent) -> list[Sent]:
-    of_asset = by_asset.get(withdrawal.asset, [])
-    first = bisect_left(of_asset, withdrawal.at - EARLIEST, key=lambda item: item.at)
-    last = bisect_right(of_asset, withdrawal.at + LATEST, key=lambda item: item.at)
-    return of_asset[first:last]
+def _possible(out: Sequence[Sent], back: Sequence[Sent]) -> Iterator[tuple[Sent, Sent]]:
+    """Withdrawals of one asset with each deposit of it that came in time; both in that order."""
+    reach = [_within_reach(back, withdrawal) for withdrawal in out]
+    crowded = sum(last - first for first, last in reach) > MOST_POSSIBLE
+    if crowded:
+        yield from _of_one_transaction(out, back, reach)
+        return
+    for withdrawal, (first, last) in zip(out, reach, strict=True):
+        for place in range(first, last):
+            yield withdrawal, back[place]
+
+
+def _of_one_transaction(
+    out: Sequence[Sent], back: Sequence[Sent], reach: Sequence[tuple[int, int]]
+) -> Iterator[tuple[Sent, Sent]]:
+    """Those of one id. An id that comes again and again names no transaction."""
+    by_txid: dict[str, list[int]] = defaultdict(list)
+    for place, deposit in enumerate(back):
+        by_txid[_plain(deposit.txid)].append(place)
+    sent = Counter(_plain(withdrawal.txid) for withdrawal in out)
+    for withdrawal, (first, last) in zip(out, reach, strict=True):
+        txid = _plain(withdrawal.txid)
+        places = by_txid.get(txid, []) if txid else []
+        if len(places) * sent[txid] <= _MOST_OF_ONE_TRANSACTION:
+            yield from ((withdrawal, back[place]) for place in places if first <= place < last)
+
+
+def _within_reach(back: Sequence[Sent], withdrawal: Sent) -> tuple[int, int]:
+    first = bisect_left(back, withdrawal.at - EARLIEST, key=lambda item: item.at)
+    return first, bisect_right(back, withdrawal.at + LATEST, key=lambda item: item.at)
 
 
 def _surest_first(pair: Pair) -> Any:

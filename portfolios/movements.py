@@ -1,6 +1,6 @@
 """Reading what daily valuations are made of: one person's ledger, reports, pairs and costs."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,9 +12,9 @@ from django.db import connection
 from accounts.models import User
 from exchanges.models import Asset, ConnectionKind, ExchangeConnection
 from portfolios import daily, positions
-from portfolios.daily import CostChange
+from portfolios.daily import CostChange, Prices
 from portfolios.models import AdjustmentReason, EntryKind, Holding, HoldingChange, TransferMeaning
-from portfolios.positions import Movement, Pair, Prices, Reported, Reports
+from portfolios.positions import Movement, Pair, Reported, Reports
 
 _ZERO = Decimal(0)
 
@@ -22,8 +22,8 @@ _ZERO = Decimal(0)
 class Entry(NamedTuple):
     """One leg of the ledger, and what its fact adds to its meaning.
 
-    ``meaning`` is what the person said of a transfer, or the reason of an adjustment. ``pair`` is
-    the match that the transfer belongs to.
+    ``meaning`` is what the person said of a transfer, the reason of an adjustment or the kind of a
+    reward. ``pair`` is the match that the transfer belongs to.
     """
 
     account: UUID
@@ -34,6 +34,7 @@ class Entry(NamedTuple):
     trade: UUID | None
     meaning: str | None
     pair: UUID | None
+    wallet: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,14 @@ _EARNED = {AdjustmentReason.FORK, AdjustmentReason.AIRDROP}
 _ENTRIES = """
 SELECT entries.connection_id, entries.asset_id, entries.occurred_at,
        trim_scale(entries.quantity), entries.kind, entries.trade_id,
-       coalesce(notes.meaning, adjustments.reason), matches.id
+       coalesce(notes.meaning, adjustments.reason, rewards.kind), matches.id, entries.wallet
 FROM ledger_entries AS entries
 LEFT JOIN transfer_notes AS notes
     ON notes.user_id = entries.user_id AND notes.transfer_id = entries.transfer_id
 LEFT JOIN adjustments
     ON adjustments.user_id = entries.user_id AND adjustments.id = entries.adjustment_id
+LEFT JOIN rewards
+    ON rewards.user_id = entries.user_id AND rewards.id = entries.reward_id
 LEFT JOIN transfer_matches AS matches
     ON matches.user_id = entries.user_id AND matches.is_pair
     AND entries.transfer_id IN (matches.withdrawal_id, matches.deposit_id)
@@ -140,13 +143,22 @@ def movements(*, ledger: Ledger, prices: Prices, since: datetime) -> list[Moveme
         for entry in ledger.entries
     ]
     found += _on_their_way(ledger.entries, found)
-    told = positions.corrections(found, reports=ledger.reports, without_reports=ledger.by_hand)
+    told = _told(ledger, found)
     found += [_worth(item, prices) if item.at >= since else item for item in told]
     return sorted(found, key=lambda item: item.at)
 
 
+def _told(ledger: Ledger, moved: Iterable[Movement]) -> list[Movement]:
+    """What reports, and wallets that cannot owe anything, add to the entries."""
+    return positions.corrections(
+        moved, reports=ledger.reports, without_reports=ledger.by_hand, cash=ledger.cash
+    )
+
+
 def _units(entry: Entry) -> Movement:
-    return Movement(entry.at, entry.account, entry.asset, entry.quantity, _part(entry))
+    return Movement(
+        entry.at, entry.account, entry.asset, entry.quantity, _part(entry), None, entry.wallet
+    )
 
 
 def _movement(entry: Entry, trades: dict[UUID, Decimal | None], prices: Prices) -> Movement:
@@ -168,14 +180,23 @@ def _part(entry: Entry) -> str:
     if entry.kind in _PARTS:
         return _PARTS[EntryKind(entry.kind)]
     if entry.kind == EntryKind.REWARD:
-        return positions.INCOME if entry.quantity > 0 else positions.FEE
+        return _rewarded(entry)
     if entry.kind == EntryKind.ADJUSTMENT:
         return _adjusted(entry)
     if entry.pair is not None:
         return positions.PAIRED
     if entry.meaning == TransferMeaning.INCOME:
         return positions.INCOME
+    if entry.meaning == TransferMeaning.LOST and entry.quantity < 0:
+        return positions.LOST
     return positions.DEPOSIT if entry.quantity > 0 else positions.WITHDRAWAL
+
+
+def _rewarded(entry: Entry) -> str:
+    """Exchanges book corrections of their own (a code that changed, a mistake) as rewards."""
+    if entry.meaning == EntryKind.ADJUSTMENT:
+        return positions.CORRECTION
+    return positions.INCOME if entry.quantity > 0 else positions.FEE
 
 
 def _adjusted(entry: Entry) -> str:
@@ -183,12 +204,15 @@ def _adjusted(entry: Entry) -> str:
         return positions.INCOME
     if entry.meaning == AdjustmentReason.GIFT:
         return positions.DEPOSIT if entry.quantity > 0 else positions.WITHDRAWAL
+    if entry.meaning == AdjustmentReason.LOST and entry.quantity < 0:
+        return positions.LOST
     return positions.CORRECTION
 
 
 def _trade_values(ledger: Ledger, prices: Prices, since: datetime) -> dict[UUID, Decimal | None]:
     """What each trade was worth: its quote where that is the base currency, else its base where
-    that is, else quote units at their price, else base units at theirs, else None.
+    that is, else quote units at their price, else base units at theirs, else None. A price is that
+    of the instant, else the close by which the units count on that day.
 
     A trade's base leg comes before its quote leg, and a trade for nothing has no quote leg.
     """
@@ -203,11 +227,22 @@ def _trade_value(sides: list[Entry], base: UUID | None, prices: Prices) -> Decim
     if len(sides) < 2:
         return _ZERO
     quote_first = sorted(sides, key=lambda side: side.asset != base)
-    for side in quote_first if quote_first[0].asset == base else reversed(sides):
-        price = prices.at(side.asset, side.at)
-        if price is not None:
-            return abs(side.quantity) * price
+    ordered = quote_first if quote_first[0].asset == base else sides[::-1]
+    for price_of in (_price_at, _close_of_day):
+        for side in ordered:
+            price = price_of(side, prices)
+            if price is not None:
+                return abs(side.quantity) * price
     return None
+
+
+def _price_at(side: Entry, prices: Prices) -> Decimal | None:
+    return prices.at(side.asset, side.at)
+
+
+def _close_of_day(side: Entry, prices: Prices) -> Decimal | None:
+    close = prices.close(side.asset, side.at.astimezone(UTC).date())
+    return None if close is None else close.price
 
 
 def _on_their_way(entries: Iterable[Entry], found: Sequence[Movement]) -> list[Movement]:
@@ -259,18 +294,12 @@ def books(*, user: User, ledger: Ledger, moved: Sequence[Movement]) -> daily.Boo
     )
 
 
-def instants(
-    *, ledger: Ledger, since: datetime, held: Collection[UUID]
-) -> set[tuple[UUID, datetime]]:
-    """The assets and instants whose prices values need, from ``since`` on.
+def instants(*, ledger: Ledger, since: datetime) -> set[tuple[UUID, datetime]]:
+    """The assets and instants whose own prices values need, from ``since`` on.
 
-    Its own for each entry; those of all ``held`` assets for what came from outside or went there.
+    Those of each entry, and of what reports add. What else was held at a large flow is asked for
+    when it is known which flows are large: ``daily.large_flows``.
     """
-    found: set[tuple[UUID, datetime]] = set()
-    for entry in ledger.entries:
-        if entry.at < since:
-            continue
-        found.add((entry.asset, entry.at))
-        if _part(entry) in (positions.DEPOSIT, positions.WITHDRAWAL):
-            found |= {(asset, entry.at) for asset in held}
-    return found
+    moved = [_units(entry) for entry in ledger.entries]
+    told = _told(ledger, moved)
+    return {(item.asset, item.at) for item in (*moved, *told) if item.at >= since}

@@ -7,20 +7,25 @@ units from the last report on are what the exchange says. The part tells what a 
 - ``deposit`` and ``withdrawal``: units that came from outside or went there,
 - ``paired``: one half of a move between own accounts, a flow of each account and of nothing else,
 - ``trade``: a leg of a trade or a conversion, ``fee``, ``income``,
+- ``lost``: units that nobody got, lost or stolen,
 - ``inside``: between wallets of one account, where nothing changes,
 - ``correction``: what no entry explains.
 """
 
-from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-DEPOSIT, WITHDRAWAL, PAIRED = "deposit", "withdrawal", "paired"
+DEPOSIT, WITHDRAWAL, PAIRED, LOST = "deposit", "withdrawal", "paired", "lost"
 TRADE, FEE, INCOME, INSIDE, CORRECTION = "trade", "fee", "income", "inside", "correction"
+# An exchange may show an entry in its balances this much later.
+SETTLES = timedelta(days=1)
 _ZERO = Decimal(0)
 
 
@@ -42,6 +47,7 @@ class Movement(NamedTuple):
     quantity: Decimal
     part: str
     value: Decimal | None = None
+    wallet: str = ""
 
 
 class Reported(NamedTuple):
@@ -71,12 +77,13 @@ class Reports:
     """What an account's exchange reported: totals by asset in order of time, and its ends.
 
     At ``first_at`` and ``last_at`` the whole account was read: an asset without a report held
-    nothing then.
+    nothing then. ``read_at`` are the instants at which anything in it was reported, in order.
     """
 
     first_at: datetime
     last_at: datetime
     totals: Mapping[UUID, Sequence[tuple[datetime, Decimal]]]
+    read_at: Sequence[datetime] = ()
 
 
 def reports(
@@ -95,7 +102,10 @@ def reports(
         totals = found.setdefault(change.account, {}).setdefault(change.asset, [])
         _put(totals, change.at, sum(here.values(), _ZERO))
         ends.setdefault(change.account, []).append(change.at)
-    return {key: Reports(min(ends[key]), max(ends[key]), found.get(key, {})) for key in ends}
+    return {
+        key: Reports(min(at), max(at), found.get(key, {}), sorted(set(at)))
+        for key, at in ends.items()
+    }
 
 
 def _put(totals: list[tuple[datetime, Decimal]], at: datetime, quantity: Decimal) -> None:
@@ -109,14 +119,17 @@ def corrections(
     *,
     reports: Mapping[UUID, Reports],
     without_reports: Iterable[UUID],
+    cash: Collection[UUID] = (),
 ) -> list[Movement]:
     """Movements that make units what was reported, in the order of time.
 
     Units that nothing explains at an account's very first report were there before: they count
     from the account's first known instant. Units that are missing then, and every later
-    difference, count from the report at which they showed. An account that nobody reports
-    (``without_reports``: kept by hand) cannot hold less than nothing in the end; what its entries
-    lack was there before the first of them.
+    difference, count from the report at which they showed. An entry that no later report shows is
+    made good a day after it. In an account that nobody reports (``without_reports``: kept by hand)
+    no wallet ever holds less than nothing: what an entry takes beyond what is there comes with it,
+    so that later entries change nothing before them. Of money (``cash``) that is a deposit, and a
+    withdrawal where it is taken off again.
     """
     units: dict[tuple[UUID, UUID], list[Movement]] = {}
     opened: dict[UUID, datetime] = {}
@@ -124,7 +137,7 @@ def corrections(
         if item.account is not None:
             units.setdefault((item.account, item.asset), []).append(item)
             opened[item.account] = min(opened.get(item.account, item.at), item.at)
-    found = list(_lacking(units, opened, set(without_reports)))
+    found = list(_lacking(units, set(without_reports), cash))
     for account, told in reports.items():
         since = min(opened.get(account, told.first_at), told.first_at)
         assets = {asset for key, asset in units if key == account} | set(told.totals)
@@ -134,31 +147,74 @@ def corrections(
 
 
 def _lacking(
-    units: Mapping[tuple[UUID, UUID], list[Movement]],
-    opened: Mapping[UUID, datetime],
-    accounts: set[UUID],
+    units: Mapping[tuple[UUID, UUID], list[Movement]], accounts: set[UUID], cash: Collection[UUID]
 ) -> Iterator[Movement]:
+    wallets: dict[tuple[UUID, UUID, str], list[tuple[datetime, Decimal]]] = {}
     for (account, asset), items in units.items():
-        lacks = -sum((item.quantity for item in items), _ZERO)
-        if account in accounts and lacks > 0:
-            yield Movement(opened[account], account, asset, lacks, CORRECTION)
+        if account in accounts:
+            for item in items:
+                key = (account, asset, item.wallet)
+                wallets.setdefault(key, []).append((item.at, item.quantity))
+    for (account, asset, wallet), moved in wallets.items():
+        for at, step in shortages(moved):
+            part = CORRECTION
+            if asset in cash:
+                part = DEPOSIT if step > 0 else WITHDRAWAL
+            yield Movement(at, account, asset, step, part, None, wallet)
+
+
+def shortages(moved: Iterable[tuple[datetime, Decimal]]) -> Iterator[tuple[datetime, Decimal]]:
+    """What must be added at which instants so that units are never below zero.
+
+    What happens at one instant counts together. Units that were lacking and come in later are
+    taken off again: what there is at any instant is what moved until then adds up to, or nothing.
+    """
+    total = added = _ZERO
+    for at, items in groupby(sorted(moved, key=itemgetter(0)), key=itemgetter(0)):
+        total += sum((quantity for _, quantity in items), _ZERO)
+        lacks = max(-total, _ZERO)
+        if lacks != added:
+            yield at, lacks - added
+            added = lacks
 
 
 def _unexplained(
     account: UUID, asset: UUID, items: list[Movement], told: Reports, since: datetime
 ) -> Iterator[Movement]:
-    """The steps of reported − moved, at the account's ends and at each report of the asset."""
+    """The steps of reported − moved, at the account's ends, at each report of the asset, and when
+    each entry should have shown in a report."""
     totals = told.totals.get(asset, ())
-    at_reports = sorted({told.first_at, told.last_at, *(at for at, _ in totals)})
     before = _ZERO
-    for at, moved in _sums_at(items, at_reports):
-        place = bisect_right(totals, at, key=lambda row: row[0])
+    for at, moved in _sums_at(items, _instants(items, told, totals)):
+        place = bisect_right(totals, at, key=itemgetter(0))
         reported = totals[place - 1][1] if place else _ZERO
         step = reported - moved - before
         if step:
             opening = at == told.first_at and step > 0
             yield Movement(since if opening else at, account, asset, step, CORRECTION)
         before += step
+
+
+def _instants(
+    items: Iterable[Movement], told: Reports, totals: Sequence[tuple[datetime, Decimal]]
+) -> list[datetime]:
+    """When reported and moved units are compared, in order.
+
+    Of reads without a change nothing is kept. So an entry that no report of its asset follows is
+    compared a day after it: the exchange said the same before it and at the last read. Where one
+    follows, it counts, or an earlier report of another asset, for then the account was read.
+    """
+    found = {told.first_at, told.last_at, *(at for at, _ in totals)}
+    last = totals[-1][0] if totals else told.first_at
+    for item in items:
+        due = item.at + SETTLES
+        if told.first_at < item.at and due <= told.last_at:
+            place = bisect_left(told.read_at, due)
+            if item.at > last:
+                found.add(due)
+            elif place < len(told.read_at):
+                found.add(told.read_at[place])
+    return sorted(found)
 
 
 def _sums_at(

@@ -7,7 +7,7 @@ besides, because which of them are open is not stored.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
@@ -23,6 +23,9 @@ from tracker.errors import NotFound
 # the problem's subject. ``high``: a total is wrong or a gain is; ``medium``: something cannot be
 # computed; ``low``: worth knowing.
 _KINDS: dict[str, tuple[str, str, str, tuple[str, str] | None]] = {
+    "not_computed": (
+        "high", "Your figures could not be computed; what is shown is from before.", "wait", None,
+    ),
     "connection_stopped": (
         "high", "{name} is no longer read: {detail}.", "give_new_key",
         ("PATCH", "/connections/{connection}"),
@@ -38,6 +41,10 @@ _KINDS: dict[str, tuple[str, str, str, tuple[str, str] | None]] = {
     "discrepancy": (
         "high", "{name} reports {units} {code} more than the books in {wallet}. {detail}",
         "repair", ("POST", "/reconciliation/{subject}/repair"),
+    ),
+    "shortage": (
+        "high", "{name} gives {units} {code} more than came in, in {wallet}. {detail}", "repair",
+        ("POST", "/reconciliation/{subject}/repair"),
     ),
     "unknown_basis": (
         "high", "{units} {code} were disposed of without a known purchase ({count} disposals).",
@@ -71,10 +78,13 @@ _KINDS: dict[str, tuple[str, str, str, tuple[str, str] | None]] = {
         "wait", None,
     ),
     "late_data": (
-        "low", "{count} days since {detail} were valued anew, because entries arrived late.",
+        "low",
+        "{count} days since {detail} that were complete have other figures now, because entries, "
+        "prices or settings behind them came or changed later.",
         "look", ("GET", "/attribution"),
     ),
 }  # fmt: skip
+_COMPUTED_WITHIN = timedelta(minutes=15)  # what takes longer has failed, or does not end
 _GRAVITY = {"high": 0, "medium": 1, "low": 2}
 
 _FOUND = """
@@ -96,7 +106,7 @@ _FOUND = """
     FROM quarantined_pages q JOIN exchange_connections c ON c.id = q.connection_id
     WHERE q.user_id = %(user)s GROUP BY c.id
   UNION ALL
-    SELECT 'discrepancy', d.id, d.connection_id, d.asset_id, a.code, d.difference, 1,
+    SELECT CASE c.kind WHEN 'manual' THEN 'shortage' ELSE 'discrepancy' END, d.id, d.connection_id, d.asset_id, a.code, d.difference, 1,
         coalesce(nullif(c.label, ''), c.exchange_id), coalesce(d.causes -> 0 ->> 'sentence', ''),
         d.wallet, d.appeared_at, NULL
     FROM discrepancies d JOIN exchange_connections c ON c.id = d.connection_id
@@ -115,7 +125,8 @@ _FOUND = """
     FROM (
         SELECT asset_id, sum(quantity) AS units, count(*) AS found, min(acquired_at) AS since,
             (array_agg(entry_id ORDER BY position))[1] AS entry
-        FROM lots WHERE user_id = %(user)s AND basis = 'unknown' AND kind = 'deposit' GROUP BY 1
+        FROM lots WHERE user_id = %(user)s AND basis = 'unknown'
+            AND kind IN ('deposit', 'purchase', 'gift', 'own_deposit') GROUP BY 1
     ) x JOIN assets a ON a.id = x.asset_id
   UNION ALL
     SELECT 'unexplained_withdrawal', a.id, NULL, a.id, a.code, x.units, x.found, '', '', '',
@@ -169,6 +180,11 @@ _FOUND = """
     FROM file_imports f
     WHERE f.user_id = %(user)s AND f.state = 'applied' AND f.rows_refused > 0
   UNION ALL
+    SELECT 'not_computed', s.user_id, NULL, NULL, '', NULL, 1, '', '', '', s.behind_since, NULL
+    FROM portfolio_states s
+    WHERE s.user_id = %(user)s AND s.ledger_revision > s.derived_revision
+        AND s.behind_since < %(not_computed_since)s
+  UNION ALL
     SELECT 'waiting_for_prices', s.user_id, NULL, NULL, '', NULL, 1, '', '', '', NULL, NULL
     FROM portfolio_states s WHERE s.user_id = %(user)s AND s.waits_for_prices
   UNION ALL
@@ -204,7 +220,8 @@ def _oldest_last(problem: dict[str, Any]) -> tuple[float, str]:
 
 
 def _counted(user_id: UUID, now: datetime) -> list[dict[str, Any]]:
-    rows = tenancy.read_as_user(user_id, _FOUND, {"user": user_id, "now": now})
+    parameters = {"user": user_id, "now": now, "not_computed_since": now - _COMPUTED_WITHIN}
+    rows = tenancy.read_as_user(user_id, _FOUND, parameters)
     return [
         _problem(
             user_id, kind, subject,

@@ -16,8 +16,8 @@ causes; they are no probabilities of anything.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from math import exp, log, log10
@@ -35,6 +35,7 @@ MOST_CAUSES = 6
 class Code(StrEnum):
     """What may have happened; stable, for programs."""
 
+    ENTERED_OR_IMPORTED = "entered_or_imported"
     FEED_NOT_FETCHED = "feed_not_fetched"
     WINDOW_MISSING = "window_missing"
     MISSING_TRADE = "missing_trade"
@@ -194,10 +195,23 @@ def below_zero(movements: Iterable[Movement]) -> datetime | None:
 # --- what is known of an account ----------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """How often an account did something of a kind, and how big it was in US dollars."""
+    """How often an account did something of a kind, and how big it was in US dollars.
+
+    ``values`` are by the middle of all prices since the account began and serve to compare sizes;
+    ``worths``, as far as known, by the prices of ``Account.priced_on``, and are shown.
+    """
 
     count: int = 0
     values: tuple[float, ...] = ()
+    worths: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """US dollars for one unit, and the UTC day of that price."""
+
+    usd: Decimal
+    day: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +238,20 @@ class OtherSide:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OwnEntry:
+    """What a person entered or imported in a place beside what is reported: units of one fact.
+
+    ``twin_at`` is when a fact of the same units was reported; None: there is none.
+    """
+
+    id: UUID
+    place: Place
+    units: Decimal
+    at: datetime
+    twin_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """What the explanation may lean on."""
@@ -233,7 +261,10 @@ class Account:
     fiat: frozenset[UUID] = frozenset()
     # Lowest and highest price in US dollars since the account's beginning, as far as known.
     prices: Mapping[UUID, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    # The price of an asset when a difference of it appeared, where one is known.
+    rates: Mapping[tuple[UUID, datetime], Rate] = field(default_factory=dict)
     habits: Mapping[tuple[Fact, str], Habit] = field(default_factory=dict)  # by fact and wallet
+    priced_on: date | None = None
     # Base and quote of every market traded in, with the decimals of the units traded.
     markets: Mapping[tuple[UUID, UUID], int] = field(default_factory=dict)
     fee_rates: tuple[Decimal, ...] = ()
@@ -246,6 +277,7 @@ class Account:
     delisted: Mapping[UUID, str] = field(default_factory=dict)  # asset → a market that is closed
     other_sides: tuple[OtherSide, ...] = ()
     pending: tuple[OtherSide, ...] = ()
+    own: tuple[OwnEntry, ...] = ()
     steps: Mapping[Place, Decimal] = field(default_factory=dict)  # smallest unit ever reported
 
 
@@ -263,6 +295,7 @@ class Cause:
     since: datetime | None = None
     until: datetime | None = None
     counterpart: UUID | None = None  # a transfer
+    entries: tuple[UUID, ...] = ()  # of the person's own, to be removed
 
 
 def explain(
@@ -506,7 +539,8 @@ def _single(item: Difference, account: Account) -> list[Cause]:
     plain = [*_came_in(item, account)] if item.units > 0 else [*_went_out(item, account)]
     total = sum(cause.weight for cause in plain) or 1.0
     usual = [_weighted(cause, cause.weight / total) for cause in plain]
-    return [*usual, *_other_sides(item, account), *_special(item, account)]
+    known = [*_other_sides(item, account), *_special(item, account)]
+    return [*usual, *known, *_booked_twice(item, account)]
 
 
 def _weighted(cause: Cause, weight: float) -> Cause:
@@ -564,14 +598,18 @@ def _usual(fact: Fact, item: Difference, account: Account) -> float:
 
 
 def _sizes(fact: Fact, item: Difference, account: Account) -> list[str]:
-    habit = account.habits.get((fact, item.place.wallet))
+    habit = account.habits.get((fact, item.place.wallet), Habit())
+    rate = account.rates.get((item.place.asset, item.appeared_at))
     found = []
-    if habit and habit.values and _value(item, account) is not None:
-        known = sorted(habit.values)
+    if rate:
+        worth = abs(item.units) * rate.usd
+        found.append(f"It was worth about {worth:.2f} USD at the price of {rate.day}.")
+    if habit.worths:
+        known = sorted(habit.worths)
         middle = known[len(known) // 2]
         found.append(
-            f"It would be worth about {_value(item, account):.2f} USD; the {habit.count} known "
-            f"of this kind are worth {middle:.2f} USD in the middle."
+            f"The {habit.count} known of this kind, at the prices of {account.priced_on}, are "
+            f"worth {middle:.2f} USD in the middle."
         )
     if item.below_zero_at and item.units > 0:
         found.append(
@@ -631,6 +669,54 @@ def _apart(side: OtherSide, item: Difference) -> Decimal | None:
     units = abs(item.units)
     apart = min(abs(units - side.quantity), abs(units - side.quantity - side.fee))
     return apart if apart <= side.quantity / 50 else None
+
+
+def _booked_twice(item: Difference, account: Account) -> Iterator[Cause]:
+    """Entries of the person's own that make up the difference: too much is booked, not too little.
+
+    An amount that is the difference to the last digit hardly is so by chance.
+    """
+    own = [entry for entry in account.own if _may_have_made(entry, item)]
+    twins = [entry for entry in own if entry.twin_at]
+    exact = sorted(
+        (entry for entry in own if entry.units == -item.units),
+        key=lambda entry: (entry.twin_at is None, -entry.at.timestamp(), entry.id),
+    )
+    if exact:
+        yield _own_cause(exact[:1], _SURELY, item, account)
+    elif twins:
+        surely = sum(entry.units for entry in twins) == -item.units
+        yield _own_cause(twins, _SURELY if surely else _TOGETHER * 10, item, account)
+
+
+_SURELY = _TOGETHER * 1000
+
+
+def _may_have_made(entry: OwnEntry, item: Difference) -> bool:
+    begins = item.agreed_at is None or entry.at > item.agreed_at
+    in_time = begins and entry.at <= item.reported_at + READING_TIME
+    return entry.place == item.place and entry.units * item.units < 0 and in_time
+
+
+def _own_cause(
+    entries: Sequence[OwnEntry], weight: float, item: Difference, account: Account
+) -> Cause:
+    name = _units(sum((entry.units for entry in entries), _ZERO), item.place.asset, account)
+    twice = all(entry.twin_at for entry in entries)
+    what = "are in the books twice: also" if twice else "are in the books only because they were"
+    sentence = f"{name} {what} entered or imported beside what the exchange reports."
+    found = _cause(
+        Code.ENTERED_OR_IMPORTED, None, weight, sentence,
+        [_own_evidence(entry) for entry in entries[:MOST_CAUSES]], (item,), account,
+    )  # fmt: skip
+    return replace(found, entries=tuple(entry.id for entry in entries))
+
+
+def _own_evidence(entry: OwnEntry) -> str:
+    told = f"{_signed(entry.units)} of {_instant(entry.at)} is an entry of your own"
+    if entry.twin_at is None:
+        return f"{told}, and nothing that the exchange told."
+    return f"{told}; the exchange told as much at {_instant(entry.twin_at)}."
 
 
 def _special(item: Difference, account: Account) -> Iterator[Cause]:
@@ -781,6 +867,7 @@ def _row(cause: Cause, likelihood: float, account: Account) -> dict[str, Any]:
         "since": cause.since.isoformat() if cause.since else None,
         "until": cause.until.isoformat() if cause.until else None,
         "transfer": str(cause.counterpart) if cause.counterpart else None,
+        "entries": [str(entry) for entry in cause.entries],
         "remedies": _remedies(cause, account),
     }
 
@@ -792,6 +879,8 @@ def _signed(units: Decimal) -> str:
 def _remedies(cause: Cause, account: Account) -> list[str]:
     """What one call can do about it, the best first."""
     found = []
+    if cause.code == Code.ENTERED_OR_IMPORTED:
+        return ["delete_entries"]
     if cause.code == Code.UNMATCHED_TRANSFER:
         found.append("match_transfer")
     if cause.feeds and not account.by_hand:

@@ -20,7 +20,16 @@ from exchanges.assets import DatedAsset
 from exchanges.models import Asset, ConnectionKind, Coverage, ExchangeConnection
 from exchanges.reports import Direction
 from exchanges.reports import Transfer as TransferFact
-from portfolios import accounts_by_hand, books, discrepancies, facts, matches, reconciliation, sync
+from portfolios import (
+    accounts_by_hand,
+    books,
+    discrepancies,
+    entries,
+    facts,
+    matches,
+    reconciliation,
+    sync,
+)
 from portfolios.ledger import Adjustment, Fact
 from portfolios.models import AdjustmentReason, Discrepancy, LedgerEntry, Transfer
 from portfolios.reconciliation import Movement
@@ -29,7 +38,8 @@ from tracker.api import InvalidInput
 from tracker.errors import DomainError, NotFound
 
 FETCH_WINDOW, BOOK_ADJUSTMENT, MATCH_TRANSFER = "fetch_window", "book_adjustment", "match_transfer"
-ACTIONS = (FETCH_WINDOW, BOOK_ADJUSTMENT, MATCH_TRANSFER)
+DELETE_ENTRIES = "delete_entries"
+ACTIONS = (FETCH_WINDOW, BOOK_ADJUSTMENT, MATCH_TRANSFER, DELETE_ENTRIES)
 _ONLY_IN = (AdjustmentReason.OPENING, AdjustmentReason.FORK, AdjustmentReason.AIRDROP)
 _ONLY_OUT = (AdjustmentReason.LOST,)
 FEED = "manual"  # of entries by hand
@@ -42,6 +52,12 @@ class RemedyNotPossible(DomainError):
     code = "remedy_not_possible"
     status = 409
     message = "This cannot be done about this difference."
+
+
+class DifferenceChanged(DomainError):
+    code = "difference_changed"
+    status = 409
+    message = "This difference has changed meanwhile. Look at it again before you repair it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,38 +75,56 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done: the feeds to be read again and their run, or the entry that was booked."""
+    """What was done: feeds to be read again and their run, or entries booked or deleted."""
 
     action: str
     sync_run: UUID | None = None
     feeds: Sequence[str] = field(default_factory=tuple)
     adjustment: UUID | None = None
     transfer: UUID | None = None
+    entries: Sequence[UUID] = field(default_factory=tuple)
 
 
 def repair(*, user: User, discrepancy_id: UUID, wish: Wish, now: datetime) -> Done:
     """Do one thing about a discrepancy; returns what was done.
 
-    Raises NotFound (also when it is gone meanwhile), InvalidInput, RemedyNotPossible, and what
-    asking for a sync raises.
+    Raises NotFound (also when it is gone meanwhile), DifferenceChanged, InvalidInput,
+    RemedyNotPossible, and what asking for a sync raises.
     """
     with tenancy.as_user(user.id):
-        row = _locked(user.id, discrepancy_id)
-        done = _DO[wish.action](user, row, wish, now)
-        log.record(
-            Action.DISCREPANCY_REPAIRED, user_id=user.id, remedy=wish.action,
-            connection_id=str(row.connection_id), asset_id=str(row.asset_id),
-            difference=format(row.difference.normalize(), "f"),
-        )  # fmt: skip
-        return done
+        seen = _find(user.id, discrepancy_id)
+        if seen is None:
+            raise NotFound
+        row = _computed_anew(seen, now)
+        if row is not None and row.difference == seen.difference:
+            return _repaired(user, row, wish, now)
+    # Out here, so that what was computed anew stays.
+    raise NotFound if row is None else DifferenceChanged
 
 
-def _locked(user_id: UUID, discrepancy_id: UUID) -> Discrepancy:
-    rows = Discrepancy.objects.select_for_update(of=("self",)).filter(user_id=user_id)
-    found = rows.filter(id=discrepancy_id).select_related("connection").first()
-    if found is None:
-        raise NotFound
-    return found
+def _find(user_id: UUID, discrepancy_id: UUID) -> Discrepancy | None:
+    rows = Discrepancy.objects.filter(user_id=user_id, id=discrepancy_id)
+    return rows.select_related("connection").first()
+
+
+def _computed_anew(seen: Discrepancy, now: datetime) -> Discrepancy | None:
+    """The difference as the books stand now, whatever was entered since it was last computed.
+
+    Nobody adds to the account's books until this transaction ends.
+    """
+    ExchangeConnection.objects.select_for_update().get(id=seen.connection_id)
+    discrepancies.refresh(user_id=seen.user_id, now=now)
+    return _find(seen.user_id, seen.id)
+
+
+def _repaired(user: User, row: Discrepancy, wish: Wish, now: datetime) -> Done:
+    done = _DO[wish.action](user, row, wish, now)
+    log.record(
+        Action.DISCREPANCY_REPAIRED, user_id=user.id, remedy=wish.action,
+        connection_id=str(row.connection_id), asset_id=str(row.asset_id),
+        difference=format(row.difference.normalize(), "f"),
+    )  # fmt: skip
+    return done
 
 
 # --- read again ---------------------------------------------------------------------------------
@@ -181,12 +215,12 @@ def _when(row: Discrepancy) -> datetime:
     """Units that came in: before the books first lacked them. Units that went: when it was seen."""
     if row.difference < 0:
         return row.appeared_at
-    entries = LedgerEntry.objects.filter(
+    booked = LedgerEntry.objects.filter(
         user_id=row.user_id, connection_id=row.connection_id, asset_id=row.asset_id,
         wallet=row.wallet,
     ).order_by("occurred_at")  # fmt: skip
     lacked = reconciliation.below_zero(
-        Movement(at, quantity) for at, quantity in entries.values_list("occurred_at", "quantity")
+        Movement(at, quantity) for at, quantity in booked.values_list("occurred_at", "quantity")
     )
     return min(filter(None, (lacked and lacked - _JUST_BEFORE, row.appeared_at)))
 
@@ -199,6 +233,18 @@ def _book(user: User, row: Discrepancy, fact: Fact, named: dict[str, UUID], now:
     accounts_by_hand.follow_ledger(account=row.connection, asset_ids=stored.touched.keys(), now=now)
     books.changed(user_id=user.id, touched=stored.touched, now=now)
     discrepancies.refresh(user_id=user.id, now=now)
+
+
+# --- too much in the books ----------------------------------------------------------------------
+def _delete_entries(user: User, row: Discrepancy, wish: Wish, now: datetime) -> Done:
+    """Remove the entries of the person's own that make up the difference."""
+    named = next((cause["entries"] for cause in row.causes if cause["entries"]), None)
+    if not named:
+        raise RemedyNotPossible
+    for entry_id in named:
+        entries.remove(user_id=user.id, entry_id=UUID(entry_id), now=now)
+    discrepancies.refresh(user_id=user.id, now=now)
+    return Done(DELETE_ENTRIES, entries=tuple(UUID(entry_id) for entry_id in named))
 
 
 # --- the other half of a transfer ---------------------------------------------------------------
@@ -266,4 +312,5 @@ _DO = {
     FETCH_WINDOW: _fetch_window,
     BOOK_ADJUSTMENT: _book_adjustment,
     MATCH_TRANSFER: _match_transfer,
+    DELETE_ENTRIES: _delete_entries,
 }

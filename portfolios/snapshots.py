@@ -36,8 +36,13 @@ people AS MATERIALIZED (
 {valuation.valued(valuation.LISTED)}
 INSERT INTO portfolio_snapshots
     (id, user_id, taken_at, total_value, currency, status, snapshot_data)
-SELECT gen_random_uuid(), totals.user_id, %(now)s, totals.total_value, totals.currency,
-       totals.status, jsonb_build_object('holdings', coalesce(totals.holdings, '[]'::jsonb))
+SELECT gen_random_uuid(), totals.user_id, %(now)s,
+       -- Of one person only, where each value fits and their sum does not.
+       CASE WHEN abs(totals.total_value) < 99999999999999999999 THEN totals.total_value END,
+       totals.currency,
+       CASE WHEN abs(totals.total_value) < 99999999999999999999 THEN totals.status
+            ELSE 'partial' END,
+       jsonb_build_object('holdings', coalesce(totals.holdings, '[]'::jsonb))
 FROM totals
 """  # noqa: S608  (both parts are ours)
 

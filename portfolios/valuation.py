@@ -2,9 +2,9 @@
 
 Units times latest price, crossed into each person's base currency, added up per asset over
 connections and wallets. PostgreSQL's ``numeric`` keeps the digits; values are rounded to eight
-decimals where they are shown. An asset without a price is ``unpriced`` and makes the total
-``partial``; it never counts as zero. Where no market quotes an asset, or none any more, the price
-that the person set stands in, and shows as ``manual``.
+decimals where they are shown. An asset without a price, or whose value is beyond any sum of money,
+is ``unpriced`` and makes the total ``partial``; it never counts as zero. Where no market quotes an
+asset, or none any more, the price that the person set stands in, and shows as ``manual``.
 """
 
 from datetime import datetime
@@ -14,7 +14,7 @@ from uuid import UUID
 from django.conf import settings
 
 from exchanges.models import ConnectionState
-from tracker import tenancy
+from tracker import money, tenancy
 
 # Expects a leading CTE ``people (user_id, currency)``. Ends with ``valued`` (one row per person
 # and asset), ``health`` (how far each person's connections can be trusted) and ``totals``. What
@@ -37,9 +37,9 @@ owned AS (
 valued AS (
     -- Sixty decimals would come out of thirty times thirty, and slow down all that follows.
     SELECT quoted.*, assets.code,
-           round(quoted.quantity * quoted.price, 18) AS value,
-           round(quoted.quantity * quoted.price_24h_ago, 18) AS value_24h_ago,
-           CASE WHEN quoted.price IS NULL THEN 'unpriced'
+           {value} AS value,
+           {value_24h_ago} AS value_24h_ago,
+           CASE WHEN {value} IS NULL THEN 'unpriced'
                 WHEN quoted.fetched_as_of < %(prices_since)s THEN 'stale'
                 ELSE 'complete' END AS status
     FROM quoted JOIN assets ON assets.id = quoted.asset_id
@@ -81,6 +81,14 @@ totals AS (
     LEFT JOIN health USING (user_id)
 )
 """
+
+
+def _storable(price: str) -> str:
+    """Units times a price; null beyond any sum of money, so that no total can overflow."""
+    most = f"{money.MOST_VALUE:f}"
+    below = f"nullif(least(round(quoted.quantity * {price}, 18), {most}), {most})"
+    return f"nullif(greatest({below}, -{most}), -{most})"
+
 
 # Prices of the markets alone: what everybody has who never set a price.
 _AT_MARKETS = """quoted AS (
@@ -162,7 +170,9 @@ def valued(listed: str, *, own: bool = True) -> str:
     Without ``own`` nobody's own prices are looked for, which is quicker.
     """
     quoted = _WITH_OWN if own else _AT_MARKETS
-    return _VALUED.replace("{quoted}", quoted).replace("{listed}", listed)
+    told = _VALUED.replace("{quoted}", quoted).replace("{listed}", listed)
+    told = told.replace("{value}", _storable("quoted.price"))
+    return told.replace("{value_24h_ago}", _storable("quoted.price_24h_ago"))
 
 
 _TIME = "to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"

@@ -2,34 +2,39 @@
 
 Positions are made of everything the ledger and the reports say; values are computed for the days
 that may have changed, and written only where they differ from what stands there. A day that had
-ended when it was last valued, and differs now, gets ``restated_at``.
+ended and was complete when it was last valued, and differs now, gets ``restated_at``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import islice
+from operator import attrgetter
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from accounts.models import User
 from exchanges import history
 from exchanges.history import Want
 from exchanges.models import PriceInterval
-from portfolios import daily, movements, positions, pricebook
+from portfolios import books, daily, movements, positions, pricebook
 from portfolios.daily import Close, Day
 from portfolios.models import DailyValuation, PortfolioState
 from portfolios.movements import Ledger
 from portfolios.pricebook import PriceBook, Quote
-from tracker import tenancy
+from tracker import money, tenancy
 
 # Days that are always computed again: a report may settle what had come in before midnight.
 SETTLING = timedelta(days=2)
 # A flow of this part of the portfolio has the other prices of its hour fetched, so that what was
 # held before it is valued at its instant (a "large cash flow" of GIPS 2020).
 LARGE_FLOW = Decimal("0.1")
-EXTEND_AT_MOST = 500
+EXTEND_AT_MOST = 5_000
+_FLOWS = daily.FLOWS[daily.CONNECTION]
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 _ZERO = Decimal(0)
 
@@ -41,53 +46,67 @@ def revalue(*, user_id: UUID, since: date | None, now: datetime) -> None:
     has moved. Call inside ``as_user``.
     """
     user = User.objects.get(id=user_id)
-    today = now.astimezone(UTC).date()
     ledger = movements.read(user=user, now=now)
-    valued_through = _valued_through(user_id)
     first = _first_day(ledger)
+    waits = False
     if first is None:
-        _forget_before(user_id, today + _DAY)
+        _forget_before(user_id, now.astimezone(UTC).date() + _DAY)
     else:
-        start = _start(ledger, first, since, valued_through, today)
-        prices, books = _priced(user, ledger, start, now)
-        if start > first and daily.value_before(books=books, prices=prices, since=start) != _stored(
-            user_id, start - _DAY
-        ):
-            start = first
-            prices, books = _priced(user, ledger, start, now)
-        _forget_before(user_id, first)
-        days = daily.valuations(books=books, prices=prices, since=start, until=today)
-        seen = _Seen()
-        _write(user_id, seen.watched(days), start, valued_through, now)
-        if history.want(needs=prices.wants(large=seen.large_flows(books, start))):
-            PortfolioState.objects.filter(user_id=user_id).update(waits_for_prices=True)
-    PortfolioState.objects.filter(user_id=user_id).update(valued_through=today - _DAY)
+        waits = _revalue(user, ledger, first, since, now)
+    PortfolioState.objects.filter(user_id=user_id).update(
+        valued_through=now.astimezone(UTC).date() - _DAY, valued_in=user.base_currency,
+        waits_for_prices=waits,
+    )  # fmt: skip
+
+
+def _revalue(user: User, ledger: Ledger, first: date, since: date | None, now: datetime) -> bool:
+    """Bring the stored days up to the ledger; whether prices for them are still being fetched."""
+    before, today = _before(user), now.astimezone(UTC).date()
+    start = _start(ledger, first, since, before.valued_through, today)
+    prices, moved = _priced(user, ledger, start, now)
+    if start > first and daily.value_before(books=moved, prices=prices, since=start) != _stored(
+        user.id, start - _DAY
+    ):
+        start = first
+        prices, moved = _priced(user, ledger, start, now)
+    _forget_before(user.id, first)
+    with connection.cursor() as cursor:
+        large = _compute(cursor, prices, moved, start, today)
+        if prices.learn(large):  # which flows are large is only known once days are valued
+            large = _compute(cursor, prices, moved, start, today)
+        _replace(cursor, user.id, start, before, now)
+    if history.want(needs=prices.wants(large=large)):
+        return True
+    # What earlier days wait for was not asked for again.
+    return before.waited and start > first and bool(_pending(ledger))
+
+
+_BEHIND = """
+UPDATE portfolio_states SET ledger_revision = ledger_revision + 1
+WHERE user_id IN (
+    SELECT states.user_id FROM portfolio_states AS states
+    JOIN users ON users.id = states.user_id
+    WHERE states.valued_through < %s AND users.is_active
+      AND states.ledger_revision = states.derived_revision
+    ORDER BY states.valued_through LIMIT %s FOR UPDATE OF states SKIP LOCKED
+) RETURNING user_id
+"""
 
 
 def extend_due(*, now: datetime) -> int:
-    """Value yesterday for everybody whose days end before it; returns for how many.
+    """Have yesterday valued for everybody whose days end before it; returns for how many.
 
-    At most ``EXTEND_AT_MOST`` people at a time, first those whose days end earliest.
+    A worker does so under the lease that all computing of a person's figures holds. Who is behind
+    anyway is not counted. At most ``EXTEND_AT_MOST`` people at a time, first those whose days end
+    earliest.
     """
     yesterday = now.astimezone(UTC).date() - _DAY
-    with tenancy.as_system("extend daily valuations"):
-        behind = PortfolioState.objects.filter(valued_through__lt=yesterday, user__is_active=True)
-        people = list(
-            behind.order_by("valued_through").values_list("user_id", flat=True)[:EXTEND_AT_MOST]
-        )
-    return sum(_extend(user_id, yesterday, now) for user_id in people)
-
-
-def _extend(user_id: UUID, yesterday: date, now: datetime) -> bool:
-    """One person's, unless somebody else is at it or was meanwhile."""
-    with tenancy.as_user(user_id):
-        behind = PortfolioState.objects.select_for_update(skip_locked=True).filter(
-            user_id=user_id, valued_through__lt=yesterday
-        )
-        if not behind.exists():
-            return False
-        revalue(user_id=user_id, since=None, now=now)
-        return True
+    with tenancy.as_system("extend daily valuations"), connection.cursor() as cursor:
+        cursor.execute(_BEHIND, [yesterday, EXTEND_AT_MOST])
+        people = [row[0] for row in cursor.fetchall()]
+    for user_id in people:
+        books.enqueue(user_id)
+    return len(people)
 
 
 # --- from when on -------------------------------------------------------------------------------
@@ -114,9 +133,26 @@ def _start(
     return max(first, start)
 
 
-def _valued_through(user_id: UUID) -> date | None:
-    state = PortfolioState.objects.filter(user_id=user_id)
-    return state.values_list("valued_through", flat=True).first()
+class _Before(NamedTuple):
+    """How the last computation left what is stored."""
+
+    valued_through: date | None
+    waited: bool  # for prices
+    same_money: bool  # in the same base currency
+
+
+def _before(user: User) -> _Before:
+    state = PortfolioState.objects.filter(user_id=user.id).values_list(
+        "valued_through", "waits_for_prices", "valued_in"
+    )
+    valued_through, waited, currency = state.first() or (None, False, "")
+    return _Before(valued_through, waited, currency in ("", user.base_currency))
+
+
+def _pending(ledger: Ledger) -> set[UUID]:
+    """The assets of a person, or their base currency, whose prices are still being fetched."""
+    base = {ledger.base} if ledger.base else set()
+    return history.pending(asset_ids=ledger.assets | base)
 
 
 def _stored(user_id: UUID, day: date) -> Decimal | None:
@@ -144,6 +180,16 @@ class BookPrices:
     def at(self, asset: UUID, instant: datetime) -> Decimal | None:
         quote = self.book.at(asset, instant)
         return None if quote is None else quote.price
+
+    def is_of_the_hour(self, asset: UUID, instant: datetime) -> bool:
+        """A price that the person set holds all day; the latest one counts within an hour."""
+        quote = self.book.at(asset, instant)
+        return quote is not None and (quote.is_manual or abs(quote.as_of - instant) <= _HOUR)
+
+    def learn(self, pairs: Collection[tuple[UUID, datetime]]) -> bool:
+        """Know the stored prices of these assets' hours as well; whether there are new ones."""
+        found = history.hours(wanted={(asset, history.floor_hour(at)) for asset, at in pairs})
+        return self.book.learn(found)
 
     def dollars(self, day: date) -> Decimal | None:
         if not self.base_is_money:
@@ -197,6 +243,7 @@ def _close_of(quote: Quote, *, carried: bool = False) -> Close:
 def _priced(
     user: User, ledger: Ledger, start: date, now: datetime
 ) -> tuple[BookPrices, daily.Books]:
+    """What is valued, and prices: closes, and the hours of the entries themselves."""
     since = _midnight(start - _DAY)
     book = pricebook.load(
         user_id=user.id,
@@ -204,7 +251,7 @@ def _priced(
         asset_ids=ledger.assets,
         since=since,
         until=now,
-        instants=movements.instants(ledger=ledger, since=since, held=ledger.assets),
+        instants=movements.instants(ledger=ledger, since=since),
     )
     prices = BookPrices(book, base_is_money=ledger.base_is_money, now=now)
     moved = movements.movements(ledger=ledger, prices=prices, since=_midnight(start))
@@ -226,24 +273,30 @@ class _Seen:
     """What each day's rows said, as far as it tells which flows were large."""
 
     def __init__(self) -> None:
-        self.totals: dict[date, Decimal] = {}
+        self.totals: dict[tuple[UUID, date], Decimal] = {}
         self.held: dict[date, list[UUID]] = {}
 
     def watched(self, days: Iterable[list[Day]]) -> Iterator[Day]:
         for rows in days:
             total = rows[0]
-            self.totals[total.day] = total.value
-            if total.deposits or total.withdrawals:
+            for row in rows:
+                if row.scope != daily.ASSET:
+                    self.totals[row.scope_id, row.day] = row.value
+            if any(row.deposits or row.withdrawals or row.corrections for row in rows):
                 self.held[total.day] = [row.scope_id for row in rows if row.scope == daily.ASSET]
             yield from rows
 
-    def large_flows(self, books: daily.Books, since: date) -> Iterator[tuple[UUID, datetime]]:
-        """The assets that were held at each large flow from ``since`` on, and its instant."""
-        for item in books.movements:
+    def large_flows(self, moved: daily.Books, since: date) -> Iterator[tuple[UUID, datetime]]:
+        """The assets that were held at each large flow from ``since`` on, and its instant.
+
+        A move between own accounts is a flow of each account, all others are the portfolio's.
+        """
+        for item in moved.movements:
             day = item.at.astimezone(UTC).date()
-            if day < since or item.part not in (positions.DEPOSIT, positions.WITHDRAWAL):
+            if day < since or item.part not in _FLOWS:
                 continue
-            held = self.totals.get(day - _DAY, _ZERO)
+            scope = item.account if item.part == positions.PAIRED else moved.portfolio
+            held = self.totals.get((scope, day - _DAY), _ZERO) if scope else _ZERO
             if held and abs(item.value or _ZERO) >= LARGE_FLOW * held:
                 yield from ((asset, item.at.astimezone(UTC)) for asset in self.held.get(day, ()))
 
@@ -254,6 +307,12 @@ _FIGURES = (
     "realized", "price_effect", "currency_effect", "traded", "trade_effect", "corrections",
     "growth", "unpriced", "is_partial",
 )  # fmt: skip
+_MONEY = _FIGURES[:-3]
+_money_of = attrgetter(*_MONEY)
+_TOO_MUCH = Decimal(10) ** (money.VALUE_DIGITS - money.VALUE_DECIMALS) - 1
+_MOST_COUNTED = 32_767  # of a small integer
+# A statement may take only so long, and one that copies takes as long as its rows are computed.
+COPIED_AT_ONCE = 10_000
 _COLUMNS = ("scope", "scope_id", "day", *_FIGURES)
 _LIST = ", ".join(_COLUMNS)
 
@@ -262,8 +321,12 @@ INSERT INTO daily_valuations AS stored (user_id, {_LIST})
 SELECT %(user_id)s, {_LIST} FROM fresh_valuations
 ON CONFLICT (user_id, scope_id, day) DO UPDATE SET
     {", ".join(f"{name} = excluded.{name}" for name in _FIGURES)},
-    restated_at = CASE WHEN stored.day <= %(valued_through)s THEN %(now)s
-                       ELSE stored.restated_at END
+    -- Restated is what was complete. What lacked a price, what is told in another currency now,
+    -- and parts that moved as awaited prices of hours came in, is not.
+    restated_at = CASE WHEN stored.day <= %(valued_through)s
+                            AND %(same_money)s AND NOT (stored.is_partial OR stored.unpriced > 0)
+                            AND (stored.value <> excluded.value OR NOT %(waited)s)
+                       THEN %(now)s ELSE stored.restated_at END
 WHERE ({", ".join(f"stored.{name}" for name in _FIGURES)})
     IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _FIGURES)})
 """  # noqa: S608  (names of columns are ours)
@@ -276,25 +339,64 @@ WHERE stored.user_id = %(user_id)s AND stored.day >= %(start)s AND NOT EXISTS (
 """
 
 
-def _write(
-    user_id: UUID, rows: Iterable[Day], start: date, valued_through: date | None, now: datetime
-) -> None:
-    """Bring what is stored from ``start`` on to ``rows``, touching only what differs."""
-    parameters: dict[str, UUID | date | None] = {
-        "user_id": user_id, "start": start, "valued_through": valued_through, "now": now,
-    }  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TEMPORARY TABLE fresh_valuations ON COMMIT DROP AS "  # noqa: S608
-            f"SELECT {_LIST} FROM daily_valuations WITH NO DATA"
-        )
+def _compute(
+    cursor: CursorWrapper, prices: "BookPrices", moved: daily.Books, start: date, until: date
+) -> list[tuple[UUID, datetime]]:
+    """Value the days into a table of this transaction; returns what was held at large flows."""
+    cursor.execute(
+        "DROP TABLE IF EXISTS fresh_valuations; "  # noqa: S608  (names of columns are ours)
+        "CREATE TEMPORARY TABLE fresh_valuations ON COMMIT DROP AS "
+        f"SELECT {_LIST} FROM daily_valuations WITH NO DATA"
+    )
+    seen = _Seen()
+    days = daily.valuations(books=moved, prices=prices, since=start, until=until)
+    rows = _with_a_price(seen.watched(days), _assets_told(moved.portfolio, start))
+    while part := list(islice(rows, COPIED_AT_ONCE)):
         with cursor.copy(f"COPY fresh_valuations ({_LIST}) FROM STDIN") as copy:
-            for row in rows:
+            for row in part:
                 copy.write_row([getattr(row, name) for name in _COLUMNS])
-        cursor.execute("ANALYZE fresh_valuations")
-        cursor.execute(_GONE, parameters)
-        cursor.execute(_CHANGED, parameters)
-        cursor.execute("DROP TABLE fresh_valuations")
+    return list(seen.large_flows(moved, start))
+
+
+def _assets_told(user_id: UUID, start: date) -> set[UUID]:
+    """The assets with rows of their own before a day."""
+    rows = DailyValuation.objects.filter(user_id=user_id, scope=daily.ASSET, day__lt=start)
+    return set(rows.values_list("scope_id", flat=True).distinct())
+
+
+def _with_a_price(rows: Iterable[Day], told: set[UUID]) -> Iterator[Day]:
+    """Without the days of assets that never had a price until then: only totals count those.
+
+    ``told`` are the assets that had one before the first of the rows.
+    """
+    for row in rows:
+        if row.scope == daily.ASSET and row.scope_id not in told:
+            if row.unpriced and not any(_money_of(row)):
+                continue
+            told.add(row.scope_id)
+        yield _storable(row)
+
+
+def _storable(row: Day) -> Day:
+    """A row whose figures the table can hold; what it cannot is missing, and said to be."""
+    if max(map(abs, _money_of(row))) >= _TOO_MUCH:
+        for name in _MONEY:
+            if abs(getattr(row, name)) >= _TOO_MUCH:
+                setattr(row, name, _ZERO)
+        row.is_partial = True
+    row.unpriced = min(row.unpriced, _MOST_COUNTED)
+    return row
+
+
+def _replace(
+    cursor: CursorWrapper, user_id: UUID, start: date, before: _Before, now: datetime
+) -> None:
+    """Bring what is stored from ``start`` on to what was computed, touching only what differs."""
+    parameters = {"user_id": user_id, "start": start, "now": now, **before._asdict()}
+    cursor.execute("ANALYZE fresh_valuations")
+    cursor.execute(_GONE, parameters)
+    cursor.execute(_CHANGED, parameters)
+    cursor.execute("DROP TABLE fresh_valuations")
 
 
 def _forget_before(user_id: UUID, day: date) -> None:

@@ -5,11 +5,12 @@ difference to what the home screen shows now; while figures are being computed a
 told as they were computed last.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -20,9 +21,9 @@ from django.utils.dateparse import parse_date
 from accounts.models import User
 from exchanges import connections
 from exchanges.models import Asset
-from portfolios import performance, ranges, valuation
+from portfolios import daily, ranges, valuation
 from portfolios.attribution import Sums
-from portfolios.models import PortfolioState, Scope, Status
+from portfolios.models import Scope, Status
 from portfolios.performance import Floats
 from portfolios.ranges import Range
 from tracker.api import InvalidInput
@@ -35,13 +36,34 @@ _ZERO = Decimal(0)
 # --- what is asked ------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One scope and one range of one person."""
+    """One scope and one range of one person, and how far the scope's days are computed."""
 
     user: User
     scope: str
     scope_id: UUID
     range: Range
+    standing: "Standing"
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a person's figures are computed.
+
+    ``beginning`` is the first day of the scope, ``valued_in`` the currency of what is stored:
+    another one than the person's while a change is being computed.
+    """
+
+    ledger_revision: int
+    derived_revision: int
+    valued_through: date | None
+    valued_in: str
+    sets_prices: bool
+    beginning: date | None
+
+    @property
+    def updating(self) -> bool:
+        return self.ledger_revision > self.derived_revision
 
 
 _SCOPE_AND_RANGE = {"range", "from", "to", "connection", "asset"}
@@ -62,11 +84,12 @@ def asked(
     name = query.get("range") or ("custom" if since or until else "ALL")
     if name not in ranges.NAMES:
         raise InvalidInput.of("range", f"Use one of {', '.join(ranges.NAMES)}.")
+    standing = _standing(user, scope_id)
     resolved = ranges.resolve(
         name=name, since=since, until=until, zone=ZoneInfo(user.time_zone), now=now,
-        beginning=_beginning(user.id, scope_id),
+        beginning=standing.beginning,
     )  # fmt: skip
-    return Asked(user, scope, scope_id, resolved, now)
+    return Asked(user, scope, scope_id, resolved, standing, now)
 
 
 def _scope(user: User, query: Mapping[str, str]) -> tuple[str, UUID]:
@@ -106,41 +129,61 @@ def _date(query: Mapping[str, str], name: str) -> date | None:
     return found
 
 
-def _beginning(user_id: UUID, scope_id: UUID) -> date | None:
+_STANDING = """
+SELECT coalesce(states.ledger_revision, 0), coalesce(states.derived_revision, 0),
+       states.valued_through, coalesce(nullif(states.valued_in, ''), %(currency)s),
+       EXISTS (SELECT FROM manual_prices WHERE user_id = %(user_id)s),
+       (SELECT day FROM daily_valuations WHERE user_id = %(user_id)s AND scope_id = %(scope_id)s
+        ORDER BY day LIMIT 1)
+FROM (SELECT %(user_id)s::uuid AS user_id) AS person
+LEFT JOIN portfolio_states AS states USING (user_id)
+"""
+
+
+def _standing(user: User, scope_id: UUID) -> Standing:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT day FROM daily_valuations WHERE user_id = %s AND scope_id = %s "
-            "ORDER BY day LIMIT 1",
-            [user_id, scope_id],
+            _STANDING, {"user_id": user.id, "scope_id": scope_id, "currency": user.base_currency}
         )
-        return next((row[0] for row in cursor), None)
+        return Standing(*cursor.fetchone())
 
 
 # --- what is stored -----------------------------------------------------------------------------
 _SUMMED = tuple(Sums.__dataclass_fields__)
-_SERIES = f"""
-SELECT array_agg(day ORDER BY day), array_agg(value::float8 ORDER BY day),
-       array_agg(growth ORDER BY day),
-       array_agg((deposits - withdrawals + traded + corrections)::float8 ORDER BY day),
-       min(day) FILTER (WHERE is_partial), coalesce(max(unpriced), 0), max(restated_at),
-       {", ".join(f"coalesce(sum({name}), 0)" for name in _SUMMED)}
-FROM daily_valuations
-WHERE user_id = %(user_id)s AND scope_id = %(scope_id)s
-  AND day > %(opening)s AND day <= %(last)s
-"""  # noqa: S608  (names of columns are ours)
-
-# The day before the range, and the last day that is stored. A day without a row of the scope was
-# worth nothing.
-_ENDS = """
-WITH stored AS (
+# Figures of a thousand days come as bytes of 64-bit floats, as text they take several times as
+# long. Sums stay exact. The ends are the day before the range and the last day that is stored; a
+# day without a row of the scope was worth nothing.
+_STORED = f"""
+WITH days AS (
+    SELECT * FROM daily_valuations
+    WHERE user_id = %(user_id)s AND scope_id = %(scope_id)s
+      AND day > %(opening)s AND day <= %(last)s
+    ORDER BY day
+),
+series AS (
+    SELECT string_agg(int4send(day - %(opening)s::date), '') AS days,
+           string_agg(float8send(value::float8), '') AS value,
+           string_agg(float8send(coalesce(growth, 'NaN')), '') AS growth,
+           string_agg(float8send((deposits - withdrawals + traded + corrections)::float8), '')
+               AS flows,
+           min(day) FILTER (WHERE is_partial) AS first_partial,
+           coalesce(max(unpriced), 0) AS unpriced, max(restated_at) AS restated_at,
+           {", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in _SUMMED)}
+    FROM days
+),
+settled AS (
     SELECT max(day) AS day FROM daily_valuations
     WHERE user_id = %(user_id)s AND scope_id = %(user_id)s AND day <= %(last)s
 )
-SELECT stored.day, rows.day, rows.value, rows.cost, rows.value_without_cost, rows.restated_at
-FROM stored LEFT JOIN daily_valuations AS rows
-    ON rows.user_id = %(user_id)s AND rows.scope_id = %(scope_id)s
-    AND rows.day IN (%(opening)s, stored.day)
-"""
+SELECT settled.day,
+       first.value, first.cost, first.value_without_cost, first.restated_at,
+       last.value, last.cost, last.value_without_cost, last.restated_at, series.*
+FROM series CROSS JOIN settled
+LEFT JOIN daily_valuations AS first ON first.user_id = %(user_id)s
+    AND first.scope_id = %(scope_id)s AND first.day = %(opening)s
+LEFT JOIN daily_valuations AS last ON last.user_id = %(user_id)s
+    AND last.scope_id = %(scope_id)s AND last.day = settled.day
+"""  # noqa: S608  (names of columns are ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +203,15 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a scope is worth now, as the home screen shows it."""
+    """What a scope is worth now, as the home screen shows it.
+
+    ``appeared`` is the part of it that had no price when the last day was valued, and ``gone``
+    what was counted then and has none any more: neither is a gain or a loss.
+    """
 
     value: Decimal
+    appeared: Decimal
+    gone: Decimal
     unpriced: int
     is_partial: bool
     is_stale: bool
@@ -185,8 +234,15 @@ class Stored:
     first_partial: date | None
     unpriced: int
     restated_at: datetime | None
-    updating: bool
-    valued_through: date | None
+
+    @property
+    def updating(self) -> bool:
+        return self.asked.standing.updating
+
+    @property
+    def currency(self) -> str:
+        """What the figures are in."""
+        return self.asked.standing.valued_in
 
     @cached_property
     def closing(self) -> Decimal:
@@ -204,14 +260,16 @@ class Stored:
         if self.live is None or not self.settled.value:
             return found
         known = 1 - self.settled.value_without_cost / self.settled.value
-        return found + (self.live.value - self.settled.value) * known
+        earned = self.live.value - self.live.appeared - self.settled.value + self.live.gone
+        return daily.rounded(found + earned * known)
 
     @cached_property
     def status(self) -> str:
         live = self.live
         if self.first_partial or self.unpriced or (live and (live.is_partial or live.unpriced)):
             return Status.PARTIAL
-        behind = self.valued_through is not None and self.valued_through < min(
+        valued_through = self.asked.standing.valued_through
+        behind = valued_through is not None and valued_through < min(
             self.asked.range.last, self.asked.now.astimezone(UTC).date() - _DAY
         )
         return Status.STALE if behind or (live and live.is_stale) else Status.COMPLETE
@@ -219,7 +277,9 @@ class Stored:
     @cached_property
     def complete_through(self) -> date | None:
         """The last full day up to which nothing in the range is missing."""
-        last = min(self.asked.range.last, self.valued_through or self.asked.range.last)
+        last = min(
+            self.asked.range.last, self.asked.standing.valued_through or self.asked.range.last
+        )
         if self.first_partial:
             last = min(last, self.first_partial - _DAY)
         return last if self.days and last >= self.asked.range.opening else None
@@ -228,37 +288,46 @@ class Stored:
 def stored(asked: Asked) -> Stored:
     """Everything that is stored of a range. Call inside ``as_user``."""
     span = asked.range
-    state = PortfolioState.objects.filter(user_id=asked.user.id).values_list(
-        "ledger_revision", "derived_revision", "valued_through"
-    )
-    wanted, reached, valued_through = state.first() or (0, 0, None)
     parameters: dict[str, UUID | date] = {
         "user_id": asked.user.id, "scope_id": asked.scope_id, "opening": span.opening,
         "last": span.last,
     }  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(_SERIES, parameters)
-        days, values, growth, flows, partial, unpriced, restated_at, *sums = cursor.fetchone()
-        cursor.execute(_ENDS, parameters)
-        ends = cursor.fetchall()
-    known = {day: End(*figures) for _, day, *figures in ends if day is not None}
-    settled_day = ends[0][0]
+        cursor.execute(_STORED, parameters)
+        settled_day, *row = cursor.fetchone()
+    opening, settled, series, said, sums = row[:4], row[4:8], row[8:12], row[12:15], row[15:]
+    places, (values, growth, flows) = _integers(series[0]), map(_floats, series[1:])
     found = Stored(
-        asked=asked, days=days or [], values=np.array(values or [], dtype=np.float64),
-        growth=performance.returns(growth or []), flows=np.array(flows or [], dtype=np.float64),
-        opening=known.get(span.opening, End()), settled=known.get(settled_day, End()),
-        settled_day=settled_day, live=None, sums=Sums(*sums), first_partial=partial,
-        unpriced=unpriced, restated_at=restated_at, updating=wanted > reached,
-        valued_through=valued_through,
+        asked=asked, days=[span.opening + place * _DAY for place in places], values=values,
+        growth=growth, flows=flows, opening=_end(opening), settled=_end(settled),
+        settled_day=settled_day, live=None, sums=Sums(*sums), first_partial=said[0],
+        unpriced=said[1], restated_at=said[2],
     )  # fmt: skip
     if not span.reaches_now or found.updating or settled_day is None:
         return found
-    return _up_to_now(found, _live(asked))
+    return _up_to_now(found, _live(asked, settled_day))
+
+
+def _end(figures: Sequence[Any]) -> End:
+    return End() if figures[0] is None else End(*figures)
+
+
+def _integers(sent: bytes | None) -> list[int]:
+    return np.frombuffer(sent or b"", dtype=">i4").tolist()  # type: ignore[no-any-return]
+
+
+def _floats(sent: bytes | None) -> Floats:
+    return np.frombuffer(sent or b"", dtype=">f8").astype(np.float64)
 
 
 def _up_to_now(found: Stored, live: Live) -> Stored:
-    """The last stored day with what has happened to prices since then."""
-    since = live.value - found.settled.value
+    """The last stored day with what has happened to prices since then.
+
+    What got its first price, or lost its last, comes and goes as a correction, as it does in the
+    days that are stored.
+    """
+    kept, before = live.value - live.appeared, found.settled.value - live.gone
+    repriced = live.appeared - live.gone
     today = found.asked.now.astimezone(UTC).date()
     days, values, growth, flows = found.days, found.values, found.growth, found.flows
     if not days or days[-1] != today:
@@ -266,46 +335,75 @@ def _up_to_now(found: Stored, live: Live) -> Stored:
         values, flows = np.append(values, 0.0), np.append(flows, 0.0)
         growth = np.append(growth, np.nan)
     values[-1] = float(live.value)
-    if found.settled.value > 0:
+    flows[-1] += float(repriced)
+    if before > 0:
         so_far = 1.0 if np.isnan(growth[-1]) else growth[-1]
-        growth[-1] = so_far * float(live.value / found.settled.value)
-    sums = replace(found.sums, price_effect=found.sums.price_effect + since)
+        growth[-1] = so_far * float(kept / before)
+    sums = replace(
+        found.sums, price_effect=found.sums.price_effect + kept - before,
+        corrections=found.sums.corrections + repriced,
+    )  # fmt: skip
     return replace(
         found, days=days, values=values, growth=growth, flows=flows, sums=sums, live=live
     )
 
 
 # --- what it is worth now -----------------------------------------------------------------------
-_LIVE = f"""
+# Each asset of a scope: its value now, and what it was worth in the scope when the last day was
+# valued, by the scope's share of the units where that is a connection.
+_LIVE = """
 WITH people AS (SELECT %(user_id)s::uuid AS user_id, %(currency)s::text AS currency),
-{valuation.valued(valuation.NOT_LISTED)}
-SELECT {{value}}, {{unpriced}}, coalesce(health.partial, false),
-       coalesce(health.stale, false) OR {{stale}}
-FROM people LEFT JOIN health USING (user_id)
-"""  # noqa: S608  (all parts are ours)
+{valued},
+scoped AS (
+    SELECT valued.asset_id, valued.status, valued.price, {value} AS value,
+           CASE WHEN valued.quantity <> 0 THEN {quantity} / valued.quantity ELSE 0 END AS share
+    FROM valued {of}
+),
+compared AS (
+    SELECT scoped.*, stored.value AS before, stored.unpriced > 0 AS had_none
+    FROM scoped LEFT JOIN daily_valuations AS stored ON stored.user_id = %(user_id)s
+        AND stored.scope_id = scoped.asset_id AND stored.day = %(settled)s
+)
+SELECT {total}, coalesce(sums.appeared, 0), coalesce(sums.gone, 0), coalesce(sums.unpriced, 0),
+       coalesce(health.partial, false), coalesce(health.stale OR sums.stale, sums.stale, false)
+FROM totals LEFT JOIN health USING (user_id)
+CROSS JOIN (
+    SELECT round(sum(value), 8) AS value,
+           round(sum(value) FILTER (WHERE had_none), 8) AS appeared,
+           round(sum(before * share) FILTER (WHERE price IS NULL AND NOT had_none), 8) AS gone,
+           count(*) FILTER (WHERE status = 'unpriced') AS unpriced,
+           bool_or(status = 'stale') AS stale
+    FROM compared
+) AS sums
+"""
+_WHOLE = {
+    "value": "valued.value", "quantity": "valued.quantity", "total": "totals.total_value", "of": ""
+}  # fmt: skip
+_SCOPED: dict[str, dict[str, str]] = {
+    Scope.PORTFOLIO: _WHOLE,
+    Scope.ASSET: _WHOLE | {
+        "of": "WHERE valued.asset_id = %(scope_id)s", "total": "coalesce(sums.value, 0)",
+    },
+    Scope.CONNECTION: {
+        "value": "round(held.quantity * valued.price, 18)", "quantity": "held.quantity",
+        "total": "coalesce(sums.value, 0)",
+        "of": """JOIN (
+            SELECT asset_id, sum(quantity) AS quantity FROM holdings
+            WHERE user_id = %(user_id)s AND connection_id = %(scope_id)s AND quantity <> 0
+            GROUP BY asset_id
+        ) AS held USING (asset_id)""",
+    },
+}  # fmt: skip
 
-_VALUES = """(SELECT coalesce(round(sum(round(holdings.quantity * valued.price, 18)), 8), 0)
-    FROM holdings JOIN valued USING (asset_id) WHERE {of})"""
-_UNPRICED = """(SELECT count(DISTINCT valued.asset_id) FROM holdings JOIN valued USING (asset_id)
-    WHERE {of} AND valued.status = 'unpriced')"""
-_STALE = """EXISTS (SELECT FROM holdings JOIN valued USING (asset_id)
-    WHERE {of} AND valued.status = 'stale')"""
-_OF = "holdings.user_id = %(user_id)s AND holdings.quantity <> 0"
-_SCOPED = {
-    Scope.PORTFOLIO: _OF,
-    Scope.CONNECTION: f"{_OF} AND holdings.connection_id = %(scope_id)s",
-    Scope.ASSET: f"{_OF} AND holdings.asset_id = %(scope_id)s",
-}
 
-
-def _live(asked: Asked) -> Live:
-    of = _SCOPED[Scope(asked.scope)]
+def _live(asked: Asked, settled: date) -> Live:
+    own = asked.standing.sets_prices
     statement = _LIVE.format(
-        value=_VALUES.format(of=of), unpriced=_UNPRICED.format(of=of), stale=_STALE.format(of=of)
+        valued=valuation.valued(valuation.NOT_LISTED, own=own), **_SCOPED[asked.scope]
     )
     parameters = valuation.freshness(asked.now) | {
         "user_id": asked.user.id, "currency": asked.user.base_currency,
-        "scope_id": asked.scope_id,
+        "scope_id": asked.scope_id, "settled": settled,
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)

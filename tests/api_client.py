@@ -45,10 +45,13 @@ class ApiClient:
     def put(self, path: str, body: Any, **headers: str) -> Any:
         return self.call("PUT", path, body, **headers)
 
-    def send_file(self, path: str, content: bytes, name: str = "file.csv", **fields: str) -> Any:
-        """A form with one file and some other fields."""
+    def send_file(
+        self, path: str, content: bytes, name: str = "file.csv", *, key: str = "", **fields: str
+    ) -> Any:
+        """A form with one file and some other fields; ``key`` is its Idempotency-Key."""
         data = {"file": SimpleUploadedFile(name, content), **fields}
-        return self.django.post(f"/api/v1{path}", data, headers=self.headers)
+        headers = self.headers | ({"Idempotency-Key": key} if key else {})
+        return self.django.post(f"/api/v1{path}", data, headers=headers)
 
     def delete(self, path: str, **headers: str) -> Any:
         return self.call("DELETE", path, None, **headers)

@@ -16,6 +16,11 @@ DIGITS = 60
 UNIT_DIGITS, UNIT_DECIMALS = 60, 30
 UNIT_QUANTUM = Decimal(1).scaleb(-UNIT_DECIMALS)
 VALUE_DIGITS, VALUE_DECIMALS = 28, 8
+# More than anybody has, or pays for one unit. Their product is still stored as units are.
+MOST_UNITS, MOST_PRICE = Decimal(10) ** 18, Decimal(10) ** 12
+# Of one asset, in any currency: more than all there is. An amount of that size is taken for a
+# mistake of who reported it, so it counts as unpriced; sums of smaller ones can be stored.
+MOST_VALUE = Decimal(10) ** 15
 
 
 def set_precision() -> None:

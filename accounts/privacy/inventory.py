@@ -380,7 +380,8 @@ TABLES: Mapping[str, Table] = {
     "portfolios.PortfolioState": _table(
         "knowing what must be computed anew", personal="user",
         operational="ledger_revision derived_revision derived_at derive_claimed_by "
-        "derive_lease_until revalue_from valued_through waits_for_prices next_snapshot_at",
+        "derive_lease_until behind_since revalue_from valued_through valued_in waits_for_prices "
+        "next_snapshot_at",
     ),
     "portfolios.PortfolioSnapshot": _table(
         "showing how the total value moved", order="taken_at id",

@@ -13,12 +13,15 @@ from tracker import money
 
 GENESIS = datetime(2009, 1, 3, tzinfo=UTC)  # Bitcoin's first block: nothing here is older
 _AHEAD = timedelta(minutes=5)  # clocks differ
-_TOO_MUCH = Decimal(10) ** (money.UNIT_DIGITS - money.UNIT_DECIMALS)
 _CODE = re.compile(r"[^\W_][\w.+*@-]{0,31}")
 _PLAIN = re.compile(r"[+-]?\d{1,60}(\.\d{0,60})?([eE][+-]?\d{1,3})?|[+-]?\.\d{1,60}")
+_SIMPLE = re.compile(r"-?\d+(\.\d+)?")  # what nearly all cells hold, and
+_SHORT = 30  # in so few letters always fits
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d{0,60})?")
 _EUROPEAN = re.compile(r"[+-]?\d{1,3}(\.\d{3})*(,\d{0,60})|[+-]?\d{1,60},\d{0,60}")
 _DOUBTFUL = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_POINTED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?")
 _CURRENCY = re.compile(r"^([+-]?)\s*[^\d\s+\-.,]{1,4}\s*|\s*[^\d\s.,]{1,4}$")
 _DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})[ T,]+(.+)|(\d{1,2})\.(\d{1,2})\.(\d{4})")
 _SHORT_YEAR = re.compile(r"(\d{2})-(\d{2})-(\d{2}) (\d{1,2}:\d{2}:\d{2})")
@@ -102,13 +105,15 @@ def fee(
 def number(written: str) -> Decimal:
     """An exact number. ``1,234.5``, ``1.234,5`` and ``1,5`` can be read in one way only;
     ``1,234`` cannot, and is refused. Raises RowRefused."""
+    if len(written) <= _SHORT and written.isascii() and _SIMPLE.fullmatch(written):
+        return _possible(Decimal(written))
     plain = written.replace(" ", "").replace("\u00a0", "").replace("\u202f", "").replace("−", "-")
     if not plain.isascii():
         raise RowRefused("amount_unreadable", "The amount is not a number.")
     if _DOUBTFUL.fullmatch(plain):
         raise RowRefused(
             "amount_ambiguous",
-            "This comma may separate thousands or decimals. Please write decimals with a point.",
+            "This mark may separate thousands or decimals. Please write 1234.5 or 0.125 instead.",
         )
     if _GROUPED.fullmatch(plain):
         plain = plain.replace(",", "")
@@ -119,12 +124,36 @@ def number(written: str) -> Decimal:
     found = Decimal(plain)
     if not money.fits_units(found):
         raise RowRefused("amount_too_long", "The amount has more digits than can be kept.")
+    return _possible(found)
+
+
+def _possible(found: Decimal) -> Decimal:
+    if abs(found) >= money.MOST_UNITS:
+        raise RowRefused("amount_too_large", "The amount is larger than anybody can have.")
     return found
 
 
+def has_comma_decimals(written: str) -> bool:
+    """Whether this cell is a number whose decimals plainly follow a comma."""
+    plain = without_currency(written).replace(" ", "")
+    doubtful = _DOUBTFUL.fullmatch(plain) or _GROUPED.fullmatch(plain)
+    return "," in plain and not doubtful and bool(_EUROPEAN.fullmatch(plain))
+
+
+def doubted(written: str) -> str:
+    """A cell of a file with comma decimals: its ``1.500`` may be either, and reads as such."""
+    plain = without_currency(written)
+    return plain.replace(".", ",") if _POINTED.fullmatch(plain) else written
+
+
+def ungrouped(written: str) -> str:
+    """An amount whose commas are known to group thousands, without them."""
+    return written.replace(",", "") if _GROUPED.fullmatch(written) else written
+
+
 def keepable_price(price: Decimal) -> Decimal:
-    """The price, unless it is too large to be stored. Raises RowRefused."""
-    if price >= _TOO_MUCH:
+    """The price, unless what it makes of units could not be stored. Raises RowRefused."""
+    if price >= money.MOST_UNITS:
         raise RowRefused("price_too_long", "The price of this trade cannot be kept.")
     return price
 
@@ -162,6 +191,8 @@ def sensible(found: datetime, *, now: datetime) -> datetime:
 def _parsed(written: str) -> datetime:
     """Aware when the text names a zone, naive otherwise."""
     stamp, utc = written.strip(), False
+    if stamp.isascii() and _STAMP.fullmatch(stamp):
+        return _iso(stamp)
     if "/" in stamp:
         raise RowRefused(
             "time_ambiguous",
@@ -175,10 +206,14 @@ def _parsed(written: str) -> datetime:
     if short := _SHORT_YEAR.fullmatch(stamp):
         stamp = f"20{short[1]}-{short[2]}-{short[3]} {short[4]}"
     stamp = _HOUR.sub(r"0\1", stamp.replace("  ", " ")).replace(" +", "+")
+    found = _iso(stamp)
+    return found.replace(tzinfo=UTC) if utc and not found.tzinfo else found
+
+
+def _iso(stamp: str) -> datetime:
     try:
         if not stamp.isascii() or not stamp[:4].isdigit():
             raise ValueError(stamp)
-        found = datetime.fromisoformat(stamp)
+        return datetime.fromisoformat(stamp)
     except ValueError:
         raise RowRefused("time_unreadable", "This is not a date and time.") from None
-    return found.replace(tzinfo=UTC) if utc and not found.tzinfo else found

@@ -8,11 +8,14 @@ and they are the same two in the next export that holds them.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import fields
 from decimal import Decimal
+from operator import attrgetter
+from typing import Any
 
+from exchanges.reports import Reward, Trade, Transfer
 from portfolios.importing.reading import Found
-from portfolios.ledger import Fact
+from portfolios.ledger import Adjustment, Fact
 from tracker import money
 
 
@@ -27,17 +30,26 @@ def named(found: Iterable[Found], *, feed: str) -> tuple[list[Found], list[Found
             repeated.append(item)
             continue
         name = base if item.key else f"{base}:{seen[base]}"
-        fresh.append(replace(item, fact=replace(item.fact, feed=feed, exchange_id=name)))
+        fresh.append(Found(_renamed(item.fact, feed, name), item.lines, item.key))
     return fresh, repeated
 
 
+_KINDS: tuple[Any, ...] = (Trade, Transfer, Reward, Adjustment)
+# What a fact says besides its name (feed and id, the first two): fifty thousand times a file.
+_SAYS = {kind: attrgetter(*(field.name for field in fields(kind)[2:])) for kind in _KINDS}
+
+
+def _renamed(fact: Fact, feed: str, name: str) -> Fact:
+    return type(fact)(feed, name, *_SAYS[type(fact)](fact))
+
+
 def _content(fact: Fact) -> str:
-    values = ((field.name, getattr(fact, field.name)) for field in fields(fact))
-    return "|".join([type(fact).__name__, *(f"{name}={_text(value)}" for name, value in values)])
+    said = _SAYS[type(fact)](fact)
+    return "|".join([type(fact).__name__, *map(_text, said)])
 
 
 def _text(value: object) -> str:
-    return money.to_text(value) if isinstance(value, Decimal) else str(value)
+    return money.to_text(value) if type(value) is Decimal else str(value)
 
 
 def _digest(content: str) -> str:

@@ -13,7 +13,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from celery import current_app
-from django.db import transaction
+from django.db import DataError, transaction
 from django.db.models import F, Model, Q
 
 from accounts import datakeys
@@ -21,7 +21,7 @@ from audit import log as activity
 from audit.actions import Action
 from exchanges import assets, connections
 from exchanges.models import Coverage, ExchangeConnection
-from portfolios import accounts_by_hand, books, facts, models
+from portfolios import accounts_by_hand, books, facts, models, new_assets
 from portfolios.importing import plan, table
 from portfolios.importing.coverage import Interval, Known
 from portfolios.importing.formats import registry
@@ -228,6 +228,10 @@ def _unseal(row: FileImport) -> str:
 def _count(row: FileImport, account: ExchangeConnection, read: Plan) -> None:
     """How many rows are new, known, skipped and refused; together they are all rows."""
     fresh, remarks = _uncovered(account, read)
+    new_assets.check_file(
+        exchange=read.layout.format.exchange or account.exchange_id,
+        codes=facts.codes([item.fact for item in fresh]),
+    )
     here = _already(account, fresh)
     row.rows_total = read.total
     row.rows_known = _rows_of(item for item in fresh if _name(item) in here)
@@ -397,6 +401,10 @@ def apply(*, import_id: UUID, clock: Callable[[], datetime]) -> bool:
         _finish(row, read, remarks, clock())
     except (_Lost, NotFound):
         return False
+    except (DomainError, DataError) as refusal:  # the next time it would be the same
+        log.warning("import.refused", file_import=str(row.id), error=type(refusal).__name__)
+        _put_off(row, getattr(refusal, "code", type(refusal).__name__), again=False)
+        return False
     except Exception as error:  # whatever it is: the sweeper tries again, and then it is said
         log.error("import.failed", file_import=str(row.id), error=type(error).__name__)
         _put_off(row, type(error).__name__)
@@ -426,7 +434,9 @@ def _book(row: FileImport, layout: Layout, batch: Sequence[Found], now: datetime
     """One transaction: what is new of a batch, and how many rows that were."""
     wanted = [item.fact for item in batch]
     exchange = layout.format.exchange or _exchange_of(row)
-    meanings = assets.resolve(exchange, facts.codes(wanted))
+    codes = facts.codes(wanted)
+    new_assets.allow(user_id=row.user_id, exchange=exchange, codes=codes, now=now)
+    meanings = assets.resolve(exchange, codes)
     with tenancy.as_user(row.user_id):
         account = connections.find(user_id=row.user_id, connection_id=row.connection_id, lock=True)
         here = _already(account, batch)
@@ -469,8 +479,8 @@ def _finish(row: FileImport, read: Plan, remarks: Sequence[Remark], now: datetim
         )
 
 
-def _put_off(row: FileImport, error: str) -> None:
-    failed = row.attempts >= MOST_ATTEMPTS
+def _put_off(row: FileImport, error: str, *, again: bool = True) -> None:
+    failed = not again or row.attempts >= MOST_ATTEMPTS
     state = ImportState.FAILED if failed else ImportState.QUEUED
     with tenancy.as_user(row.user_id):
         _held(row).update(state=state, leased_until=None, error=error[:48])

@@ -1,12 +1,14 @@
 """What would be booked of a file: everything about it that needs no database. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from portfolios.importing import identity, table
+from portfolios.importing import cells, identity, table
 from portfolios.importing.formats import own, registry
 from portfolios.importing.reading import Format, Found, Frame, Line, Remark
+
+_OF_AMOUNTS = ("quantity", "fee", "total")  # how our columns of amounts are called
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def interpret(layout: Layout, *, zone: tzinfo, now: datetime, first: int | None 
     """Read the rows (or the first so many); every row is in one fact or one remark."""
     if layout.missing:
         return Plan(layout, [], [])
-    lines = [_line(row, layout) for row in layout.rows[:first]]
+    lines = list(_lines(layout, layout.rows[:first]))
     reading = layout.format.read(lines, Frame(now=now, zone=zone))
     fresh, repeated = identity.named(reading.found, feed=layout.format.feed)
     remarks = list(reading.remarks)
@@ -87,6 +89,27 @@ def interpret(layout: Layout, *, zone: tzinfo, now: datetime, first: int | None 
     return Plan(layout, fresh, remarks)
 
 
-def _line(row: table.Row, layout: Layout) -> Line:
-    by_name = dict(zip(layout.header, row.cells, strict=False))
-    return Line(row.line, {ours: by_name.get(name, "") for name, ours in layout.mapping.items()})
+def _lines(layout: Layout, rows: Sequence[table.Row]) -> Iterator[Line]:
+    """Rows by the names of our columns; a row may end before the header does."""
+    places = {name: place for place, name in enumerate(layout.header)}
+    columns = [(ours, places[name]) for name, ours in layout.mapping.items() if name in places]
+    blank = dict.fromkeys(layout.mapping.values(), "")
+    doubted = _amounts(columns) if _has_comma_decimals(layout.rows, columns) else []
+    for row in rows:
+        width, told = len(row.cells), row.cells
+        found = blank | {ours: told[place] for ours, place in columns if place < width}
+        for ours, _ in doubted:
+            found[ours] = cells.doubted(found[ours])
+        yield Line(row.line, found)
+
+
+def _amounts(columns: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    return [(ours, place) for ours, place in columns if ours.endswith(_OF_AMOUNTS)]
+
+
+def _has_comma_decimals(rows: Iterable[table.Row], columns: Iterable[tuple[str, int]]) -> bool:
+    """Whether any amount of the file plainly has its decimals behind a comma: then a point in
+    another one may stand for thousands."""
+    amounts = [place for _, place in _amounts(columns)]
+    written = (row.cells[place] for row in rows for place in amounts if place < len(row.cells))
+    return any(cells.has_comma_decimals(cell) for cell in written if "," in cell)

@@ -599,6 +599,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="portfoliostate",
+            name="behind_since",
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="portfoliostate",
             name="derive_claimed_by",
             field=models.UUIDField(blank=True, null=True),
         ),
@@ -621,6 +626,11 @@ class Migration(migrations.Migration):
             model_name="portfoliostate",
             name="revalue_from",
             field=models.DateField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="portfoliostate",
+            name="valued_in",
+            field=models.CharField(blank=True, db_default="", default="", max_length=8),
         ),
         migrations.AddField(
             model_name="portfoliostate",
@@ -1246,6 +1256,14 @@ class Migration(migrations.Migration):
                 ),
                 fields=["user", "day"],
                 name="daily_valuations_flows",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="dailyvaluation",
+            index=models.Index(
+                condition=models.Q(("unpriced__gt", 0)),
+                fields=["scope_id", "user"],
+                name="daily_valuations_unpriced",
             ),
         ),
     ]

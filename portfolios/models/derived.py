@@ -34,7 +34,7 @@ class AssetBasis(models.Model):
     """How far one asset's lots are computed, and from when on they must be again.
 
     ``dirty_from`` is the earliest entry that changed since; null when the lots are up to date.
-    ``waits_for`` names assets whose prices are still being fetched and are wanted here.
+    ``waits_for`` names assets whose prices may still come and are wanted here.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
@@ -243,6 +243,11 @@ class DailyValuation(models.Model):
                 fields=["user", "day"], name="daily_valuations_flows",
                 condition=models.Q(scope="asset")
                 & (~models.Q(deposits=0) | ~models.Q(withdrawals=0) | ~models.Q(corrections=0)),
+            ),
+            # derivation.prices_arrived: who valued which asset without a price
+            models.Index(
+                fields=["scope_id", "user"], name="daily_valuations_unpriced",
+                condition=models.Q(unpriced__gt=0),
             ),
         ]  # fmt: skip
 

@@ -23,10 +23,14 @@ class PortfolioState(models.Model):
     # Whoever computes holds this lease, renewed while it works; a dead worker's lapses.
     derive_claimed_by = models.UUIDField(null=True, blank=True)
     derive_lease_until = models.DateTimeField(null=True, blank=True)
+    # When a worker or the sweep first saw what has not been computed yet; null once it is.
+    behind_since = models.DateTimeField(null=True, blank=True)
     # The first day whose valuation may have changed; null when none has.
     revalue_from = models.DateField(null=True, blank=True)
     # The last full day that is valued.
     valued_through = models.DateField(null=True, blank=True)
+    # The base currency in which days are valued; another one than the person's while updating.
+    valued_in = models.CharField(max_length=8, default="", db_default="", blank=True)
     # Something is unpriced for want of a price that is still being fetched.
     waits_for_prices = models.BooleanField(default=False)
     next_snapshot_at = models.DateTimeField(null=True, blank=True)

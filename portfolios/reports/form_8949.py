@@ -1,8 +1,11 @@
 """The columns of the United States' Form 8949, Sales and Other Dispositions of Capital Assets.
 
 Part I is short-term, part II long-term. Every line holds: (d) − (e) + (g) = (h). Each line is
-rounded on its own, and a part's total is rounded once from exact sums, so that it is the same as
-in the app; a column may differ from its total by what was rounded away in its lines.
+rounded on its own; of a part's total, proceeds and cost are rounded once from exact sums, and the
+gain is their difference, as the form asks for. A column may so differ from its total by what was
+rounded away in its lines, and the total gain by one smallest unit from the app's, which is rounded
+by itself. What was lost, given away or donated is reported elsewhere, if at all: how many pieces
+of each are left out stands at the end, although the app's gain counts them.
 
 What was sold at an unknown cost or price stands in a list of its own after the parts, marked, and
 is in no total: nobody's cost is taken to be zero. Which box (A to L) applies depends on forms that

@@ -15,11 +15,12 @@ REWARD_KINDS = [
     "reward", "interest", "staking", "airdrop", "mining", "income", "bonus", "dividend",
 ]  # fmt: skip
 _ASSET = "Id of an asset, or its code; a code nobody knows becomes a new asset."
+_TOO_LARGE = "This number is too large to be kept."
 _SENTENCES = {
     "invalid": "Give an exact number, such as \"0.015\".",
     "max_digits": "This number has more digits than can be kept.",
     "max_decimal_places": "This number has more than 30 decimals.",
-    "max_whole_digits": "This number is too large to be kept.",
+    "max_whole_digits": _TOO_LARGE,
     "max_string_length": "This number is too long.",
 }  # fmt: skip
 
@@ -39,6 +40,8 @@ class UnitsField(serializers.DecimalField):
             raise serializers.ValidationError("This may not be below zero.", "below_zero")
         if self._positive and not found:
             raise serializers.ValidationError("Give a number above zero.", "zero")
+        if abs(found) >= money.MOST_UNITS:
+            raise serializers.ValidationError(_TOO_LARGE, "too_large")
         return found
 
 

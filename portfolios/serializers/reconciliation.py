@@ -9,7 +9,7 @@ from portfolios.models import AdjustmentReason, MatchOrigin, TransferMeaning
 from portfolios.reconciliation import Code, Fact
 from portfolios.serializers.fields import ExactDecimalField
 from tracker.api import StrictSerializer
-from tracker.money import UNIT_DECIMALS, UNIT_DIGITS
+from tracker.money import MOST_UNITS, UNIT_DECIMALS, UNIT_DIGITS
 
 
 class _GivenUnits(serializers.DecimalField):
@@ -68,7 +68,9 @@ class TransferNoteInputSerializer(StrictSerializer):
 
     meaning = serializers.ChoiceField(TransferMeaning.choices)
     cost_asset = serializers.UUIDField(required=False, allow_null=True)
-    cost_quantity = _GivenUnits(required=False, allow_null=True, min_value=0)
+    cost_quantity = _GivenUnits(
+        required=False, allow_null=True, min_value=0, max_value=MOST_UNITS
+    )
     acquired_at = serializers.DateTimeField(required=False, allow_null=True)
     note = serializers.CharField(required=False, allow_blank=True, max_length=200)
 
@@ -108,6 +110,9 @@ class CauseSerializer(serializers.Serializer):
     since = serializers.DateTimeField(allow_null=True)
     until = serializers.DateTimeField(allow_null=True)
     transfer = serializers.UUIDField(allow_null=True, help_text="The half that is known.")
+    entries = serializers.ListField(
+        child=serializers.UUIDField(), help_text="Entries of your own that are too much."
+    )
     remedies = serializers.ListField(child=serializers.ChoiceField(remedies.ACTIONS))
 
 
@@ -174,6 +179,7 @@ class DoneSerializer(serializers.Serializer):
     feeds = serializers.ListField(child=serializers.CharField())
     adjustment = serializers.UUIDField(allow_null=True)
     transfer = serializers.UUIDField(allow_null=True)
+    entries = serializers.ListField(child=serializers.UUIDField())
 
 
 # --- problems -----------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ class ManualAccountView(IdempotentPostMixin, ConditionalMixin, APIView):
     )  # fmt: skip
     def get(self, request: Any) -> Response:
         """The accounts that you keep by hand."""
+        filters.refuse_unknown(request.query_params)
         rows = accounts_by_hand.listed(user_id=request.user.id)
         return Response({"results": ConnectionSerializer(rows, many=True).data})
 

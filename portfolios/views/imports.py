@@ -1,5 +1,6 @@
 """Files of entries in, and our own format out."""
 
+import hashlib
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
@@ -15,7 +16,8 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from portfolios import ledger_export
+from accounts.idempotency import IdempotentPostMixin
+from portfolios import filters, ledger_export
 from portfolios.importing import imports
 from portfolios.serializers.imports import (
     ImportChangeSerializer,
@@ -66,7 +68,7 @@ class FormParser(MultiPartParser):
         return super().parse(stream, media_type, parser_context)
 
 
-class ImportsView(ConditionalMixin, APIView):
+class ImportsView(IdempotentPostMixin, ConditionalMixin, APIView):
     parser_classes = (FormParser, StrictJSONParser)
 
     @extend_schema(
@@ -75,6 +77,7 @@ class ImportsView(ConditionalMixin, APIView):
     )  # fmt: skip
     def get(self, request: Any) -> Response:
         """Files that you sent within 90 days, newest first."""
+        filters.refuse_unknown(request.query_params)
         return Response({"results": imports.listed(user_id=request.user.id)})
 
     @extend_schema(
@@ -84,18 +87,26 @@ class ImportsView(ConditionalMixin, APIView):
     def post(self, request: Any) -> Response:
         """Send a file (as a form). Nothing is booked yet: the answer says what would be."""
         data = valid(NewImportSerializer(data=request.data))
-        file = data.pop("file")
-        shown = imports.upload(
-            user_id=request.user.id, connection_id=data.pop("connection"), file_name=file.name,
-            content=file.read(), now=clock.now(), **data,
-        )  # fmt: skip
-        return Response(shown, status=201)
+        file, connection_id = data.pop("file"), data.pop("connection")
+        content = file.read()
+
+        def keep() -> Response:
+            shown = imports.upload(
+                user_id=request.user.id, connection_id=connection_id, file_name=file.name,
+                content=content, now=clock.now(), **data,
+            )  # fmt: skip
+            return Response(shown, status=201)
+
+        digest = hashlib.sha256(content).hexdigest()
+        told = data | {"file": digest, "name": file.name, "connection": connection_id}
+        return self.once(request, keep, body=told)
 
 
 class ImportView(ConditionalMixin, APIView):
     @extend_schema(operation_id="imports_read", tags=["entries"], responses=ImportSerializer)
     def get(self, request: Any, pk: UUID) -> Response:
         """One file: what would be booked of it, or what was."""
+        filters.refuse_unknown(request.query_params)
         return Response(imports.detail(user_id=request.user.id, import_id=pk, now=clock.now()))
 
     @extend_schema(
@@ -143,6 +154,7 @@ class LedgerExportView(APIView):
     )  # fmt: skip
     def get(self, request: Any) -> StreamingHttpResponse:
         """All entries as CSV, oldest first, in the format that POST /imports reads back."""
+        filters.refuse_unknown(request.query_params)
         return StreamingHttpResponse(
             ledger_export.lines(user_id=request.user.id), content_type="text/csv; charset=utf-8",
             headers={

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.idempotency import IdempotentPostMixin
-from portfolios import matches
+from portfolios import filters, matches
 from portfolios.serializers.reconciliation import (
     MatchSuggestionSerializer,
     NewMatchSerializer,
@@ -36,6 +36,7 @@ class TransferMatchView(IdempotentPostMixin, OwnedList):
     @extend_schema(operation_id="transfer_matches_list", tags=_TAGS)
     def get(self, request: Any) -> Response:
         """Withdrawals and deposits that are one move between own accounts, newest first."""
+        filters.refuse_unknown(request.query_params, known=filters.PAGING)
         return super().get(request)
 
     @extend_schema(
@@ -68,6 +69,7 @@ class MatchSuggestionView(ConditionalMixin, APIView):
     )  # fmt: skip
     def get(self, request: Any) -> Response:
         """Pairs that are possible and not certain enough to be made without asking."""
+        filters.refuse_unknown(request.query_params)
         with tenancy.as_user(request.user.id):
             found = matches.suggestions(user_id=request.user.id)
         return Response({"results": found})

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.idempotency import IdempotentPostMixin
-from portfolios import discrepancies, problems, remedies
+from portfolios import discrepancies, filters, problems, remedies
 from portfolios.remedies import Wish
 from portfolios.serializers.reconciliation import (
     DoneSerializer,
@@ -31,6 +31,7 @@ class ReconciliationView(ConditionalMixin, APIView):
     )
     def get(self, request: Any) -> Response:
         """Reported less booked units wherever they differ, with since when and why."""
+        filters.refuse_unknown(request.query_params)
         with tenancy.as_user(request.user.id):
             body = discrepancies.overview(user_id=request.user.id)
         return Response(body)
@@ -61,6 +62,7 @@ class ProblemView(ConditionalMixin, APIView):
     @extend_schema(operation_id="problems_list", tags=_TAGS, responses=ProblemInboxSerializer)
     def get(self, request: Any) -> Response:
         """Everything that makes a number less than certain, gravest first."""
+        filters.refuse_unknown(request.query_params)
         with tenancy.as_user(request.user.id):
             body = problems.inbox(user_id=request.user.id, now=clock.now())
         return Response(body)

@@ -220,6 +220,19 @@ def test_what_one_exchange_lacks_the_next_one_is_asked_for(settings, exchange, n
     assert PriceNeed.objects.get().state == NeedState.DONE
 
 
+def test_what_one_exchange_refuses_for_good_hides_not_that_another_is_down(
+    settings, exchange, sandbox, now, midnight
+):
+    settings.PRICE_EXCHANGES = ["binanceus", "binance"]
+    settings.EXCHANGE_BASE_URLS |= {"binanceus": "http://127.0.0.1:1"}
+    history.want(needs=[Want(asset("BTC"), "1d", midnight - 5 * DAY, midnight)])
+    refusal = {"kind": "status", "status": 401, "body": {"code": -2015, "msg": "Invalid API-key"}}
+    with sandbox.fault(path="/api/v3/klines", **refusal):
+        history.backfill_due(now=now)
+    row = PriceNeed.objects.get()
+    assert (row.state, row.error) == (NeedState.OPEN, "exchange_unreachable")
+
+
 def test_a_run_stops_at_its_limit_and_the_next_one_goes_on(exchange, sandbox, now):
     btc, hour = asset("BTC"), history.floor_hour(now) - HOUR
     since = hour - 2500 * HOUR

@@ -84,6 +84,39 @@ def test_what_is_bought_costs_what_was_paid_and_the_fee() -> None:
     assert set(booked.events) == {BTC}
 
 
+@st.composite
+def trades_with_money(draw: Any) -> list[Entry]:
+    """Two sides, one of them in dollars or none; up to two fees or rebates; perhaps a card."""
+    kind = draw(st.sampled_from(["trade", "conversion"]))
+    units = st.decimals("0.01", "1000", places=2)
+    came, went = draw(st.permutations([USD, BTC, ETH, EUR]))[:2]
+    rows = [(came, kind, str(draw(units))), (went, kind, str(-draw(units)))]
+    if draw(st.booleans()):
+        rows.reverse()
+    for asset in draw(st.lists(st.sampled_from([USD, BTC, BNB, EUR]), max_size=2)):
+        rows.append((asset, "fee", str(draw(st.sampled_from([-1, 1])) * draw(units))))
+    if draw(st.booleans()):
+        rows.append((USD, "deposit", str(draw(units))))
+    return legs(*rows, trade=FACT)
+
+
+@given(trades_with_money())
+def test_money_told_in_the_place_of_its_legs_books_the_same(entries: list[Entry]) -> None:
+    money = [
+        leg for leg in entries
+        if leg.asset == USD and (leg.kind in ("trade", "conversion")
+                                 or (leg.kind == "fee" and leg.quantity < 0))
+    ]  # fmt: skip
+    sides = [abs(leg.quantity) for leg in money if leg.kind != "fee"]
+    fees = sum((-leg.quantity for leg in money if leg.kind == "fee"), Decimal(0))
+    told = booking.events(
+        [leg for leg in entries if leg not in money], facts=FactBook(), prices=Market(),
+        base_asset_id=USD, currency="USD", fiat={USD, EUR},
+        moneys={FACT: (sides[0] if sides else None, fees)},
+    )  # fmt: skip
+    assert told == book(entries)
+
+
 def test_what_is_sold_brings_what_was_paid_less_the_fee() -> None:
     booked = trade((BTC, "trade", "-2"), (USD, "trade", "100"), (USD, "fee", "-1"))
     assert went(booked, BTC) == [("sale", 2, 99)]

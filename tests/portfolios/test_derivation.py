@@ -11,7 +11,7 @@ from accounts import preferences
 from accounts.models import User
 from accounts.privacy import erasure
 from exchanges import connections
-from exchanges.models import HistoricPrice
+from exchanges.models import HistoricPrice, NeedState, PriceNeed
 from portfolios import basis, books, derivation, matches, tasks
 from portfolios.lots import Method
 from portfolios.models import AssetBasis, Disposal, Income, Lot, PortfolioState
@@ -140,15 +140,6 @@ def test_computing_twice_changes_nothing(alice, account):
     assert derived(alice) == before
 
 
-def test_an_asset_whose_last_entry_is_gone_has_no_lots_left(alice, account):
-    book(alice, account, buy("1", "100", day(0)))
-    derive(alice)
-    other = factories.connection(alice, label="other")
-    book(alice, other, buy("5", "50", day(0), base_code="ETH", symbol="ETH/USD"))
-    derive(alice)
-    assert open_lots(alice) == [("1", "100"), ("5", "50")]
-
-
 _units = st.integers(1, 5_000_000).map(lambda number: str(D(number).scaleb(-6)))
 _paid = st.integers(1, 900_000).map(lambda number: str(D(number).scaleb(-2)))
 _kinds = st.sampled_from(["buy", "sell", "deposit", "withdrawal", "swap", "move", "reward"])
@@ -274,6 +265,60 @@ def test_what_has_no_price_yet_is_computed_when_it_comes(alice, account):
     assert freshness(alice).updating
     derive(alice)
     assert open_lots(alice) == [("1", "99")]
+
+
+def _answer(state: NeedState, *, interval: str) -> None:
+    """All that is wanted of an interval has been asked for, and there was no price."""
+    PriceNeed.objects.filter(interval=interval, state=NeedState.OPEN).update(state=state)
+
+
+def _keep(code: str, interval: str, at, usd: str) -> None:
+    HistoricPrice.objects.create(
+        asset=factories.asset(code), interval=interval, at=at, usd=D(usd), source="test"
+    )
+    PriceNeed.objects.filter(interval=interval).update(state=NeedState.DONE)
+
+
+def _arrived(user, code: str) -> None:
+    now = clock.now()
+    assert derivation.prices_arrived(assets={factories.asset(code).id}, now=now) == 1
+    derive(user)
+
+
+def test_the_close_of_a_day_that_comes_after_its_hour_was_found_absent_counts(alice, account):
+    factories.asset("USD")
+    book(alice, account, reward("1", day(0), "COIN"))
+    derive(alice)
+    _answer(NeedState.DONE, interval="1h")
+    derivation.rebuild(user_id=alice.id, now=clock.now())
+    assert open_lots(alice) == [("1", "?")]
+    _keep("COIN", "1d", day(0).replace(hour=0), "7")
+    _arrived(alice, "COIN")
+    assert open_lots(alice) == [("1", "7")]
+    with tenancy.as_user(alice.id):
+        assert AssetBasis.objects.get(asset__code="COIN").waits_for is None
+
+
+def test_the_close_of_the_day_is_wanted_where_the_hour_is_missing(alice, account):
+    factories.asset("USD")
+    book(alice, account, buy("1", "2", day(0), quote_code="COIN"), sell("1", "2", day(0.1)))
+    derive(alice)
+    midnight = day(0).replace(hour=0)
+    assert PriceNeed.objects.filter(
+        asset=factories.asset("COIN"), interval="1d", since__lte=midnight, until__gt=midnight
+    ).exists()
+
+
+def test_a_coin_that_a_market_takes_up_later_gets_the_price_of_then(alice, account):
+    factories.asset("USD")
+    book(alice, account, reward("1", day(0), "COIN"))
+    derive(alice)
+    for interval in ("1h", "1d"):
+        _answer(NeedState.NOWHERE, interval=interval)
+    derivation.rebuild(user_id=alice.id, now=clock.now())
+    _keep("COIN", "1h", day(0), "5")
+    _arrived(alice, "COIN")
+    assert open_lots(alice) == [("1", "5")]
 
 
 def test_who_does_not_wait_for_a_price_is_left_alone(alice, account):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import User
+from exchanges.models import HistoricPrice
 from portfolios import tallies, years
 from portfolios.models import Disposal, Lot, TransferNote
 from portfolios.tallies import Group, Tally
@@ -200,6 +201,26 @@ def test_an_unexplained_withdrawal_is_no_sale_and_is_said(api, alice, journal):
             meaning="own_withdrawal",
         )  # fmt: skip
     assert read(api)["status"] == "complete"
+
+
+@pytest.mark.parametrize("meaning", ["gift_given", "donation"])
+def test_a_gift_counts_at_its_worth_and_says_what_is_unknown(api, alice, journal, meaning):
+    journal.buy("BTC", 1, 100, JANUARY)
+    journal.withdraw("BTC", 3, JUNE)
+    with tenancy.as_user(alice.id):
+        TransferNote.objects.create(
+            user=alice, transfer_id=journal.entries("BTC")[-1].transfer_id, meaning=meaning
+        )
+    hour = JUNE.replace(minute=0, second=0, microsecond=0)
+    HistoricPrice.objects.create(
+        asset_id=journal.asset_id("BTC"), interval="1h", at=hour, usd=250, source="test"
+    )
+    journal.derive()
+    body = read(api)
+    totals = body["totals"]
+    assert (totals["proceeds"], totals["cost"], totals["gain"]) == ("250", "100", "150")
+    assert (totals["unknown_basis"], totals["unknown_basis_proceeds"]) == (1, "500")
+    assert (body["status"], totals["without_gain"]) == ("partial", 0)
 
 
 def test_figures_that_are_behind_the_ledger_say_so(api, traded):

@@ -48,6 +48,8 @@ CASES = [
      "+4.462 LUNA trade, -19.8 EUR trade, -0.2 EUR fee, +20.0 EUR deposit"),
     ("sold to a card", replace(CARD, side="sell"),
      "-4.462 LUNA trade, +19.8 EUR trade, -0.2 EUR fee, -19.6 EUR withdrawal"),
+    ("bought by card, the fee in another asset", replace(CARD, fee_code="BNB"),
+     "+4.462 LUNA trade, -19.8 EUR trade, -0.2 BNB fee, +19.8 EUR deposit"),
     ("deposit", DEPOSIT, "+5 ETH deposit"),
     ("withdrawal, fee on top", WITHDRAWAL, "-5 ETH withdrawal, -0.01 ETH fee"),
     ("pending is no ledger fact yet", replace(WITHDRAWAL, settled=False), ""),

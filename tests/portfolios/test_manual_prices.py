@@ -7,9 +7,10 @@ import pytest
 import time_machine
 
 from exchanges.models import Exchange, ExchangeConnection, Price
-from portfolios import snapshots
-from portfolios.models import AssetBasis, Holding, PortfolioSnapshot, PortfolioState
+from portfolios import derivation, snapshots
+from portfolios.models import AssetBasis, Holding, Lot, PortfolioSnapshot, PortfolioState
 from tests import factories
+from tests.portfolios.bookings import book, buy, day
 from tracker import clock, tenancy
 
 
@@ -132,6 +133,24 @@ def test_what_is_computed_from_that_day_on_is_computed_anew(api, alice, coin):
     assert (second > first, dirty_from.isoformat()) == (True, "2026-02-01")
     api.delete(f"/prices/manual/{row['id']}")
     assert standing()[0] > second
+
+
+def test_what_was_paid_for_with_the_asset_is_valued_by_its_new_price(api, alice, coin):
+    connected = factories.connection(alice)
+    book(alice, connected, buy("1", "100", day(0), quote_code="COIN", symbol="BTC/COIN"))
+
+    def cost():
+        derivation.derive(user_id=alice.id, now=clock.now())
+        with tenancy.as_user(alice.id):
+            return Lot.objects.get(asset__code="BTC").cost
+
+    assert cost() is None
+    row = put(api, coin, "2024-01-01", "2").json()
+    assert cost() == D(200)
+    put(api, coin, "2024-01-01", "3")
+    assert cost() == D(300)
+    api.delete(f"/prices/manual/{row['id']}")
+    assert cost() is None
 
 
 def test_the_prices_of_another_are_neither_seen_nor_removed(api, client_of, bob, coin):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from portfolios import matches, matching
 from portfolios.matching import Sent
 from portfolios.models import TransferMatch
-from tests import factories
+from tests import factories, threads
 from tracker import clock, tenancy
 
 BINANCE, KRAKEN, THIRD = (uuid.UUID(int=number) for number in (1, 2, 3))
@@ -51,7 +51,7 @@ def test_the_two_moves_recorded_between_binance_and_kraken():
         ({"quantity": "9.9", "at": NOON + timedelta(minutes=5)}, True),  # the network kept some
         ({"quantity": "9", "at": NOON + timedelta(minutes=5)}, True),  # gross: the reported fee
         (
-            {"quantity": "9.7", "at": NOON + timedelta(minutes=5)},
+            {"quantity": "9.79", "at": NOON + timedelta(minutes=5)},
             False,
         ),  # too much for a network
         ({"quantity": "10.01", "at": NOON + timedelta(minutes=5)}, False),  # more than was sent
@@ -72,6 +72,26 @@ def test_what_can_be_one_move(deposit, expected):
     came = side(2, deposit.pop("account", KRAKEN), deposit.pop("quantity"), deposit.pop("at"),
                 **deposit)  # fmt: skip
     assert bool(found([withdrawal], [came])) is expected
+
+
+@pytest.mark.parametrize(
+    ("arrived", "hours", "usual", "expected"),
+    [
+        ("985", 23, (), False),  # so much may as well be another transfer
+        ("985", "0.9", (), True),
+        ("985", 23, ("15",), True),  # as much as this account pays elsewhere
+        ("985", 23, ("14",), False),
+        ("1000", 23, (), True),
+    ],
+)
+def test_what_lacks_something_late_is_left_unless_it_lacks_the_usual(
+    arrived, hours, usual, expected
+):
+    withdrawal = side(1, BINANCE, "1000", NOON)
+    deposit = side(2, KRAKEN, arrived, NOON + timedelta(hours=float(hours)))
+    fees = {(BINANCE, ETH): {Decimal(fee) for fee in usual}}
+    assert bool(found([withdrawal], [deposit], usual_fees=fees)) is expected
+    assert len(matching.candidates([withdrawal], [deposit], usual_fees=fees)) == 1
 
 
 def test_two_deposits_that_fit_alike_are_left_to_the_person():
@@ -133,6 +153,75 @@ def test_each_transfer_is_in_one_pair_at_most_whatever_their_order(out, back, dr
     draw.shuffle(withdrawals)
     draw.shuffle(deposits)
     assert found(withdrawals, deposits) == pairs
+
+
+def _stands_out(pair, pairs):
+    """As it is defined: clearly better than each pair that shares a side."""
+    rivals = [
+        other
+        for other in pairs
+        if other is not pair
+        and (other.withdrawal.id == pair.withdrawal.id or other.deposit.id == pair.deposit.id)
+    ]
+    return pair.certainty > Decimal("0.5") and all(
+        pair.certainty > rival.certainty
+        or (
+            pair.certainty == rival.certainty
+            and abs(rival.seconds) > matching.CLEARLY_NEARER * max(abs(pair.seconds), 60)
+        )
+        for rival in rivals
+    )
+
+
+@given(sides, sides)
+def test_pairs_are_those_that_stand_out_until_none_does(out, back):
+    withdrawals, deposits = (
+        [
+            side(first + n, account, quantity, NOON + timedelta(minutes=minute))
+            for n, (account, quantity, minute) in enumerate(rows)
+        ]
+        for first, rows in ((0, out), (100, back))
+    )
+    pairs = matching.candidates(withdrawals, deposits)
+    expected, left = set(), pairs
+    while chosen := [pair for pair in left if _stands_out(pair, left)]:
+        expected |= set(chosen)
+        used = {each.id for pair in chosen for each in (pair.withdrawal, pair.deposit)}
+        left = [pair for pair in left if not used & {pair.withdrawal.id, pair.deposit.id}]
+    assert set(matching.unambiguous(pairs)) == expected
+
+
+def alike(count, minutes=1, txid=""):
+    """As many withdrawals as deposits of one amount, all within a day."""
+    return (
+        [side(n, BINANCE, "100", NOON + timedelta(seconds=n), txid=txid) for n in range(count)],
+        [
+            side(10_000 + n, KRAKEN, "100", NOON + timedelta(minutes=minutes, seconds=n), txid=txid)
+            for n in range(count)
+        ],
+    )
+
+
+def test_each_possible_pair_is_looked_at_a_few_times_however_many_fit_alike(monkeypatch):
+    """Comparing every pair with every other would take minutes for 150 equal amounts."""
+    withdrawals, deposits = alike(60)
+    pairs = matching.candidates(withdrawals, deposits)
+    assert len(pairs) == 3_600
+    looked = []
+    seconds = matching.Pair.seconds.fget
+    counted = property(lambda pair: looked.append(1) or seconds(pair))
+    monkeypatch.setattr(matching.Pair, "seconds", counted)
+    assert matching.unambiguous(pairs) == []
+    assert len(looked) < 10 * len(pairs)
+
+
+def test_of_thousands_that_fit_alike_only_transaction_ids_tell():
+    withdrawals, deposits = alike(400)
+    assert matching.candidates(withdrawals, deposits) == []
+    withdrawals[7:8] = [side(7, BINANCE, "100", NOON, txid="0xAB")]
+    deposits[9:10] = [side(10_009, KRAKEN, "100", NOON + timedelta(minutes=9), txid="ab")]
+    assert found(withdrawals, deposits) == {(7, 10_009)}
+    assert matching.candidates(*alike(400, txid="the same")) == []
 
 
 # --- stored, and decided by the person ----------------------------------------------------------
@@ -240,6 +329,106 @@ def test_what_cannot_be_one_move_is_refused(moved, alice, client_of):
         body = {"withdrawal": str(withdrawal.id), "deposit": str(deposit.id)}
         answer = api.post("/transfer-matches", body)
         assert (answer.status_code, answer.json()["code"]) == (409, "transfers_do_not_match")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "later", "status"),
+    [
+        ("0.00001", timedelta(hours=1), 409),
+        ("0.5", timedelta(hours=1), 201),
+        ("1", timedelta(days=-3_000), 409),
+        ("1", timedelta(hours=-12), 201),
+        ("1", timedelta(days=80), 201),
+        ("1", timedelta(days=100), 409),
+    ],
+)
+def test_what_a_person_pairs_is_near_in_time_and_amount(
+    moved, alice, client_of, quantity, later, status
+):
+    _, there, out, _ = moved
+    deposit = factories.transfer(
+        alice, there, "deposit", "x", quantity=Decimal(quantity),
+        occurred_at=out.occurred_at + later,
+    )  # fmt: skip
+    body = {"withdrawal": str(out.id), "deposit": str(deposit.id)}
+    assert client_of(alice).post("/transfer-matches", body).status_code == status
+
+
+def late_twin(alice, there, out, **more):
+    with tenancy.as_user(alice.id):
+        type(out).objects.filter(id=out.id).update(txid="0xAA")
+    return factories.transfer(
+        alice, there, "deposit", "late", txid="aa",
+        occurred_at=out.occurred_at + timedelta(minutes=9), **more,
+    )  # fmt: skip
+
+
+def test_a_transaction_that_is_told_later_wins_over_a_pair_found_without_one(
+    moved, alice, client_of
+):
+    _, there, out, back = moved
+    assert pair_new(alice)
+    late = late_twin(alice, there, out)
+    assert pair_new(alice) == {out.asset_id: out.occurred_at}
+    (pair,) = pairs_of(client_of(alice))
+    assert (pair["withdrawal"], pair["deposit"]) == (str(out.id), str(late.id))
+    assert pair["evidence"]["same_txid"]
+    assert pair_new(alice) == {}
+    assert str(back.id) not in str(pairs_of(client_of(alice)))
+
+
+def test_what_lost_its_counterpart_is_paired_with_what_did_as_well(moved, alice, client_of):
+    here, there, out, back = moved
+    assert pair_new(alice)
+    late = late_twin(alice, there, out)
+    other = factories.transfer(
+        alice, here, "withdrawal", "other", occurred_at=out.occurred_at + timedelta(minutes=3)
+    )
+    assert pair_new(alice)
+    pairs = {(pair["withdrawal"], pair["deposit"]) for pair in pairs_of(client_of(alice))}
+    assert pairs == {(str(out.id), str(late.id)), (str(other.id), str(back.id))}
+
+
+def test_a_pair_that_was_confirmed_stays_whatever_transaction_is_told(moved, alice, client_of):
+    _, there, out, back = moved
+    assert pair_new(alice)
+    (pair,) = pairs_of(client_of(alice))
+    assert client_of(alice).post(f"/transfer-matches/{pair['id']}/confirm").status_code == 200
+    late_twin(alice, there, out)
+    assert pair_new(alice) == {}
+    assert [pair["deposit"] for pair in pairs_of(client_of(alice))] == [str(back.id)]
+
+
+def test_a_fee_that_was_reported_before_makes_a_late_pair_certain(moved, alice):
+    here, there, out, _ = moved
+    assert pair_new(alice)
+    day = out.occurred_at + timedelta(days=5)
+    factories.transfer(alice, here, "withdrawal", "w2", occurred_at=day)
+    factories.transfer(
+        alice, there, "deposit", "d2", quantity=Decimal("0.99"),
+        occurred_at=day + timedelta(hours=20),
+    )  # fmt: skip
+    assert pair_new(alice) == {}
+    with tenancy.as_user(alice.id):
+        type(out).objects.filter(id=out.id).update(
+            fee_asset=out.asset, fee_quantity=Decimal("0.01")
+        )
+    assert pair_new(alice) == {out.asset_id: day}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_six_pairs_asked_for_at_once_one_is_made(client_of):
+    alice = factories.person("alice@example.com")
+    here, there = (factories.connection(alice, label) for label in ("here", "there"))
+    out = factories.transfer(alice, here, "withdrawal", "w")
+    deposits = [factories.transfer(alice, there, "deposit", f"d{n}") for n in range(6)]
+    apis = [client_of(alice) for _ in deposits]
+
+    def ask(number):
+        body = {"withdrawal": str(out.id), "deposit": str(deposits[number].id)}
+        return apis[number].post("/transfer-matches", body).status_code
+
+    assert sorted(threads.at_once(6, ask)) == [201, *[409] * 5]
 
 
 def test_transfers_of_somebody_else_do_not_exist(moved, charlie, alice, client_of):

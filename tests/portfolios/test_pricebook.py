@@ -92,6 +92,25 @@ def test_what_was_lacking_is_named_once_with_neighbours_as_one():
     ]
 
 
+def test_both_sides_of_a_cross_are_of_the_same_interval_where_they_can_be():
+    """An hour in which the coin doubled over a day's rate would make up a price."""
+    hours = {(COIN, NOON): told("20")}
+    days = {COIN: {MONDAY: told("10")}, EUR: {MONDAY: told("1.25", "binance: EUR/USDT")}}
+    quote = book("EUR", hours=hours, days=days).at(COIN, NOON)
+    assert (quote.price, quote.source) == (D(8), "binance: COIN/USDT, 1d; EUR binance: EUR/USDT, 1d")
+    alone = book("EUR", hours=hours, days={EUR: days[EUR]}).at(COIN, NOON)
+    assert (alone.price, alone.source) == (
+        D(16), "binance: COIN/USDT, 1h; EUR binance: EUR/USDT, 1d",
+    )  # fmt: skip
+
+
+def test_the_day_is_named_that_could_stand_in_for_a_missing_hour():
+    found = book(days={OTHER: {MONDAY: told("10")}})
+    assert (found.at(COIN, NOON), found.at(OTHER, NOON).price) == (None, D(10))
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    assert found.missing_days == [Want(COIN, "1d", midnight, midnight + DAY)]
+
+
 def test_an_hour_is_lacking_even_where_its_day_stands_in_and_the_base_currency_too():
     days = {COIN: {MONDAY: told("10")}, EUR: {MONDAY: told("1.25")}}
     found = book("EUR", days=days)
@@ -114,8 +133,9 @@ def test_an_own_price_holds_from_its_day_until_the_next_one():
 
 def test_a_market_comes_before_an_own_price_and_ends_it():
     found = book(
-        own={COIN: [OwnPrice(MONDAY, D(5), USD)]}, days={COIN: {MONDAY + 2 * DAY: told("9")}}
-    )
+        own={COIN: [OwnPrice(MONDAY, D(5), USD)]}, days={COIN: {MONDAY + 2 * DAY: told("9")}},
+        quoted={COIN: [MONDAY + 2 * DAY]},
+    )  # fmt: skip
     assert found.close(COIN, MONDAY + DAY).is_manual
     assert found.close(COIN, MONDAY + 2 * DAY).price == D(9)
     assert found.close(COIN, MONDAY + 3 * DAY) is None  # a hole in the market's, not ours to fill
@@ -123,8 +143,9 @@ def test_a_market_comes_before_an_own_price_and_ends_it():
 
 def test_an_own_price_after_a_market_fell_silent_holds():
     found = book(
-        own={COIN: [OwnPrice(MONDAY, D(5), USD)]}, days={COIN: {MONDAY - 2 * DAY: told("9")}}
-    )
+        own={COIN: [OwnPrice(MONDAY, D(5), USD)]}, days={COIN: {MONDAY - 2 * DAY: told("9")}},
+        quoted={COIN: [MONDAY - 2 * DAY]},
+    )  # fmt: skip
     assert found.close(COIN, MONDAY + 9 * DAY).price == D(5)
     assert found.close(COIN, MONDAY - DAY) is None
 
@@ -198,6 +219,22 @@ def test_a_book_is_loaded_with_days_hours_rates_and_own_prices(alice):
     assert found.close(coin, MONDAY).price == D(8)
     assert found.close(other, MONDAY).price == D(3) / D("1.25")
     assert found.close(other, MONDAY).is_manual
+
+
+def test_a_quote_of_long_ago_ends_an_own_price_whatever_stretch_is_loaded(alice):
+    coin, _usd = factories.asset("COIN").id, factories.asset("USD")
+    kept(coin, PriceInterval.DAY, datetime(2026, 3, 7, tzinfo=UTC), "50")
+    with tenancy.as_user(alice.id):
+        ManualPrice.objects.create(
+            user=alice, asset_id=coin, day=MONDAY, price=D(7), currency="USD"
+        )
+        for since in (NOON, NOON + 40 * DAY):
+            found = pricebook.load(
+                user_id=alice.id, currency="USD", asset_ids=[coin], since=since,
+                until=NOON + 41 * DAY,
+            )  # fmt: skip
+            assert found.close(coin, MONDAY + 41 * DAY) is None
+            assert found.at(coin, NOON + 41 * DAY) is None
 
 
 def test_nobody_is_shown_the_own_prices_of_another(alice, bob):

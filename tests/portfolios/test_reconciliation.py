@@ -31,6 +31,7 @@ from portfolios.reconciliation import (
     Movement,
     OtherSide,
     Place,
+    Rate,
     Report,
 )
 from tests import factories
@@ -311,6 +312,20 @@ def test_two_assets_that_agree_in_value_are_a_trade():
     cause = explained(got, gave)[0]
     assert cause.parts == ((gave.place, gave.units), (got.place, got.units))
     assert cause.sentence == "A trade of 6000 USDT for 0.0999 BTC seems to be missing."
+
+
+def test_the_evidence_is_worth_what_its_units_cost_when_the_difference_appeared():
+    item = differing("0.02")
+    rates = {(BTC, item.appeared_at): Rate(Decimal(40_318), item.appeared_at.date())}
+    habits = {(Fact.DEPOSIT, "spot"): Habit(3, (9.0,) * 3, (100.0, 300.0, 200.0))}
+    (cause,) = explained(item, rates=rates, habits=habits, priced_on=item.appeared_at.date())
+    day = item.appeared_at.date()
+    assert cause.evidence[:2] == (
+        f"It was worth about 806.36 USD at the price of {day}.",
+        f"The 3 known of this kind, at the prices of {day}, are worth 200.00 USD in the middle.",
+    )
+    (silent,) = explained(item)
+    assert not any("USD" in told for told in silent.evidence)
 
 
 def test_a_fee_in_a_third_asset_belongs_to_the_trade():

@@ -1,13 +1,14 @@
 """Performance, series, attribution and allocation as the app reads them."""
 
+from datetime import timedelta
 from decimal import Decimal as D
 
 import pytest
 import time_machine
 
-from exchanges.models import HistoricPrice
+from exchanges.models import HistoricPrice, Price
 from portfolios import derivation
-from portfolios.models import DailyValuation, PortfolioSnapshot
+from portfolios.models import DailyValuation, Holding, PortfolioSnapshot
 from portfolios.serializers import performance as shapes
 from tests import factories
 from tests.portfolios.bookings import book, buy, day, reward, sell, transfer
@@ -184,6 +185,91 @@ def test_a_year_begins_where_the_person_lives(client_of, alice, account, closes,
     assert (body["range"]["from"], body["range"]["since"]) == ("2025-01-01", since)
 
 
+def test_money_is_told_to_eight_decimals(client_of, alice, account, closes):
+    closes(BTC=[100] * 3)
+    price("BTC", "99.123456789")
+    now = clock.now()
+    book(alice, account, transfer("deposit", "0.7", day(0)), buy("0.3", "29.99", day(1)))
+    report(alice, account, "1")
+    derive(alice, now)
+    price("BTC", "123.456789012345")
+    profit = client_of(alice).get("/performance").json()["profit"]
+    assert all(len(amount.partition(".")[2]) <= 8 for amount in profit.values())
+
+
+def price(code, usd):
+    """What a market says now."""
+    now = clock.now()
+    Price.objects.update_or_create(
+        asset=factories.asset(code),
+        defaults={"usd": D(usd), "usd_24h_ago": D(usd), "source": "test", "as_of": now,
+                  "fetched_at": now},
+    )  # fmt: skip
+
+
+def report(user, connected, units, code="BTC", at=None):
+    """What an exchange says is there now."""
+    at = at or clock.now()
+    what = {"user": user, "connection": connected, "wallet": "spot",
+            "asset": factories.asset(code), "exchange_code": code, "quantity": D(units)}  # fmt: skip
+    with tenancy.as_user(user.id):
+        Holding.objects.create(**what, changed_at=at, last_confirmed_at=at)
+
+
+def test_a_first_price_since_the_last_computation_is_no_gain(client_of, alice, account, closes):
+    """A hundred dollars, and ten coins that nobody quoted until a moment ago."""
+    now = clock.now()
+    book(alice, account, transfer("deposit", "100", now - timedelta(days=2), "USD"),
+         transfer("deposit", "10", now - timedelta(days=2), "COIN"))  # fmt: skip
+    price("USD", 1)
+    report(alice, account, "100", "USD")
+    report(alice, account, "10", "COIN")
+    derive(alice, now)
+    app = client_of(alice)
+    for scope in ("", f"&connection={account.id}", f"&asset={factories.asset('COIN').id}"):
+        before = app.get(f"/performance?range=ALL{scope}").json()
+        assert before["profit"]["total"] == "0"
+    price("COIN", 7)
+    for scope, closing in (("", "170"), (f"&connection={account.id}", "170"),
+                           (f"&asset={factories.asset('COIN').id}", "70")):  # fmt: skip
+        body = app.get(f"/performance?range=ALL{scope}").json()
+        assert body["value"]["closing"] == closing
+        assert (body["profit"]["total"], body["flows"]["corrections"]) == ("0", "70")
+        assert body["returns"]["twr"] in ("0", None)
+        assert body["profit"]["unrealized"] == "0"
+
+
+def test_a_price_lost_since_the_last_computation_is_no_loss(client_of, alice, account, closes):
+    now = clock.now()
+    book(alice, account, transfer("deposit", "100", now - timedelta(days=2), "USD"),
+         transfer("deposit", "10", now - timedelta(days=2), "COIN"))  # fmt: skip
+    price("USD", 1)
+    price("COIN", 7)
+    report(alice, account, "100", "USD")
+    report(alice, account, "10", "COIN")
+    derive(alice, now)
+    Price.objects.filter(asset__code="COIN").delete()
+    body = client_of(alice).get("/performance?range=1D").json()
+    assert body["value"]["closing"] == "100"
+    assert (body["profit"]["total"], body["flows"]["corrections"]) == ("0", "-70")
+    assert body["status"] == "partial"
+
+
+def test_figures_of_the_former_base_currency_are_named_by_it(client_of, alice, traded, closes):
+    closes(EUR=[2] * 10)
+    app = client_of(alice)
+    before = app.get(f"/performance?{UNTIL}").json()
+    assert app.patch("/me", {"base_currency": "EUR"}).status_code == 200
+    for path in ("/performance", "/series", "/attribution"):
+        body = app.get(f"{path}?{UNTIL}").json()
+        assert (body["currency"], body["updating"]) == ("USD", True)
+    assert app.get(f"/performance?{UNTIL}").json()["benchmarks"] == before["benchmarks"]
+    derive(alice, day(9))
+    body = app.get(f"/performance?{UNTIL}").json()
+    assert (body["currency"], body["updating"]) == ("EUR", False)
+    assert D(body["value"]["closing"]) == D(before["value"]["closing"]) / 2
+
+
 # --- series -------------------------------------------------------------------------------------
 def test_a_series_has_every_day_and_the_return_so_far(api, traded):
     body = api("/series", UNTIL)
@@ -240,6 +326,16 @@ def test_late_data_is_apart_from_what_happened_since(api, alice, traded):
     assert body["restated_at"] is not None
 
 
+def test_days_that_do_not_add_up_are_told_to_us(api, alice, traded, caplog):
+    api("/attribution", UNTIL)
+    assert "do_not_add_up" not in caplog.text
+    with tenancy.as_user(alice.id):
+        DailyValuation.objects.filter(user=alice, day=day(3).date()).update(price_effect=99)
+    body = api("/attribution", UNTIL)
+    assert sum(D(part) for part in body["parts"].values()) == D(body["change"])
+    assert "do_not_add_up" in caplog.text
+
+
 # --- allocation ---------------------------------------------------------------------------------
 def test_allocation_adds_up_to_one(client_of, alice, connect, visit, priced):
     visit(connect(alice, 3))
@@ -251,6 +347,22 @@ def test_allocation_adds_up_to_one(client_of, alice, connect, visit, priced):
     shares = [D(item["share"]) for item in body["assets"]]
     assert D(body["concentration"]["hhi"]) == pytest.approx(sum(share**2 for share in shares))
     assert shares == sorted(shares, reverse=True)
+
+
+def test_allocation_is_the_same_sum_as_the_home_screen(client_of, alice):
+    """Rounded asset by asset, or account by account, these would come to 0.00000002 or to 0."""
+    for name in ("first", "second"):
+        account = factories.connection(alice, label=name)
+        report(alice, account, "0.000000003", "C0")
+        report(alice, account, "0.000000003", "C1")
+    for code in ("C0", "C1"):
+        price(code, 1)
+    price("USD", 1)
+    app = client_of(alice)
+    home, body = app.get("/portfolio").json(), app.get("/allocation").json()
+    assert body["total_value"] == home["total_value"] == "0.00000001"
+    shown = {item["asset"]: item["value"] for item in home["holdings"]}
+    assert {item["asset"]: item["value"] for item in body["assets"]} == shown
 
 
 def test_an_empty_portfolio_is_allocated_to_nothing(api):

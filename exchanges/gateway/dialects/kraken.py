@@ -380,12 +380,15 @@ def _alone(entry: Entry) -> Iterator[Fact]:
 # --- inside the account --------------------------------------------------------------------------
 
 _REWARD_KINDS = {"staking", "dividend", "reward", "airdrop", "nft_rebate", "invite bonus", "credit"}
-_OUT_OF = {  # subtype of the entry that leaves a wallet: from where, to where
+# Subtype of the one entry that tells a move: from where, to where. The wallet of futures has no
+# entries here, so what comes back from it is told where it arrives.
+MOVES = {
     "spottostaking": (Wallet.SPOT, Wallet.EARN),
     "stakingtospot": (Wallet.EARN, Wallet.SPOT),
     "spottofutures": (Wallet.SPOT, Wallet.FUTURES),
+    "spotfromfutures": (Wallet.FUTURES, Wallet.SPOT),
 }
-_INTO = {"stakingfromspot", "spotfromstaking", "futuresfromspot"}  # told by their other half
+MIRRORS = {"stakingfromspot", "spotfromstaking", "futuresfromspot", "futurestospot"}
 
 
 def _inside(entries: list[Entry]) -> Iterator[Fact]:
@@ -395,9 +398,9 @@ def _inside(entries: list[Entry]) -> Iterator[Fact]:
         yield _transfer(left, Direction.INTERNAL, -left.amount, left.fee, arrived.wallet)
         return
     for entry in entries:
-        if entry.kind == "transfer" and entry.detail in _OUT_OF:
+        if entry.kind == "transfer" and entry.detail in MOVES:
             yield _named_move(entry)
-        elif entry.kind != "transfer" or entry.detail not in _INTO:
+        elif entry.kind != "transfer" or entry.detail not in MIRRORS:
             yield from _credit(entry, _kind(entry))
 
 
@@ -411,7 +414,7 @@ def _moved_between(entries: list[Entry]) -> tuple[Entry, Entry] | None:
 
 
 def _named_move(entry: Entry) -> Transfer:
-    source, target = _OUT_OF[entry.detail]
+    source, target = MOVES[entry.detail]
     return Transfer(
         feed="transfers", exchange_id=entry.id, direction=Direction.INTERNAL, code=entry.code,
         quantity=abs(entry.amount), fee_code=None, fee_quantity=None, wallet=source,

@@ -13,8 +13,10 @@ What cannot be told is refused. ``LDBTC`` is BTC in earn. A move that one line t
 to futures) has the other wallet in its name.
 """
 
+import functools
+import hashlib
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,13 +81,14 @@ _KINDS = (
 )  # fmt: skip
 _NOT_LENT = {"LDO"}  # a coin of its own
 _AGREE = Decimal("1.1")
-_MOST_PAIRED = 6
+_MOST_PAIRED = 5  # 120 pairings; a file may hold thousands of such seconds
+_MOST_AT_ONCE = 3_000  # lines of one second; a large order has some hundred
 _COUNTED = 16  # so many decimals of a ratio are compared
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """One line: what became of one balance."""
+    """One line: what became of one balance. Two that say the same are still two."""
 
     line: Line
     at: datetime
@@ -118,19 +121,24 @@ def read(lines: Sequence[Line], frame: Frame) -> Reading:
 def _change(line: Line, frame: Frame) -> Change:
     at = cells.instant(cells.text(line.cells, "time"), zone=frame.zone, now=frame.now)
     code, quantity = cells.code(line.cells, "asset"), cells.amount(line.cells, "quantity")
-    named = "".join(re.findall("[a-z]", cells.text(line.cells, "account").lower())) or "spot"
-    wallet = _WALLETS.get(named)
-    if wallet is None:
-        raise RowRefused("account_unknown", "This account of Binance is not known here.")
+    wallet = _wallet(cells.text(line.cells, "account"))
     operation = " ".join(cells.text(line.cells, "operation").lower().split())
     if code.startswith("LD") and code not in _NOT_LENT and len(code) > 3:
         code, wallet = code.removeprefix("LD"), Wallet.EARN
     return Change(line, at, wallet, operation, code, cells.some(quantity))
 
 
+@functools.lru_cache(maxsize=256)
+def _wallet(account: str) -> str:
+    wallet = _WALLETS.get("".join(re.findall("[a-z]", account.lower())) or "spot")
+    if wallet is None:
+        raise RowRefused("account_unknown", "This account of Binance is not known here.")
+    return wallet
+
+
 def _event(change: Change) -> tuple:
     """What belongs together: the fills of a second, the halves of a move, else the line alone."""
-    kind, stamp = _kind(change), change.at.isoformat()
+    kind, stamp = _kind(change.operation), change.at.isoformat()
     if kind == "fill":
         return kind, stamp, change.wallet
     if kind in ("swap", "dust"):
@@ -140,8 +148,8 @@ def _event(change: Change) -> tuple:
     return kind, stamp, f"{change.line.number:09}"
 
 
-def _kind(change: Change) -> str:
-    operation = change.operation
+@functools.lru_cache(maxsize=256)
+def _kind(operation: str) -> str:
     named = (
         ("fill", operation in _FILLS), ("swap", operation in _SWAPS),
         ("dust", bool(_DUST.search(operation))), ("coming", operation in _COMING),
@@ -200,17 +208,21 @@ def _income(change: Change) -> str:
 # --- moves between wallets ----------------------------------------------------------------------
 def _moves(kind: str, changes: list[Change]) -> Iterator[Found]:
     """Halves with their other halves; a half alone names the other wallet by its operation."""
-    left = [change for change in changes if change.quantity < 0]
-    arrived = [change for change in changes if change.quantity > 0]
-    for source in list(left):
-        target = next((item for item in arrived if item.wallet != source.wallet), None)
-        if target:
-            left.remove(source)
-            arrived.remove(target)
+    arrived: dict[str, deque[Change]] = defaultdict(deque)  # by wallet, in the order of the file
+    for change in changes:
+        if change.quantity > 0:
+            arrived[change.wallet].append(change)
+    alone = []
+    for source in (change for change in changes if change.quantity < 0):
+        others = [queue for wallet, queue in arrived.items() if queue and wallet != source.wallet]
+        if others:
+            target = min(others, key=lambda queue: queue[0].line.number).popleft()
             yield _move(source, source.wallet, target.wallet, (source, target))
-    for source in left:
+        else:
+            alone.append(source)
+    for source in alone:
         yield _move(source, source.wallet, _other(kind, source), (source,))
-    for target in arrived:
+    for target in (change for queue in arrived.values() for change in queue):
         yield _move(target, _other(kind, target), target.wallet, (target,))
 
 
@@ -256,14 +268,18 @@ def _keyed(changes: list[Change], found: Iterable[Found]) -> Iterator[Found]:
         for item in changes
     )
     stamp = changes[0].at.astimezone(UTC).isoformat()
+    told = hashlib.blake2b(f"{stamp}|{';'.join(rows)}".encode(), digest_size=16).hexdigest()
     for number, item in enumerate(found):
-        yield Found(item.fact, item.lines, key=f"{stamp}|{';'.join(rows)}|{number}")
+        yield Found(item.fact, item.lines, key=f"{told}|{number}")
 
 
 def _fills(changes: list[Change], kind: TradeKind) -> Iterator[Found]:
+    if len(changes) > _MOST_AT_ONCE:
+        raise RowRefused("trades_mixed", "More happened in this second than can be told apart.")
     fees = [item for item in changes if item.operation in _FEES]
-    came = [item for item in changes if item.quantity > 0 and item not in fees]
-    went = [item for item in changes if item.quantity < 0 and item not in fees]
+    moved = [item for item in changes if item.operation not in _FEES]
+    came = [item for item in moved if item.quantity > 0]
+    went = [item for item in moved if item.quantity < 0]
     if not came or not went:
         if came or went:
             raise RowRefused(
@@ -312,23 +328,30 @@ def _best(came: list[Change], went: list[Change]) -> list[Fill]:
     Where several do as well, the file's order decides: Binance writes the lines of a fill near
     each other.
     """
-    tried = (
-        [Fill([a], [b], []) for a, b in zip(came, order, strict=True)]
-        for order in permutations(went)
-    )
-    return min(tried, key=lambda fills: (_spread(fills), _distance(fills)))
+    each = [[Fill([a], [b], []) for b in went] for a in came]
+    priced = [[((f.came[0].code, f.went[0].code), f.price) for f in row] for row in each]
+    apart = [[_distance(fill) for fill in row] for row in each]
+
+    def cost(order: Sequence[int]) -> tuple[Decimal, int]:
+        chosen = list(enumerate(order))
+        return _spread(priced[a][b] for a, b in chosen), sum(apart[a][b] for a, b in chosen)
+
+    order = min(permutations(range(len(went))), key=cost)
+    return [each[a][b] for a, b in enumerate(order)]
 
 
-def _spread(fills: Iterable[Fill]) -> Decimal:
+def _spread(priced: Iterable[tuple[tuple[str, str], Decimal]]) -> Decimal:
+    """How far the prices of one pair of coins lie apart, over all pairs."""
     prices: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
-    for fill in fills:
-        prices[fill.came[0].code, fill.went[0].code].append(fill.price)
-    spread = sum((max(found) / min(found) - 1 for found in prices.values()), Decimal(0))
+    for codes, price in priced:
+        prices[codes].append(price)
+    several = (found for found in prices.values() if len(found) > 1)
+    spread = sum((max(found) / min(found) - 1 for found in several), Decimal(0))
     return round(spread, _COUNTED)
 
 
-def _distance(fills: Iterable[Fill]) -> int:
-    return sum(abs(fill.came[0].line.number - fill.went[0].line.number) for fill in fills)
+def _distance(fill: Fill) -> int:
+    return abs(fill.came[0].line.number - fill.went[0].line.number)
 
 
 def _as_written(came: list[Change], went: list[Change]) -> list[Fill]:
@@ -344,21 +367,38 @@ def _assign(fees: list[Change], fills: list[Fill]) -> list[Change]:
 
     Returns what is left, which is booked beside the fills.
     """
-    rest = []
-    for charged in sorted(fees, key=lambda item: (item.code, -item.size, item.line.number)):
-        free = [fill for fill in fills if not fill.fees]
-        own = [fill for fill in free if charged.code in (fill.came[0].code, fill.went[0].code)]
-        same = [fill for fill in fills if fill.fees and fill.fees[0].code == charged.code]
-        one = own or free or same
-        if charged.quantity > 0 or not one:
-            rest.append(charged)
+    free, rest = _Free(fills), []
+    for charged in _ordered(fees):
+        one = None if charged.quantity > 0 else free.take(charged.code)
+        if one:
+            one.fees.append(charged)
         else:
-            max(one, key=_size_of).fees.append(charged)
+            rest.append(charged)
     return rest
 
 
-def _size_of(fill: Fill) -> Decimal:
-    return _total(fill.came)
+class _Free:
+    """Fills without a fee, the largest first, also by each of their coins."""
+
+    def __init__(self, fills: Iterable[Fill]) -> None:
+        largest = sorted(fills, key=lambda fill: -_total(fill.came))
+        self._all = deque(largest)
+        self._by_code: dict[str, deque[Fill]] = defaultdict(deque)
+        self._charged: dict[str, Fill] = {}
+        for fill in largest:
+            for code in (fill.came[0].code, fill.went[0].code):
+                self._by_code[code].append(fill)
+
+    def take(self, code: str) -> Fill | None:
+        """The largest that deals in this coin, else the largest of all, else one that already
+        has such a fee."""
+        for queue in (self._by_code[code], self._all):
+            while queue and queue[0].fees:
+                queue.popleft()
+            if queue:
+                self._charged.setdefault(code, queue[0])
+                return queue.popleft()
+        return self._charged.get(code)
 
 
 def _trade(fill: Fill, kind: TradeKind) -> Iterator[Found]:

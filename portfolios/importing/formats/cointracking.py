@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from exchanges.reports import Direction
+from exchanges.reports import Direction, Reward
 from exchanges.reports import Fact as Told
 from portfolios.importing import cells
 from portfolios.importing.cells import RowRefused
@@ -70,11 +70,20 @@ def _facts(
         received, sent = _gross(bought, fee), _net(sold, fee)
         yield Found(swap(at=at, received=received, sent=sent, fee=fee), lines)
     elif bought:
-        yield Found(_came(line, kind, at, bought, fee), lines)
+        yield from _with_fee(line, at, _came(line, kind, at, bought, fee), fee)
     elif sold:
-        yield Found(_went(line, kind, at, sold, fee), lines)
+        yield from _with_fee(line, at, _went(line, kind, at, sold, fee), fee)
     else:
         raise RowRefused("amount_missing", "Nothing was bought and nothing sold.")
+
+
+def _with_fee(line: Line, at: datetime, fact: Told | Adjustment, fee: Fee) -> Iterator[Found]:
+    """What has no column for a fee has one in a third coin beside it; one in its own coin is in
+    its amount."""
+    yield Found(fact, (line.number,))
+    kept_apart = isinstance(fact, Reward | Adjustment) and fee[0] != fact.code
+    if fee[0] and fee[1] and kept_apart:
+        yield Found(reward("fee", at=at, code=fee[0], quantity=-fee[1]), ())
 
 
 def _gross(side: Side, fee: Fee) -> Side:

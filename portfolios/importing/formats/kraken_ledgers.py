@@ -30,12 +30,6 @@ from portfolios.importing.reading import (
 
 _SWAPS = {"trade", "spend", "receive", "sale", "conversion"}
 _INCOME = {"staking", "dividend", "reward", "airdrop", "nft_rebate", "invite bonus", "credit"}
-_MOVES = {  # subtype of the line that tells the move: from where, to where
-    "spottostaking": (Wallet.SPOT, Wallet.EARN),
-    "stakingtospot": (Wallet.EARN, Wallet.SPOT),
-    "spottofutures": (Wallet.SPOT, Wallet.FUTURES),
-}
-_TOLD = {"stakingfromspot", "spotfromstaking", "spotfromfutures", "futuresfromspot"}
 _TAKEN = {"rollover", "margin", "settled", "adjustment", "fee", "transfer"}
 
 
@@ -108,6 +102,11 @@ def _swap(refid: str, entries: list[Entry]) -> Iterator[Found]:
         moved[entry.code] += entry.amount
     came = [(code, amount) for code, amount in moved.items() if amount > 0]
     went = [(code, -amount) for code, amount in moved.items() if amount < 0]
+    if len(came) == 1 and len(went) > 1:  # small balances swept into one coin
+        raise RowRefused(
+            "trades_mixed",
+            "Several coins were given for one here, and the file does not say what each brought.",
+        )
     if len(came) != 1 or len(went) != 1:
         raise RowRefused("counterpart_missing", "The other side of this trade is not in the file.")
     fees = _fees(entries)
@@ -164,9 +163,9 @@ def _is_move(left: Entry, arrived: Entry) -> bool:
 
 def _single(entry: Entry) -> Iterator[Found]:
     lines = (entry.line.number,)
-    if entry.detail in _MOVES:
-        yield _moved(entry, *_MOVES[entry.detail], lines)
-    elif entry.detail in _TOLD:
+    if entry.detail in kraken.MOVES:
+        yield _moved(entry, *kraken.MOVES[entry.detail], lines)
+    elif entry.detail in kraken.MIRRORS:
         raise RowSkipped("mirror", "The other half of a move, which its first line tells.")
     elif entry.kind == "earn" and "allocation" in entry.detail:
         spot_to_earn = (entry.amount < 0) is (entry.wallet == Wallet.SPOT)

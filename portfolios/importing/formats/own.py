@@ -46,6 +46,7 @@ _TRANSFERS: Mapping[str, Direction] = {
     "withdrawal": Direction.WITHDRAWAL, "withdraw": Direction.WITHDRAWAL,
     "send": Direction.WITHDRAWAL, "internal": Direction.INTERNAL,
 }  # fmt: skip
+_WALLETS = frozenset(Wallet)
 _REWARDS = {"reward", "income", "interest", "staking", "airdrop", "mining"}
 
 
@@ -154,7 +155,7 @@ def _side(line: Line, quantity: str, asset: str) -> Side | None:
 
 def _wallet(line: Line, column: str) -> str:
     named = _plain(line, column).lower() or Wallet.SPOT
-    if named not in list(Wallet):
+    if named not in _WALLETS:
         raise RowRefused("wallet_unknown", f"The wallet is none of {', '.join(Wallet)}.")
     return named
 
