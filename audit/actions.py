@@ -78,6 +78,7 @@ class Action(StrEnum):
     ACCOUNT_OPENED = "portfolio.account.opened"
     ENTRY_ADDED = "portfolio.entry.added"
     ENTRY_REMOVED = "portfolio.entry.removed"
+    ENTRIES_SUPERSEDED = "portfolio.entries.superseded"
     IMPORT_UPLOADED = "portfolio.import.uploaded"
     IMPORT_CHANGED = "portfolio.import.changed"
     IMPORT_CONFIRMED = "portfolio.import.confirmed"

@@ -77,6 +77,7 @@ SENTENCES: Mapping[Action, str] = {
     Action.ACCOUNT_OPENED: "An account for entries by hand was made.",
     Action.ENTRY_ADDED: "An entry was made by hand.",
     Action.ENTRY_REMOVED: "An entry made by hand was removed.",
+    Action.ENTRIES_SUPERSEDED: "Entries from files gave way to what the exchange reported.",
     Action.IMPORT_UPLOADED: "A file of entries was sent.",
     Action.IMPORT_CHANGED: "It was said what the columns of a file are.",
     Action.IMPORT_CONFIRMED: "A file of entries was told to be booked.",

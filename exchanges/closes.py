@@ -27,9 +27,7 @@ def days(
     return found
 
 
-def quoted_days(
-    *, asset_ids: Collection[UUID], since: date, until: date
-) -> dict[UUID, list[date]]:
+def quoted_days(*, asset_ids: Collection[UUID], since: date, until: date) -> dict[UUID, list[date]]:
     """The UTC days from ``since`` to ``until``, both included, that have a close, in order."""
     rows = HistoricPrice.objects.filter(
         asset_id__in=asset_ids, interval=PriceInterval.DAY,

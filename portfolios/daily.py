@@ -382,9 +382,7 @@ class _Running:
             if item.value:
                 change.parts[item.part] = change.parts.get(item.part, _ZERO) + item.value
                 change.offsets.append(
-                    item._replace(
-                        quantity=_ZERO, part=positions.CORRECTION, value=-item.value
-                    )
+                    item._replace(quantity=_ZERO, part=positions.CORRECTION, value=-item.value)
                 )
 
     def _split(
@@ -582,7 +580,9 @@ class _Intraday:
             return
         running = self.running
         self.is_rough = any(
-            units and asset not in prices and asset != running.books.base
+            units
+            and asset not in prices
+            and asset != running.books.base
             and not running.prices.is_of_the_hour(asset, instant)
             for asset, units in self._held().items()
         )

@@ -329,24 +329,30 @@ def _waiting_for(assets: Sequence[UUID]) -> dict[UUID, dict[UUID, datetime]]:
         )
         for user_id, asset_id, since in cursor.fetchall():
             found.setdefault(user_id, {})[asset_id] = since
-        cursor.execute(_VALUED_WITHOUT, [list(assets)] * 3)
+        cursor.execute(_VALUED_WITHOUT, {"assets": list(assets)})
         for (user_id,) in cursor.fetchall():
             found.setdefault(user_id, {})
     return found
 
 
+# An asset that never had a price has no days of its own.
 _VALUED_WITHOUT = """
 SELECT states.user_id FROM portfolio_states AS states JOIN users ON users.id = states.user_id
-WHERE (states.waits_for_prices OR EXISTS (
+WHERE EXISTS (
     SELECT FROM daily_valuations AS days
-    WHERE days.user_id = states.user_id AND days.scope_id = states.user_id AND days.unpriced > 0)
-) AND (
+    WHERE days.user_id = states.user_id AND days.scope_id = ANY(%(assets)s) AND days.unpriced > 0)
+OR EXISTS (
+    SELECT FROM asset_bases AS held
+    WHERE held.user_id = states.user_id AND held.asset_id = ANY(%(assets)s) AND NOT EXISTS (
+        SELECT FROM daily_valuations AS days
+        WHERE days.user_id = held.user_id AND days.scope_id = held.asset_id))
+OR states.waits_for_prices AND (
     EXISTS (SELECT FROM ledger_entries AS entries
-            WHERE entries.user_id = states.user_id AND entries.asset_id = ANY(%s))
+            WHERE entries.user_id = states.user_id AND entries.asset_id = ANY(%(assets)s))
     OR EXISTS (SELECT FROM holdings
-               WHERE holdings.user_id = states.user_id AND holdings.asset_id = ANY(%s))
+               WHERE holdings.user_id = states.user_id AND holdings.asset_id = ANY(%(assets)s))
     OR EXISTS (SELECT FROM assets
-               WHERE assets.id = ANY(%s) AND assets.slug = lower(users.base_currency)))
+               WHERE assets.id = ANY(%(assets)s) AND assets.slug = lower(users.base_currency)))
 """
 
 

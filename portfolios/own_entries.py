@@ -58,9 +58,9 @@ def _summed(
         which, user_id=connection.user_id, connection_id=connection.id, asset_id__in=assets
     )
     return (
-        rows.order_by("occurred_at", "fact")
-        .values("wallet", "asset_id", fact=Coalesce(*_FACTS), at=F("occurred_at"))
+        rows.values("wallet", "asset_id", fact=Coalesce(*_FACTS), at=F("occurred_at"))
         .annotate(units=Sum("quantity"))
+        .order_by("at", "fact")
     )
 
 

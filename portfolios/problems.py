@@ -65,6 +65,10 @@ _KINDS: dict[str, tuple[str, str, str, tuple[str, str] | None]] = {
     "unpriced_asset": (
         "medium", "No price is known for {units} {code}.", "set_price", ("PUT", "/prices/manual"),
     ),
+    "unpriced_assets": (
+        "medium", "No price is known for {count} more coins that you hold.", "set_price",
+        ("PUT", "/prices/manual"),
+    ),
     "unpriced_entries": (
         "medium", "{count} purchases, disposals or rewards of {code} have no price for their day.",
         "set_price", ("PUT", "/prices/manual"),
@@ -88,6 +92,18 @@ _COMPUTED_WITHIN = timedelta(minutes=15)  # what takes longer has failed, or doe
 _GRAVITY = {"high": 0, "medium": 1, "low": 2}
 
 _FOUND = """
+WITH unpriced AS (
+    SELECT a.id, a.code, x.units, row_number() OVER (ORDER BY a.code, a.id) AS place
+    FROM (
+        SELECT asset_id, sum(quantity) AS units FROM holdings
+        WHERE user_id = %(user)s AND quantity <> 0 GROUP BY 1
+    ) x JOIN assets a ON a.id = x.asset_id
+    WHERE NOT EXISTS (SELECT 1 FROM prices p WHERE p.asset_id = x.asset_id)
+        AND NOT EXISTS (
+            SELECT 1 FROM manual_prices m WHERE m.user_id = %(user)s AND m.asset_id = x.asset_id
+        )
+        AND a.code <> 'USD'
+)
     SELECT 'connection_stopped', c.id, c.id, NULL::uuid, '', NULL::numeric, 1::bigint,
         coalesce(nullif(c.label, ''), c.exchange_id), replace(c.reason, '_', ' '), '',
         c.last_synced_at, NULL::uuid
@@ -106,7 +122,8 @@ _FOUND = """
     FROM quarantined_pages q JOIN exchange_connections c ON c.id = q.connection_id
     WHERE q.user_id = %(user)s GROUP BY c.id
   UNION ALL
-    SELECT CASE c.kind WHEN 'manual' THEN 'shortage' ELSE 'discrepancy' END, d.id, d.connection_id, d.asset_id, a.code, d.difference, 1,
+    SELECT CASE c.kind WHEN 'manual' THEN 'shortage' ELSE 'discrepancy' END, d.id,
+        d.connection_id, d.asset_id, a.code, d.difference, 1,
         coalesce(nullif(c.label, ''), c.exchange_id), coalesce(d.causes -> 0 ->> 'sentence', ''),
         d.wallet, d.appeared_at, NULL
     FROM discrepancies d JOIN exchange_connections c ON c.id = d.connection_id
@@ -145,16 +162,11 @@ _FOUND = """
         GROUP BY 1
     ) x JOIN assets a ON a.id = x.asset_id
   UNION ALL
-    SELECT 'unpriced_asset', a.id, NULL, a.id, a.code, x.units, 1, '', '', '', NULL, NULL
-    FROM (
-        SELECT asset_id, sum(quantity) AS units FROM holdings
-        WHERE user_id = %(user)s AND quantity <> 0 GROUP BY 1
-    ) x JOIN assets a ON a.id = x.asset_id
-    WHERE NOT EXISTS (SELECT 1 FROM prices p WHERE p.asset_id = x.asset_id)
-        AND NOT EXISTS (
-            SELECT 1 FROM manual_prices m WHERE m.user_id = %(user)s AND m.asset_id = x.asset_id
-        )
-        AND a.code <> 'USD'
+    SELECT 'unpriced_asset', u.id, NULL, u.id, u.code, u.units, 1, '', '', '', NULL, NULL
+    FROM unpriced u WHERE u.place <= 50
+  UNION ALL
+    SELECT 'unpriced_assets', %(user)s::uuid, NULL, NULL, '', NULL, count(*), '', '', '', NULL, NULL
+    FROM unpriced u WHERE u.place > 50 HAVING count(*) > 0
   UNION ALL
     SELECT 'unpriced_entries', a.id, NULL, a.id, a.code, NULL, x.found, '', '', '', x.since, NULL
     FROM (

@@ -6,7 +6,7 @@ twice changes nothing the second time.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -35,7 +35,7 @@ from exchanges.reports import (
     Quarantined,
 )
 from portfolios import books, facts, holdings
-from portfolios.facts import Stored
+from portfolios.importing import superseded
 from portfolios.models import PortfolioState, SyncRun, SyncState
 from tracker import bulk, ids, money, tenancy, vault
 
@@ -77,6 +77,7 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         counts = {name: stored.counts[name] for name in _COUNTED}
         moved = holdings.apply_report(user_id=claim.user_id, report=report, assets=meanings)
         _record_coverage(claim, report.covered)
+        retired = _retire_imported(claim, report.covered)
         _record_quarantine(claim, report.quarantined)
         state = SyncState.PARTIAL if _is_partial(claim, report) else SyncState.COMPLETE
         changes = _success(claim, report, state, connection, now)
@@ -84,8 +85,9 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         _note_key(claim, connection, report.privileges, report.address_restricted)
         _finish_run(claim, state, now, counts=counts, report=report)
         _tell_the_books(
-            claim, stored, now, moved=moved, turned=connection.state != changes["state"]
-        )
+            claim, _earliest(stored.touched, retired), now, moved=moved,
+            turned=connection.state != changes["state"],
+        )  # fmt: skip
         if any(counts.values()) or connection.state != changes["state"]:
             log.record(
                 Action.SYNC_FINISHED, user_id=claim.user_id, outcome=str(state),
@@ -194,6 +196,31 @@ def _record_coverage(claim: Claim, covered: Iterable[Covered]) -> None:
         unique_fields=["user", "connection", "feed", "scope"],
         update_fields=["since", "until", "cursor"],
     )
+
+
+def _retire_imported(claim: Claim, covered: Sequence[Covered]) -> dict[UUID, datetime]:
+    """What files told of a time that the exchange now tells itself goes; each asset's earliest."""
+    if not covered:
+        return {}
+    touched = superseded.retire(
+        user_id=claim.user_id, connection_id=claim.connection_id,
+        since=min(item.since for item in covered), until=max(item.until for item in covered),
+    )  # fmt: skip
+    if touched:
+        log.record(
+            Action.ENTRIES_SUPERSEDED, user_id=claim.user_id,
+            connection_id=str(claim.connection_id), assets=len(touched),
+        )  # fmt: skip
+    return touched
+
+
+def _earliest(
+    stored: Mapping[UUID, datetime], retired: Mapping[UUID, datetime]
+) -> dict[UUID, datetime]:
+    merged = dict(stored)
+    for asset_id, at in retired.items():
+        merged[asset_id] = min(at, merged.get(asset_id, at))
+    return merged
 
 
 def _record_quarantine(claim: Claim, items: Iterable[Quarantined]) -> None:
@@ -321,7 +348,7 @@ def _finish_run(
 
 
 def _tell_the_books(
-    claim: Claim, stored: Stored, now: datetime, *, moved: int, turned: bool
+    claim: Claim, touched: Mapping[UUID, datetime], now: datetime, *, moved: int, turned: bool
 ) -> None:
     """Have what is derived computed anew when anything it depends on has changed.
 
@@ -331,5 +358,5 @@ def _tell_the_books(
         PortfolioState.objects.bulk_create(
             [PortfolioState(user_id=claim.user_id, next_snapshot_at=now)], ignore_conflicts=True
         )
-    if stored.touched or moved or turned:
-        books.changed(user_id=claim.user_id, touched=stored.touched, now=now)
+    if touched or moved or turned:
+        books.changed(user_id=claim.user_id, touched=touched, now=now)

@@ -237,7 +237,8 @@ class Stored:
 
     @property
     def updating(self) -> bool:
-        return self.asked.standing.updating
+        """Also when the person has just chosen another currency, and no worker knows of it yet."""
+        return self.asked.standing.updating or self.currency != self.asked.user.base_currency
 
     @property
     def currency(self) -> str:
@@ -360,7 +361,8 @@ scoped AS (
     FROM valued {of}
 ),
 compared AS (
-    SELECT scoped.*, stored.value AS before, stored.unpriced > 0 AS had_none
+    SELECT scoped.*, stored.value AS before,
+           stored.day IS NULL OR stored.unpriced > 0 AS had_none
     FROM scoped LEFT JOIN daily_valuations AS stored ON stored.user_id = %(user_id)s
         AND stored.scope_id = scoped.asset_id AND stored.day = %(settled)s
 )

@@ -369,6 +369,8 @@ FILE = b"time,type,received_quantity,received_asset\n2026-01-05T12:00:00Z,deposi
 def file_import(user: User) -> FileImport:
     """A file of one deposit that waits to be booked."""
     connected = connection(user, label=ids.new_id().hex)
+    with tenancy.as_user(user.id):
+        ExchangeConnection.objects.filter(id=connected.id).update(last_synced_at=EARLIER)
     shown = imports.upload(
         user_id=user.id, connection_id=connected.id, file_name="entries.csv", content=FILE,
         format="own", now=clock.now(),

@@ -39,6 +39,11 @@ _KINDS: tuple[Any, ...] = (Trade, Transfer, Reward, Adjustment)
 _SAYS = {kind: attrgetter(*(field.name for field in fields(kind)[2:])) for kind in _KINDS}
 
 
+def is_by_content(name: str) -> bool:
+    """Whether a fact is named by what it says, because its file has no name for it."""
+    return ":" in name
+
+
 def _renamed(fact: Fact, feed: str, name: str) -> Fact:
     return type(fact)(feed, name, *_SAYS[type(fact)](fact))
 

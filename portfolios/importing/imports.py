@@ -14,16 +14,16 @@ from zoneinfo import ZoneInfo
 
 from celery import current_app
 from django.db import DataError, transaction
-from django.db.models import F, Model, Q
+from django.db.models import F, Q
 
 from accounts import datakeys
 from audit import log as activity
 from audit.actions import Action
 from exchanges import assets, connections
-from exchanges.models import Coverage, ExchangeConnection
-from portfolios import accounts_by_hand, books, facts, models, new_assets
-from portfolios.importing import plan, table
-from portfolios.importing.coverage import Interval, Known
+from exchanges.models import ConnectionKind, ExchangeConnection
+from portfolios import accounts_by_hand, books, facts, new_assets
+from portfolios.importing import namesakes, plan, superseded, table
+from portfolios.importing.coverage import Known
 from portfolios.importing.formats import registry
 from portfolios.importing.plan import Layout, Plan
 from portfolios.importing.reading import Found, Remark
@@ -42,9 +42,6 @@ KEPT = timedelta(days=7)
 BATCH = 1_000
 SAMPLE = 20
 _LINES_SHOWN = 1_000
-_FACTS: Sequence[type[Model]] = (
-    models.Trade, models.Transfer, models.Reward, models.Adjustment,
-)  # fmt: skip
 _OPEN = (ImportState.QUEUED, ImportState.APPLYING)
 
 
@@ -70,6 +67,24 @@ class ImportUnmapped(DomainError):
     code = "import_unmapped"
     status = 409
     message = "Please say first which column of the file is which."
+
+
+class ImportAlreadyBooked(DomainError):
+    code = "import_already_booked"
+    status = 409
+    message = (
+        "This file was booked into this account before, and was read in another way then. Remove "
+        "that file and its entries first."
+    )
+
+
+class AccountNotRead(DomainError):
+    code = "account_not_read_yet"
+    status = 409
+    message = (
+        "This account has not been read from its exchange yet. Please wait for its first sync, so "
+        "that nothing is booked twice."
+    )
 
 
 class _Lost(Exception):
@@ -243,41 +258,26 @@ def _count(row: FileImport, account: ExchangeConnection, read: Plan) -> None:
 
 def _uncovered(account: ExchangeConnection, read: Plan) -> tuple[list[Found], list[Remark]]:
     """Without what the exchange has told itself."""
-    known = Known(
-        Interval(item.feed, item.scope, item.since, item.until)
-        for item in Coverage.objects.filter(user_id=account.user_id, connection_id=account.id)
-    )
-    covered = [item for item in read.found if known.has(item.fact)]
+    known, fresh, covered = _told_by_exchange(account), [], []
+    for item in read.found:
+        (covered if known.has(item.fact) else fresh).append(item)
     told = Remark(
         "skipped", "covered", "The exchange has reported this time itself.",
         tuple(sorted(line for item in covered for line in item.lines)),
     )  # fmt: skip
-    fresh = [item for item in read.found if not known.has(item.fact)]
     return fresh, [*read.remarks, *([told] if told.lines else [])]
 
 
+def _told_by_exchange(account: ExchangeConnection) -> Known:
+    return superseded.known(user_id=account.user_id, connection_id=account.id)
+
+
 def _already(account: ExchangeConnection, found: Sequence[Found]) -> set[str]:
-    """Names of those that are in the books: from an earlier file, or, where a file of ours names
-    entries by their id, as that very entry in any account of the person's."""
+    """Names of those that are in the books."""
     here: set[str] = set()
     for batch in _batches(found):
-        names = [_name(item) for item in batch]
-        feed = batch[0].fact.feed
-        by_id = {entry_id: _name(item) for item in batch if (entry_id := _entry_id(item))}
-        for model in _FACTS:
-            rows = model._base_manager.filter(user_id=account.user_id)
-            mine = rows.filter(connection_id=account.id, feed=feed, exchange_id__in=names)
-            here |= set(mine.values_list("exchange_id", flat=True))
-            same = rows.filter(id__in=by_id).values_list("id", flat=True) if by_id else ()
-            here |= {by_id[entry_id] for entry_id in same}
+        here |= namesakes.already(account, batch)
     return here
-
-
-def _entry_id(item: Found) -> UUID | None:
-    try:
-        return UUID(item.key) if len(item.key) == 36 else None
-    except ValueError:
-        return None
 
 
 def _name(item: Found) -> str:
@@ -358,12 +358,17 @@ def _told(item: Found) -> dict[str, Any]:
 def confirm(*, user_id: UUID, import_id: UUID) -> dict[str, Any]:
     """Have a file booked; asked twice it is booked once.
 
-    Raises NotFound, ImportForgotten, ImportUnmapped.
+    Raises NotFound, ImportForgotten, ImportUnmapped, ImportAlreadyBooked, AccountNotRead.
     """
     with tenancy.as_user(user_id):
+        place = _find(user_id, import_id).connection_id
+        # The account before the file, as booking locks them.
+        account = connections.find(user_id=user_id, connection_id=place, lock=True)
         row = _find(user_id, import_id, lock=True)
         if row.state in (ImportState.PREVIEW, ImportState.FAILED):
             _check_ready(row)
+            _check_account(account)
+            _check_not_booked(row)
             row.state, row.rows_booked, row.attempts, row.error = ImportState.QUEUED, 0, 0, ""
             row.save(update_fields=["state", "rows_booked", "attempts", "error"])
             activity.record(Action.IMPORT_CONFIRMED, user_id=user_id, import_id=str(import_id))
@@ -376,6 +381,28 @@ def _check_ready(row: FileImport) -> None:
         raise ImportForgotten
     if missing := registry.FORMATS[row.format].missing(row.mapping):
         raise ImportUnmapped(details={"missing_columns": missing})
+
+
+def _check_account(account: ExchangeConnection) -> None:
+    """Until its first visit nobody knows what an exchange will tell itself."""
+    if account.kind != ConnectionKind.MANUAL and account.last_synced_at is None:
+        raise AccountNotRead
+
+
+def _check_not_booked(row: FileImport) -> None:
+    """The same bytes read as before change nothing; read in another way they are other entries,
+    and all would be booked a second time."""
+    reading = ("format", "time_zone", "mapping")
+    before = FileImport.objects.filter(
+        user_id=row.user_id, connection_id=row.connection_id, content_digest=row.content_digest
+    ).exclude(id=row.id)
+    booked = before.filter(Q(state__in=_OPEN) | Q(rows_booked__gt=0)).exclude(
+        state=ImportState.PREVIEW
+    )
+    told = {name: getattr(row, name) for name in reading}
+    brings_any = row.rows_booked or row.state == ImportState.FAILED
+    if brings_any and any(other != told for other in booked.values(*reading)):
+        raise ImportAlreadyBooked
 
 
 def _enqueue(import_id: UUID) -> None:
@@ -439,6 +466,8 @@ def _book(row: FileImport, layout: Layout, batch: Sequence[Found], now: datetime
     meanings = assets.resolve(exchange, codes)
     with tenancy.as_user(row.user_id):
         account = connections.find(user_id=row.user_id, connection_id=row.connection_id, lock=True)
+        known = _told_by_exchange(account)  # again: a visit may have ended meanwhile
+        batch = [item for item in batch if not known.has(item.fact)]
         here = _already(account, batch)
         fresh = [item for item in batch if _name(item) not in here]
         kept = _held(row).update(

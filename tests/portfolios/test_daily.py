@@ -171,8 +171,11 @@ def test_what_gets_its_first_price_is_a_correction_not_a_gain():
 @pytest.mark.parametrize("account", [ONE, OTHER])
 def test_a_coin_without_a_price_bought_and_sold_for_the_same_earns_and_loses_nothing(account):
     prices = Prices({BTC: {}})
-    moves = [move(0, USD, 1000, "deposit", 1000, hour=1, account=account),
-             *bought(1, 100, 100, account=account), *bought(2, -100, -100, account=account)]  # fmt: skip
+    moves = [
+        move(0, USD, 1000, "deposit", 1000, hour=1, account=account),
+        *bought(1, 100, 100, account=account),
+        *bought(2, -100, -100, account=account),
+    ]
     days = valued(moves, prices, days=4)
     for rows in (scope(days, ME), scope(days, account)):
         assert [rows[day].value for day in range(4)] == [1000, 900, 1000, 1000]
@@ -229,7 +232,12 @@ def test_a_move_of_what_has_lost_its_price_is_no_fee():
 def test_lost_units_are_a_loss_and_no_withdrawal():
     rows = scope(valued([move(0, BTC, 2, "deposit", 200), move(1, BTC, -1, "lost", -100)],
                         Prices({BTC: dict.fromkeys(range(3), D(100))}), days=3), ME)  # fmt: skip
-    assert (rows[1].value, rows[1].fees, rows[1].withdrawals, rows[1].corrections) == (100, 100, 0, 0)
+    assert (rows[1].value, rows[1].fees, rows[1].withdrawals, rows[1].corrections) == (
+        100,
+        100,
+        0,
+        0,
+    )
     assert rows[1].growth == pytest.approx(0.5)
 
 
@@ -405,7 +413,9 @@ def histories(draw):
         account = draw(st.sampled_from([ONE, OTHER]))
         asset = draw(st.sampled_from([BTC, ETH, EUR]))
         part = draw(
-            st.sampled_from(["deposit", "withdrawal", "fee", "income", "correction", "trade", "lost"])
+            st.sampled_from(
+                ["deposit", "withdrawal", "fee", "income", "correction", "trade", "lost"]
+            )
         )
         quantity = draw(amounts) * (-1 if part in ("withdrawal", "fee", "lost") else 1)
         worth = None if draw(st.booleans()) else quantity * draw(amounts)

@@ -97,7 +97,9 @@ def test_both_sides_of_a_cross_are_of_the_same_interval_where_they_can_be():
     hours = {(COIN, NOON): told("20")}
     days = {COIN: {MONDAY: told("10")}, EUR: {MONDAY: told("1.25", "binance: EUR/USDT")}}
     quote = book("EUR", hours=hours, days=days).at(COIN, NOON)
-    assert (quote.price, quote.source) == (D(8), "binance: COIN/USDT, 1d; EUR binance: EUR/USDT, 1d")
+    assert (quote.price, quote.source) == (
+        D(8), "binance: COIN/USDT, 1d; EUR binance: EUR/USDT, 1d",
+    )  # fmt: skip
     alone = book("EUR", hours=hours, days={EUR: days[EUR]}).at(COIN, NOON)
     assert (alone.price, alone.source) == (
         D(16), "binance: COIN/USDT, 1h; EUR binance: EUR/USDT, 1d",

@@ -166,6 +166,115 @@ def test_an_adjustment_makes_up_for_the_difference_and_stays_visible(
     assert again.status_code == 404
 
 
+def enter_again(connection, known):
+    """A fact that the exchange told, entered by hand as well."""
+    return entries.add_adjustment(
+        user_id=connection.user_id,
+        place=entries.Place(connection.id, known.wallet, known.occurred_at),
+        reason="correction", asset=str(known.asset_id), quantity=known.quantity, now=clock.now(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def one_deposit_twice(alice, connect, visit):
+    connection = connect(alice, 3)
+    visit(connection)
+    with tenancy.as_user(alice.id):
+        known = Transfer.objects.filter(connection=connection, feed="deposits").latest(
+            "occurred_at"
+        )
+    entry = enter_again(connection, known)
+    with tenancy.as_user(alice.id):
+        discrepancies.refresh(user_id=alice.id, now=clock.now())
+    return connection, known, entry
+
+
+def test_what_was_entered_twice_is_named_and_deleted_in_one_call(
+    one_deposit_twice, alice, client_of
+):
+    _, known, entry = one_deposit_twice
+    api = client_of(alice)
+    row = only_difference(api)
+    assert Decimal(row["difference"]) == -known.quantity
+    cause = row["causes"][0]
+    assert (cause["code"], cause["entries"], cause["remedies"]) == (
+        "entered_or_imported", [str(entry["id"])], ["delete_entries"],
+    )  # fmt: skip
+    assert "the exchange told as much" in cause["evidence"][0]
+    answer = api.post(f"/reconciliation/{row['id']}/repair", {"action": "delete_entries"})
+    assert answer.status_code == 200, answer.json()
+    assert answer.json()["entries"] == [str(entry["id"])]
+    assert api.get("/reconciliation").json()["results"] == []
+    assert api.get("/entries").json()["results"] == []
+
+
+def test_only_entries_that_are_too_much_are_deleted(short_of_a_deposit, alice, client_of):
+    api = client_of(alice)
+    row = only_difference(api)
+    answer = api.post(f"/reconciliation/{row['id']}/repair", {"action": "delete_entries"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "remedy_not_possible")
+
+
+def test_a_difference_that_was_mended_meanwhile_is_not_booked_again(
+    short_of_a_deposit, alice, client_of
+):
+    """Nothing is derived between the entry and the repair: what is stored says the old figure."""
+    connection, lost = short_of_a_deposit
+    api = client_of(alice)
+    row = only_difference(api)
+    enter_again(connection, lost)
+    answer = api.post(f"/reconciliation/{row['id']}/repair", {"action": "book_adjustment"})
+    assert answer.status_code == 404
+    with tenancy.as_user(alice.id):
+        assert Adjustment.objects.filter(connection=connection).count() == 1
+    assert api.get("/reconciliation").json()["results"] == []
+
+
+def test_a_difference_that_has_changed_is_looked_at_again_first(
+    short_of_a_deposit, alice, client_of
+):
+    connection, lost = short_of_a_deposit
+    api = client_of(alice)
+    row = only_difference(api)
+    lost.quantity /= 2
+    enter_again(connection, lost)
+    path = f"/reconciliation/{row['id']}/repair"
+    answer = api.post(path, {"action": "book_adjustment"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "difference_changed")
+    assert Decimal(only_difference(api)["difference"]) == lost.quantity
+    assert api.post(path, {"action": "book_adjustment"}).status_code == 200
+    assert api.get("/reconciliation").json()["results"] == []
+
+
+def test_money_spent_in_an_account_by_hand_came_from_outside(alice, client_of):
+    """The first entry that anybody makes: bitcoin bought for dollars that nobody entered."""
+    account = accounts_by_hand.open_account(user_id=alice.id, label="paper", now=clock.now())
+    factories.asset("USD")
+    entries.add_trade(
+        user_id=alice.id, place=entries.Place(account.id, "spot", factories.EARLIER),
+        side="buy", base="BTC", base_quantity=Decimal(1), quote="USD",
+        quote_quantity=Decimal(42_000), now=clock.now(),
+    )  # fmt: skip
+    with tenancy.as_user(alice.id):
+        assert discrepancies.refresh(user_id=alice.id, now=clock.now()) == 0
+    api = client_of(alice)
+    assert api.get("/reconciliation").json()["results"] == []
+    assert not {"discrepancy", "shortage"} & set(kinds(api))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/reconciliation", "/problems", "/imports", "/ledger/export", "/manual-accounts",
+        "/transfer-matches", "/transfer-matches/suggestions",
+    ],
+)  # fmt: skip
+def test_a_parameter_that_is_not_known_is_refused(alice, client_of, path):
+    answer = client_of(alice).get(f"{path}?kinds=high")
+    assert answer.status_code == 400
+    assert answer.json()["details"]["fields"][0]["field"] == "kinds"
+
+
 def test_the_missing_half_of_a_transfer_is_booked_and_paired(alice, connect, visit, client_of):
     """The other account knows the withdrawal; this one's feed never told the deposit."""
     connection = connect(alice, 3)
@@ -316,6 +425,21 @@ def test_units_without_a_known_cost_are_problems_with_a_call_that_helps(
     assert sum(item["count"] for item in after) == problem["count"] - 1
 
 
+@pytest.mark.parametrize("meaning", ["purchase", "own_deposit"])
+def test_a_deposit_that_was_explained_without_its_cost_stays_a_problem(alice, client_of, meaning):
+    account = accounts_by_hand.open_account(user_id=alice.id, label="paper", now=clock.now())
+    entry = entries.add_transfer(
+        user_id=alice.id, place=entries.Place(account.id, "spot", factories.EARLIER),
+        direction="deposit", asset="BTC", quantity=Decimal(2), now=clock.now(),
+    )  # fmt: skip
+    api = client_of(alice)
+    note = api.call("PUT", f"/transfers/{entry['id']}/note", {"meaning": meaning})
+    assert note.status_code == 200, note.json()
+    assert derivation.derive(user_id=alice.id, now=clock.now())
+    (problem,) = found_of(api, "deposit_without_cost")
+    assert problem["remedy"]["path"] == f"/api/v1/transfers/{entry['id']}/note"
+
+
 def test_a_withdrawal_without_explanation_is_one_until_it_is_explained(
     alice, connect, visit, client_of
 ):
@@ -346,4 +470,5 @@ def test_a_sale_without_a_purchase_is_a_problem(alice, client_of):
     api = client_of(alice)
     (problem,) = found_of(api, "unknown_basis")
     assert (problem["severity"], problem["code"], Decimal(problem["units"])) == ("high", "BTC", 2)
-    assert [item["code"] for item in found_of(api, "discrepancy")] == ["BTC"]
+    (shortage,) = found_of(api, "shortage")
+    assert shortage["sentence"].startswith("paper gives 2 BTC more than came in, in spot.")

@@ -30,6 +30,7 @@ from portfolios.reconciliation import (
     Habit,
     Movement,
     OtherSide,
+    OwnEntry,
     Place,
     Rate,
     Report,
@@ -421,6 +422,44 @@ def test_a_transfer_that_another_account_knows():
         other_side("1.8", came_in=False, hours=5),
     ]:
         assert first(differing("1.5"), other_sides=(wrong,)) == {"missing_deposit"}
+
+
+def own(number, units, hours=5, twin=None, asset=BTC):
+    twin_at = None if twin is None else at(twin)
+    return OwnEntry(uuid.UUID(int=number), Place("spot", asset), Decimal(units), at(hours), twin_at)
+
+
+@pytest.mark.parametrize(
+    ("entries", "named"),
+    [
+        ([own(1, 2)], [1]),
+        ([own(1, 2), own(2, 2, twin=5)], [2]),  # the one that is there twice
+        ([own(1, "0.5", twin=4), own(2, "1.5", twin=6), own(3, 7)], [1, 2]),
+        ([own(1, "0.5", twin=4)], [1]),  # not all of it
+        ([own(1, -2)], None),  # it made the books less
+        ([own(1, "1.9")], None),
+        ([own(1, 2, hours=-1)], None),  # a report agreed after it
+        ([own(1, 2, hours=20)], None),  # after the last report
+        ([own(1, 2, asset=ETH)], None),
+    ],
+)
+def test_entries_of_the_person_s_own_that_are_too_much_come_first(entries, named):
+    (cause,) = explained(differing("-2"), own=tuple(entries))
+    if named is None:
+        assert cause.code == "missing_withdrawal"
+        return
+    assert (cause.code, [key.int for key in cause.entries]) == ("entered_or_imported", named)
+    ranked = reconciliation.explain([differing("-2")], Account(**KNOWN, own=tuple(entries)))
+    assert reconciliation.as_rows(ranked[SPOT], Account(**KNOWN))[0]["remedies"] == [
+        "delete_entries"
+    ]
+
+
+def test_a_trade_that_is_booked_twice_is_no_missing_trade():
+    sold, paid = differing("-0.0999"), differing("6000", USDT)
+    entries = (own(1, "0.0999", twin=5), own(1, "-6000", twin=5, asset=USDT))
+    assert first(sold, paid) == {"missing_trade"}
+    assert first(sold, paid, own=entries) == {"entered_or_imported"}
 
 
 def test_a_transfer_that_is_pending_and_has_moved_the_balance():

@@ -99,8 +99,8 @@ def test_the_form_has_its_columns_parts_and_totals(api, year):
 
 def test_proceeds_less_cost_is_the_gain_on_every_line_and_total(api, journal):
     """Half cents: 10.005 and 5.015 are 10.00 and 5.02; their exact difference would be 4.99."""
-    journal.buy("BTC", 1, "5.015", JANUARY)
-    journal.sell("BTC", 1, "10.005", JUNE)
+    journal.buy("BTC", 1, "5.015", datetime(2024, 1, 10, 12, tzinfo=UTC))
+    journal.sell("BTC", 1, "10.005", datetime(2024, 6, 10, 12, tzinfo=UTC))
     journal.derive()
     _, line, total, *_ = lines_of(download(api, "format=csv&year=2024"))
     assert line[4:] == total[4:] == ["10.00", "5.02", "", "", "4.98"]

@@ -233,6 +233,15 @@ def test_a_coin_that_never_had_a_price_has_no_days_of_its_own_but_counts(alice, 
     assert valued(alice, alice.id).unpriced >= 1
 
 
+def test_coins_without_a_price_are_named_up_to_fifty_and_the_rest_counted(api, alice):
+    account = factories.connection(alice)
+    for number in range(60):
+        hold(account, factories.asset(f"N{number:02}"), "1")
+    assert len(problems(api, "unpriced_asset")) == 50
+    (rest,) = problems(api, "unpriced_assets")
+    assert (rest["count"], rest["severity"]) == (10, "medium")
+
+
 # --- files sent again ---------------------------------------------------------------------------
 def test_a_file_sent_again_with_its_key_is_one_import(api, account, alice):
     key = {"key": "file-0001"}

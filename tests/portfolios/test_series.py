@@ -7,8 +7,8 @@ import pytest
 import time_machine
 
 from exchanges.models import HistoricPrice, Price
-from portfolios import derivation
-from portfolios.models import DailyValuation, Holding, PortfolioSnapshot
+from portfolios import books, derivation
+from portfolios.models import DailyValuation, Holding, HoldingChange, PortfolioSnapshot
 from portfolios.serializers import performance as shapes
 from tests import factories
 from tests.portfolios.bookings import book, buy, day, reward, sell, transfer
@@ -190,8 +190,8 @@ def test_money_is_told_to_eight_decimals(client_of, alice, account, closes):
     price("BTC", "99.123456789")
     now = clock.now()
     book(alice, account, transfer("deposit", "0.7", day(0)), buy("0.3", "29.99", day(1)))
-    report(alice, account, "1")
-    derive(alice, now)
+    derive(alice, clock.now())
+    report(alice, account, "1", at=now)
     price("BTC", "123.456789012345")
     profit = client_of(alice).get("/performance").json()["profit"]
     assert all(len(amount.partition(".")[2]) <= 8 for amount in profit.values())
@@ -210,10 +210,13 @@ def price(code, usd):
 def report(user, connected, units, code="BTC", at=None):
     """What an exchange says is there now."""
     at = at or clock.now()
-    what = {"user": user, "connection": connected, "wallet": "spot",
-            "asset": factories.asset(code), "exchange_code": code, "quantity": D(units)}  # fmt: skip
+    what = {
+        "user": user, "connection": connected, "wallet": "spot", "exchange_code": code,
+        "asset": factories.asset(code), "quantity": D(units),
+    }  # fmt: skip
     with tenancy.as_user(user.id):
         Holding.objects.create(**what, changed_at=at, last_confirmed_at=at)
+        HoldingChange.objects.create(**what, reported_at=at)
 
 
 def test_a_first_price_since_the_last_computation_is_no_gain(client_of, alice, account, closes):
@@ -224,7 +227,7 @@ def test_a_first_price_since_the_last_computation_is_no_gain(client_of, alice, a
     price("USD", 1)
     report(alice, account, "100", "USD")
     report(alice, account, "10", "COIN")
-    derive(alice, now)
+    derive(alice, clock.now())
     app = client_of(alice)
     for scope in ("", f"&connection={account.id}", f"&asset={factories.asset('COIN').id}"):
         before = app.get(f"/performance?range=ALL{scope}").json()
@@ -247,11 +250,14 @@ def test_a_price_lost_since_the_last_computation_is_no_loss(client_of, alice, ac
     price("COIN", 7)
     report(alice, account, "100", "USD")
     report(alice, account, "10", "COIN")
-    derive(alice, now)
+    derive(alice, clock.now())
+    app = client_of(alice)
+    before = app.get("/performance?range=1D").json()
+    assert (before["value"]["closing"], before["flows"]["corrections"]) == ("170", "70")
     Price.objects.filter(asset__code="COIN").delete()
-    body = client_of(alice).get("/performance?range=1D").json()
+    body = app.get("/performance?range=1D").json()
     assert body["value"]["closing"] == "100"
-    assert (body["profit"]["total"], body["flows"]["corrections"]) == ("0", "-70")
+    assert (body["profit"]["total"], body["flows"]["corrections"]) == ("0", "0")
     assert body["status"] == "partial"
 
 
@@ -264,6 +270,8 @@ def test_figures_of_the_former_base_currency_are_named_by_it(client_of, alice, t
         body = app.get(f"{path}?{UNTIL}").json()
         assert (body["currency"], body["updating"]) == ("USD", True)
     assert app.get(f"/performance?{UNTIL}").json()["benchmarks"] == before["benchmarks"]
+    with tenancy.as_user(alice.id):
+        books.everything_changed(user_id=alice.id, now=day(9))
     derive(alice, day(9))
     body = app.get(f"/performance?{UNTIL}").json()
     assert (body["currency"], body["updating"]) == ("EUR", False)

@@ -221,9 +221,9 @@ def _conversion(line: Line, at: datetime, code: str, quantity: Decimal) -> Trade
 def _noted(written: str, *, beside: str, means: Decimal) -> Decimal:
     """An amount of a note, whose commas group thousands, unless the amount beside it, which a
     column repeats, shows that decimals follow them."""
-    if "," in beside and beside.replace(",", ".").count(".") == 1:
-        if Decimal(beside.replace(",", ".")) == means:
-            return Decimal(written.replace(".", "").replace(",", "."))
+    one_comma = "," in beside and "." not in beside
+    if one_comma and cells.number(beside.replace(",", ".")) == means:
+        return cells.number(written.replace(".", "").replace(",", "."))
     return cells.number(cells.ungrouped(written))
 
 
