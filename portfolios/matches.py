@@ -185,7 +185,7 @@ def _usual_fees(
     for account, asset, fee in told.values_list(
         "connection_id", "asset_id", "fee_quantity"
     ).distinct():
-        found[account, asset].add(fee)
+        found[account, asset].add(fee or Decimal(0))
     agreed = TransferMatch.objects.filter(
         user_id=user_id, is_pair=True, withdrawal__asset_id__in=assets
     ).exclude(confirmed_at=None)

@@ -52,7 +52,7 @@ _OWN = _of_feed(**{"": "manual", "__startswith": "import:"})
 
 def _summed(
     connection: ExchangeConnection, assets: Collection[UUID], which: Q
-) -> QuerySet[LedgerEntry, dict[str, Any]]:
+) -> QuerySet[Any, Any]:
     """Units of each fact in each place: a fee may have left beside what was traded."""
     rows = LedgerEntry.objects.filter(
         which, user_id=connection.user_id, connection_id=connection.id, asset_id__in=assets

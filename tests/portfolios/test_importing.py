@@ -15,14 +15,14 @@ import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchanges.models import Coverage
-from exchanges.reports import Trade
-from portfolios import ledger, tasks
+from exchanges.models import Coverage, ExchangeConnection
+from exchanges.reports import AccountReport, Covered, Trade
+from portfolios import ledger, recording, tasks
 from portfolios.importing import cells, imports, plan, table
 from portfolios.importing.cells import RowRefused
 from portfolios.models import FileImport, LedgerEntry
 from tests import broker, factories
-from tracker import clock, tenancy
+from tracker import clock, ids, tenancy
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 FILES = Path(__file__).parents[1] / "recordings" / "imports"
@@ -497,7 +497,7 @@ def test_a_worker_books_what_was_confirmed_and_asked_twice_it_is_booked_once(
     made = sent(api, account, factories.FILE)
     for _ in range(2):
         assert api.post(f"/imports/{made['id']}/apply").json()["state"] == "queued"
-    assert broker.work_off(tasks.apply_import) == 1
+    assert broker.work_off(tasks.apply_import, "exports") == 1
     assert api.post(f"/imports/{made['id']}/apply").json()["state"] == "applied"
     assert sum(ledger_of(alice).values()) == 1
 
@@ -587,3 +587,220 @@ def test_a_time_in_the_future_is_so_for_its_own_zone(client_of, alice):
         assert sent(api, account, file, format="own")["rows_refused"] == 1
         zone = {"time_zone": "Pacific/Auckland"}
         assert sent(api, account, file, format="own", **zone)["rows_booked"] == 1
+
+
+# --- what fresh eyes found ----------------------------------------------------------------------
+STATEMENT = "UTC_Time,Account,Operation,Coin,Change,Remark\n"
+
+
+def fills_of_one_second(number: int) -> bytes:
+    rows = (
+        f"2024-01-01 00:00:00,Spot,Buy,BTC,0.{i + 10000},\n"
+        f"2024-01-01 00:00:00,Spot,Transaction Related,USDT,-{(i + 10000) * 4},\n"
+        "2024-01-01 00:00:00,Spot,Fee,BNB,-0.0001,\n"
+        for i in range(number)
+    )
+    return (STATEMENT + "".join(rows)).encode()
+
+
+def test_a_key_of_a_busy_second_is_short_whatever_happened_in_it():
+    found = planned(fills_of_one_second(300)).found
+    assert len(found) == 300
+    assert max(len(item.key) for item in found) < 100
+
+
+def test_a_second_with_more_lines_than_can_be_told_apart_is_refused_with_a_reason():
+    read = planned(fills_of_one_second(1_001))
+    assert {remark.code for remark in read.remarks} == {"trades_mixed"}
+    assert len(accounted(read)) == read.total
+
+
+def test_each_fee_of_a_second_goes_to_the_largest_fill_of_its_coin():
+    rows = "".join(
+        f"2024-01-01 00:00:00,Spot,{operation},{coin},{change},\n"
+        for operation, coin, change in (
+            ("Buy", "BTC", "2"), ("Buy", "BTC", "1"), ("Transaction Related", "USDT", "-200"),
+            ("Transaction Related", "USDT", "-100"), ("Fee", "BTC", "-0.001"),
+            ("Fee", "BTC", "-0.002"), ("Fee", "BTC", "-0.0005"),
+        )
+    )  # fmt: skip
+    found = planned((STATEMENT + rows).encode()).found
+    fees = {str(t.fact.base_quantity): str(t.fact.fee_quantity) for t in found}
+    assert fees == {"2": "0.0025", "1": "0.001"}
+
+
+KRAKEN = "txid,refid,time,type,subtype,aclass,asset,amount,fee,balance\n"
+
+
+def test_what_comes_back_from_krakens_futures_is_in_the_spot_wallet_again():
+    rows = (
+        "L1,R1,2024-01-01 00:00:00,deposit,,currency,ZUSD,1000,0,1000\n"
+        "L2,R2,2024-01-02 00:00:00,transfer,spottofutures,currency,ZUSD,-500,0,500\n"
+        "L3,R3,2024-01-03 00:00:00,transfer,spotfromfutures,currency,ZUSD,700,0,1200\n"
+    )
+    legs = [
+        leg for item in planned((KRAKEN + rows).encode()).found for leg in ledger.legs(item.fact)
+    ]
+    assert sum(leg.quantity for leg in legs if leg.wallet == "spot") == 1200
+
+
+def test_coins_swept_into_one_are_refused_as_what_they_are():
+    rows = "".join(
+        f"L{i},R1,2024-01-01 00:00:00,{kind},dustsweeping,currency,{code},{amount},0,0\n"
+        for i, (kind, code, amount) in enumerate(
+            (("spend", "XXRP", "-1"), ("spend", "DOT", "-2"), ("receive", "ZEUR", "3"))
+        )
+    )
+    (remark,) = planned((KRAKEN + rows).encode()).remarks
+    assert (remark.code, remark.lines) == ("trades_mixed", (2, 3, 4))
+
+
+COINBASE = (
+    "Timestamp,Transaction Type,Asset,Quantity Transacted,Price Currency,Subtotal,"
+    "Total (inclusive of fees and/or spread),Fees and/or Spread,Notes\n"
+)
+
+
+def coinbase(*rows: str) -> plan.Plan:
+    lines = "".join(f"2023-05-0{n} 10:00:00 UTC,{row}\n" for n, row in enumerate(rows, start=1))
+    return planned((COINBASE + lines).encode())
+
+
+def test_in_a_file_with_signs_what_came_back_goes_the_other_way():
+    read = coinbase("Send,BTC,-1,EUR,,,,", "Receive,BTC,-0.5,EUR,,,,", "Withdrawal,EUR,100,EUR,,,,")
+    assert units(read) == {"BTC": Decimal("-1.5"), "EUR": Decimal(100)}
+
+
+def test_a_lone_minus_in_a_file_without_signs_is_refused():
+    read = coinbase("Send,BTC,1,EUR,,,,", "Receive,BTC,-0.5,EUR,,,,")
+    assert [(r.code, r.lines) for r in read.remarks] == [("sign_unexpected", (3,))]
+
+
+@pytest.mark.parametrize(
+    ("note", "units_came"),
+    [("Converted 0.5 ETH to 1,005 USDC", "1005"), ("Converted 0.5 ETH to 1005.25 USDC", "1005.25"),
+     ("Converted 0,5 ETH to 1,005 USDC", "1.005"), ("Converted 0,5 ETH to 1.005,5 USDC", "1005.5")],
+)  # fmt: skip
+def test_an_amount_of_a_note_is_read_by_what_stands_beside_it(note, units_came):
+    read = coinbase(f'Convert,ETH,-0.5,EUR,,,,"{note}"')
+    assert units(read) == {"ETH": Decimal("-0.5"), "USDC": Decimal(units_came)}
+
+
+@pytest.mark.parametrize("note", ["Converted 0.5 ETH to 1,2,3 USDC", "Converted , ETH to 1 USDC"])
+def test_an_amount_of_a_note_that_is_none_is_refused(note):
+    (remark,) = coinbase(f'Convert,ETH,-0.5,EUR,,,,"{note}"').remarks
+    assert remark.code == "amount_unreadable"
+
+
+def test_eth2_was_given_for_as_much_eth():
+    read = coinbase(
+        "Retail Eth2 Deprecation,ETH2,-2,EUR,,,,", "Retail Eth2 Deprecation,ETH,2,EUR,,,,",
+        "Retail Eth2 Deprecation,ETH,1,EUR,,,,",
+    )  # fmt: skip
+    assert units(read) == {"ETH2": Decimal(-2), "ETH": Decimal(2)}
+    assert [(r.code, r.lines) for r in read.remarks] == [("counterpart_missing", (4,))]
+
+
+def test_an_advanced_trade_is_paid_in_the_coin_that_its_note_names():
+    dollars = coinbase(
+        "Advanced Trade Buy,SOL,2,USD,40,40.2,0.2,Bought 2 SOL for 40.2 USDC on SOL-USDC"
+    )
+    assert units(dollars) == {"SOL": Decimal(2), "USDC": Decimal("-40.2")}
+    euros = coinbase(
+        "Advanced Trade Sell,SOL,-2,EUR,37,36.8,0.2,Sold 2 SOL for 39.8 USDC on SOL-USDC"
+    )
+    assert units(euros) == {"SOL": Decimal(-2), "USDC": Decimal("39.8")}
+
+
+def test_a_fee_in_a_third_coin_is_booked_whatever_it_was_for():
+    head = "Type,Buy,Cur.,Sell,Cur.,Fee,Cur.,Exchange,Group,Comment,Date\n"
+    rows = (
+        "Staking,1,ETH,,,0.1,BNB,,,,01.03.2021 09:00:00\n"
+        "Lost,,,1,BTC,0.2,BNB,,,,02.03.2021 09:00:00\n"
+        "Gift,,,1,XRP,0.1,XRP,,,,03.03.2021 09:00:00\n"
+    )
+    assert units(planned((head + rows).encode())) == {
+        "ETH": Decimal(1), "BTC": Decimal(-1), "XRP": Decimal(-1), "BNB": Decimal("-0.3"),
+    }  # fmt: skip
+
+
+def test_a_point_may_be_thousands_where_other_decimals_follow_a_comma():
+    head = "time;quantity;asset\n"
+    doubtful = head + "2024-01-01;1.500;EUR\n2024-01-02;1.500,25;EUR\n"
+    read = planned(doubtful.encode(), format="own")
+    assert [(r.code, r.lines) for r in read.remarks] == [("amount_ambiguous", (2,))]
+    plain = head + "2024-01-01;1.500;EUR\n2024-01-02;1500.25;EUR\n"
+    assert units(planned(plain.encode(), format="own")) == {"EUR": Decimal("1501.75")}
+
+
+BARE = b"time,quantity,asset\n2024-01-01 10:00:00,1,BTC\n2024-01-02 10:00:00,2,BTC\n"
+
+
+def test_a_booked_file_read_in_another_way_is_not_booked_again(api, alice, account):
+    booked(api, account, BARE, format="own")
+    other = sent(api, account, BARE, format="own", time_zone="Europe/Vienna")
+    answer = api.post(f"/imports/{other['id']}/apply")
+    assert (answer.status_code, answer.json()["code"]) == (409, "import_already_booked")
+    same = booked(api, account, BARE, format="own")
+    assert (same["state"], same["rows_known"]) == ("applied", 2)
+    assert sum(ledger_of(alice).values()) == 2
+
+
+def test_a_report_with_ids_and_one_without_are_the_same_entries(api, alice, account):
+    content = (FILES / "coinbase.csv").read_bytes()
+    lines = content.decode().splitlines(keepends=True)
+    without = "".join(line.split(",", 1)[1] if line[:2] in ("ID", "64") else line for line in lines)
+    first = booked(api, account, content)
+    before = ledger_of(alice)
+    second = booked(api, account, without.encode())
+    assert (second["rows_booked"], second["rows_known"]) == (0, first["rows_booked"])
+    assert ledger_of(alice) == before
+
+
+def test_a_file_waits_until_its_account_has_been_read_once(api, alice):
+    connected = factories.connection(alice)
+    made = sent(api, str(connected.id), factories.FILE, format="own")
+    answer = api.post(f"/imports/{made['id']}/apply")
+    assert (answer.status_code, answer.json()["code"]) == (409, "account_not_read_yet")
+
+
+def test_what_was_read_between_confirming_and_booking_is_left_to_the_exchange(api, alice):
+    connected = factories.connection(alice)
+    with tenancy.as_user(alice.id):
+        ExchangeConnection.objects.update(last_synced_at=NOW)
+    made = sent(api, str(connected.id), factories.FILE, format="own")
+    api.post(f"/imports/{made['id']}/apply")
+    row = imports._claim(made["id"], clock.now())
+    layout = plan.lay_out(factories.FILE.decode(), format="own")
+    found = plan.interpret(layout, zone=UTC, now=clock.now()).found
+    with tenancy.as_user(alice.id):
+        Coverage.objects.create(
+            user=alice, connection=connected, feed="ledger", since=NOW - timedelta(days=2000),
+            until=NOW,
+        )  # fmt: skip
+    imports._book(row, layout, found, clock.now())
+    assert ledger_of(alice) == Counter()
+
+
+def test_what_a_file_told_gives_way_when_the_exchange_tells_that_time_itself(api, alice):
+    connected = factories.connection(alice)
+    with tenancy.as_user(alice.id):
+        ExchangeConnection.objects.update(last_synced_at=NOW)
+    booked(api, str(connected.id), BARE, format="own")
+    assert sum(ledger_of(alice).values()) == 2
+    claim = recording.Claim(
+        connection_id=connected.id, user_id=alice.id, exchange="binance", token=ids.new_id(),
+        sync_every=timedelta(hours=1),
+    )  # fmt: skip
+    with tenancy.as_user(alice.id):
+        ExchangeConnection.objects.update(claimed_by=claim.token)
+    covered = [
+        Covered(feed, "", datetime(2023, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
+        for feed in ("deposits", "fiat_deposits")
+    ]
+    report = AccountReport(
+        connection_id=connected.id, read_at=NOW, wallets=frozenset(), balances=(), facts=(),
+        covered=tuple(covered), failures=(), quarantined=(), complete_history=False,
+    )  # fmt: skip
+    recording.record(claim=claim, report=report, now=clock.now())
+    assert [row[0].day for row in ledger_of(alice)] == [2]  # the second day was not read

@@ -249,7 +249,6 @@ def test_a_difference_that_has_changed_is_looked_at_again_first(
 def test_money_spent_in_an_account_by_hand_came_from_outside(alice, client_of):
     """The first entry that anybody makes: bitcoin bought for dollars that nobody entered."""
     account = accounts_by_hand.open_account(user_id=alice.id, label="paper", now=clock.now())
-    factories.asset("USD")
     entries.add_trade(
         user_id=alice.id, place=entries.Place(account.id, "spot", factories.EARLIER),
         side="buy", base="BTC", base_quantity=Decimal(1), quote="USD",
