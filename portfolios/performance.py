@@ -156,7 +156,9 @@ def money_weighted(days: Sequence[date], amounts: Sequence[float]) -> Rate:
         return Rate(None, "no_sign_change")
     if min(days) == max(days):
         return Rate(None, "too_short")
-    found = pyxirr.xirr(days, amounts, silent=True)
+    # The solver stops at a remainder in units of money; as shares it is the same for any currency.
+    largest = max(abs(amount) for amount in amounts)
+    found = pyxirr.xirr(days, [amount / largest for amount in amounts], silent=True)
     if found is None or not math.isfinite(found):
         return Rate(None, "not_found")
     if found > _LARGEST_RATE:

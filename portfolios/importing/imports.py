@@ -258,7 +258,9 @@ def _count(row: FileImport, account: ExchangeConnection, read: Plan) -> None:
 
 def _uncovered(account: ExchangeConnection, read: Plan) -> tuple[list[Found], list[Remark]]:
     """Without what the exchange has told itself."""
-    known, fresh, covered = _told_by_exchange(account), [], []
+    known = _told_by_exchange(account)
+    fresh: list[Found] = []
+    covered: list[Found] = []
     for item in read.found:
         (covered if known.has(item.fact) else fresh).append(item)
     told = Remark(

@@ -68,9 +68,7 @@ class TransferNoteInputSerializer(StrictSerializer):
 
     meaning = serializers.ChoiceField(TransferMeaning.choices)
     cost_asset = serializers.UUIDField(required=False, allow_null=True)
-    cost_quantity = _GivenUnits(
-        required=False, allow_null=True, min_value=0, max_value=MOST_UNITS
-    )
+    cost_quantity = _GivenUnits(required=False, allow_null=True, min_value=0, max_value=MOST_UNITS)
     acquired_at = serializers.DateTimeField(required=False, allow_null=True)
     note = serializers.CharField(required=False, allow_blank=True, max_length=200)
 

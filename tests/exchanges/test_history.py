@@ -21,7 +21,9 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 @pytest.fixture
 def now():
-    return clock.now()
+    """This moment; just after midnight a little later, when the day that ended has settled."""
+    at = clock.now()
+    return max(at, at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(minutes=5))
 
 
 @pytest.fixture

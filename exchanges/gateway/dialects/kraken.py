@@ -380,13 +380,12 @@ def _alone(entry: Entry) -> Iterator[Fact]:
 # --- inside the account --------------------------------------------------------------------------
 
 _REWARD_KINDS = {"staking", "dividend", "reward", "airdrop", "nft_rebate", "invite bonus", "credit"}
-# Subtype of the one entry that tells a move: from where, to where. The wallet of futures has no
-# entries here, so what comes back from it is told where it arrives.
+# Subtype of the one entry that tells a move: from where, to where. ``spotfromfutures`` is none:
+# Kraken also credits the units of a migration by it, which never lay in futures.
 MOVES = {
     "spottostaking": (Wallet.SPOT, Wallet.EARN),
     "stakingtospot": (Wallet.EARN, Wallet.SPOT),
     "spottofutures": (Wallet.SPOT, Wallet.FUTURES),
-    "spotfromfutures": (Wallet.FUTURES, Wallet.SPOT),
 }
 MIRRORS = {"stakingfromspot", "spotfromstaking", "futuresfromspot", "futurestospot"}
 

@@ -30,6 +30,8 @@ from portfolios.importing.reading import (
 
 _SWAPS = {"trade", "spend", "receive", "sale", "conversion"}
 _INCOME = {"staking", "dividend", "reward", "airdrop", "nft_rebate", "invite bonus", "credit"}
+# What comes back from futures is told where it arrives alone: the file has no wallet of futures.
+_MOVES = kraken.MOVES | {"spotfromfutures": (Wallet.FUTURES, Wallet.SPOT)}
 _TAKEN = {"rollover", "margin", "settled", "adjustment", "fee", "transfer"}
 
 
@@ -163,8 +165,8 @@ def _is_move(left: Entry, arrived: Entry) -> bool:
 
 def _single(entry: Entry) -> Iterator[Found]:
     lines = (entry.line.number,)
-    if entry.detail in kraken.MOVES:
-        yield _moved(entry, *kraken.MOVES[entry.detail], lines)
+    if entry.detail in _MOVES:
+        yield _moved(entry, *_MOVES[entry.detail], lines)
     elif entry.detail in kraken.MIRRORS:
         raise RowSkipped("mirror", "The other half of a move, which its first line tells.")
     elif entry.kind == "earn" and "allocation" in entry.detail:
