@@ -314,7 +314,7 @@ def _end(figures: Sequence[Any]) -> End:
 
 
 def _integers(sent: bytes | None) -> list[int]:
-    return np.frombuffer(sent or b"", dtype=">i4").tolist()  # type: ignore[no-any-return]
+    return np.frombuffer(sent or b"", dtype=">i4").tolist()
 
 
 def _floats(sent: bytes | None) -> Floats:

@@ -160,7 +160,7 @@ def test_what_is_computed_is_there_once_the_books_are_done(steps):
 
 
 def test_the_gains_of_a_year_say_what_they_depend_on(steps):
-    body, _ = answer(steps["The gains of this year"])
+    body, _ = answer(steps["The gains of a year"])
     assert (body["status"], body["method"]) == ("partial", "fifo")
     assert "unknown_basis" in body["totals"]["depends_on"]
     totals = body["totals"]
