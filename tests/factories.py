@@ -31,6 +31,7 @@ from audit.models import ActivityLog, OutboxEntry, SecurityAlert, SessionActivit
 from exchanges import credentials
 from exchanges.models import Asset, Coverage, Exchange, ExchangeConnection, QuarantinedPage
 from exchanges.reports import Credential
+from portfolios import discrepancies
 from portfolios.importing import imports
 from portfolios.models import (
     Adjustment,
@@ -312,14 +313,17 @@ def noted_transfer(user: User) -> Transfer:
 
 
 def discrepancy(user: User) -> Discrepancy:
-    """A bitcoin more than the books know of."""
+    """A bitcoin that an exchange reports and the books do not know of."""
     connected = connection(user, label=ids.new_id().hex)
+    where = {
+        "user": user, "connection": connected, "wallet": "spot", "asset": asset(),
+        "exchange_code": "BTC", "quantity": Decimal(1),
+    }  # fmt: skip
     with tenancy.as_user(user.id):
-        return Discrepancy.objects.create(
-            user=user, connection=connected, wallet="spot", asset=asset(), reported=Decimal(2),
-            ledger=Decimal(1), difference=Decimal(1), reported_at=EARLIER, appeared_at=EARLIER,
-            computed_at=EARLIER,
-        )  # fmt: skip
+        Holding.objects.create(**where, changed_at=EARLIER, last_confirmed_at=EARLIER)
+        HoldingChange.objects.create(**where, reported_at=EARLIER)
+        discrepancies.refresh(user_id=user.id, now=clock.now())
+        return Discrepancy.objects.get(connection=connected)
 
 
 def dismissed_problem(user: User) -> ProblemDismissal:

@@ -121,7 +121,7 @@ def matching(api: Any, user: Any) -> Answer:
 
 def dismissing(api: Any, user: Any) -> Answer:
     factories.discrepancy(user)
-    (problem,) = api.get("/problems").json()["results"]
+    problem, *_ = api.get("/problems").json()["results"]
     return api.post(f"/problems/{problem['id']}/dismiss")
 
 
