@@ -18,8 +18,8 @@ class MatchOrigin(models.TextChoices):
 class TransferMatch(models.Model):
     """A withdrawal and a deposit that are one move between own accounts, or are said not to be.
 
-    An automatic pair stays when later data arrives, unless nobody confirmed it and a transfer of the
-    same transaction turns up; it gives way to what the person decides.
+    An automatic pair stays when later data arrives, unless nobody confirmed it and a transfer of
+    the same transaction turns up; it gives way to what the person decides.
     ``is_pair`` False remembers that the person took the two apart.
     """
 
