@@ -92,7 +92,9 @@ def test_fills_of_one_second_are_told_apart_by_their_prices(statement):
     # 31 fills of one order, each with the fee that is a thousandth of it
     many = [t for t in trades if t.symbol == "HIGH/BTC"]
     assert len(many) == 31
-    assert all(t.fee_quantity * 1000 == pytest.approx(t.base_quantity, rel=0.01) for t in many)
+    assert all(
+        t.fee_quantity * 1000 == pytest.approx(t.base_quantity, rel=Decimal("0.01")) for t in many
+    )
     # two coins bought for euros in one second
     assert of("2025-10-29 18:36:00") == [
         ("BTC/EUR", "buy", Decimal("0.00007")), ("ETH/EUR", "buy", Decimal("0.0015")),
