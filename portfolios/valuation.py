@@ -34,15 +34,18 @@ owned AS (
     GROUP BY holdings.user_id, holdings.asset_id
 ),
 {quoted},
-valued AS (
-    -- Sixty decimals would come out of thirty times thirty, and slow down all that follows.
-    SELECT quoted.*, assets.code,
-           {value} AS value,
-           {value_24h_ago} AS value_24h_ago,
-           CASE WHEN {value} IS NULL THEN 'unpriced'
-                WHEN quoted.fetched_as_of < %(prices_since)s THEN 'stale'
-                ELSE 'complete' END AS status
+multiplied AS MATERIALIZED (
+    -- Once a row: what follows asks for the value several times. Sixty decimals would come out of
+    -- thirty times thirty, and slow down all of it.
+    SELECT quoted.*, assets.code, {value} AS value, {value_24h_ago} AS value_24h_ago
     FROM quoted JOIN assets ON assets.id = quoted.asset_id
+),
+valued AS (
+    SELECT multiplied.*,
+           CASE WHEN multiplied.value IS NULL THEN 'unpriced'
+                WHEN multiplied.fetched_as_of < %(prices_since)s THEN 'stale'
+                ELSE 'complete' END AS status
+    FROM multiplied
 ),
 health AS (
     SELECT connections.user_id,
@@ -84,10 +87,9 @@ totals AS (
 
 
 def _storable(price: str) -> str:
-    """Units times a price; null beyond any sum of money, so that no total can overflow."""
+    """Units times a price; null beyond any sum of money. What is owed is bounded in the total."""
     most = f"{money.MOST_VALUE:f}"
-    below = f"nullif(least(round(quoted.quantity * {price}, 18), {most}), {most})"
-    return f"nullif(greatest({below}, -{most}), -{most})"
+    return f"nullif(least(round(quoted.quantity * {price}, 18), {most}), {most})"
 
 
 # Prices of the markets alone: what everybody has who never set a price.
