@@ -281,6 +281,7 @@ class _Desk:
 
     # --- rewards and adjustments ----------------------------------------------------------------
     def reward(self, leg: Entry) -> None:
+        # A leg of a reward names it.
         kind = self._facts.rewards.get(leg.reward, "reward")  # type: ignore[arg-type]
         if kind == "adjustment":
             self._corrected(leg)
@@ -290,6 +291,7 @@ class _Desk:
             self._fee(leg, *self._market(leg.asset, -leg.quantity, leg.at))
 
     def adjustment(self, leg: Entry) -> None:
+        # A leg of an adjustment names it.
         found = self._facts.adjustments.get(leg.adjustment)  # type: ignore[arg-type]
         booked = found or Booked("correction")
         if leg.quantity > 0:

@@ -162,60 +162,6 @@ def value_before(*, books: Books, prices: Prices, since: date) -> Decimal:
     return sum((cell.value for cell in running.cells.values()), _ZERO)
 
 
-def large_flows(*, books: Books, prices: Prices, since: date) -> set[tuple[UUID, datetime]]:
-    """The assets that were held at each large flow from ``since`` on, and its instant.
-
-    A flow is large by what its account, or the portfolio, was worth at the day before's closes
-    and by what has flowed there on its day.
-    """
-    found: set[tuple[UUID, datetime]] = set()
-    units: dict[_Key, Decimal] = {}
-    for day, group in groupby(books.movements, key=_day):
-        items = list(group)
-        worth = None
-        for item in items:
-            if day >= since and item.part in FLOWS[CONNECTION]:
-                if worth is None:
-                    worth = _opening_worth(books, prices, units, day - _DAY)
-                found.update(_held_at_large(books, item, worth, units))
-            key = (item.account, item.asset)
-            units[key] = units.get(key, _ZERO) + item.quantity
-    return found
-
-
-_Worth = dict[UUID | None, Decimal]
-
-
-def _opening_worth(
-    books: Books, prices: Prices, units: Mapping[_Key, Decimal], day: date
-) -> _Worth:
-    """What each account and, by its id, the portfolio was worth when a day ended."""
-    worth: _Worth = {}
-    for (account, asset), held in units.items():
-        if held:
-            close = Close(_ONE) if asset == books.base else prices.close(asset, day)
-            value = held * close.price if close else _ZERO
-            for scope in (account, books.portfolio):
-                worth[scope] = worth.get(scope, _ZERO) + value
-    return worth
-
-
-def _held_at_large(
-    books: Books, item: Movement, worth: _Worth, units: Mapping[_Key, Decimal]
-) -> Iterator[tuple[UUID, datetime]]:
-    flow = item.value or _ZERO
-    scopes = {item.account} if item.account else set()
-    if item.part in FLOWS[PORTFOLIO]:
-        scopes.add(books.portfolio)
-    for scope in scopes:
-        before = worth.get(scope, _ZERO)
-        worth[scope] = before + flow
-        if flow and abs(flow) >= LARGE_FLOW * before:
-            for (account, asset), held in units.items():
-                if held and asset != books.base and scope in (account, books.portfolio):
-                    yield asset, item.at
-
-
 def _day(item: Movement) -> date:
     return item.at.astimezone(UTC).date()
 

@@ -109,7 +109,7 @@ def remove(*, user_id: UUID, assets: Iterable[UUID]) -> None:
     with connection.cursor() as cursor:
         for table in ("disposals", "lots", "incomes"):
             cursor.execute(
-                f"DELETE FROM {table} WHERE user_id = %s AND asset_id = ANY(%s)",  # noqa: S608
+                f"DELETE FROM {table} WHERE user_id = %s AND asset_id = ANY(%s)",  # noqa: S608  (ours)
                 [user_id, list(assets)],
             )
 

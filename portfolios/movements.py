@@ -298,7 +298,7 @@ def instants(*, ledger: Ledger, since: datetime) -> set[tuple[UUID, datetime]]:
     """The assets and instants whose own prices values need, from ``since`` on.
 
     Those of each entry, and of what reports add. What else was held at a large flow is asked for
-    when it is known which flows are large: ``daily.large_flows``.
+    when the days are valued and it is known which flows were large.
     """
     moved = [_units(entry) for entry in ledger.entries]
     told = _told(ledger, moved)

@@ -62,16 +62,6 @@ def returns(growth: Sequence[float | None]) -> Floats:
     return np.array(growth, dtype=np.float64)
 
 
-def time_weighted(growth: Floats) -> float | None:
-    """Time-weighted return: the product of the factors, less one; None without any.
-
-    Linked geometrically (GIPS 2020, provision 2.A.24), so that deposits and withdrawals change
-    nothing: without them it is the plain return, end ÷ beginning − 1.
-    """
-    known = growth[~np.isnan(growth)]
-    return float(np.prod(known) - 1) if known.size else None
-
-
 def annualised(total: float, *, days: int) -> float | None:
     """A total return as a yearly one: (1 + r)^(365 ÷ days) − 1.
 
@@ -103,6 +93,7 @@ def risk(growth: Floats, *, risk_free: float = 0.0) -> Risk | None:
     downside = float(np.sqrt(below @ below / below.size))
     year = DAYS_OF_A_YEAR**0.5
     return Risk(
+        # Linked geometrically (GIPS 2020, provision 2.A.24), so that flows change nothing.
         twr=float(index[-1] - 1),
         volatility=None if spread is None else spread * year,
         sharpe=mean / spread * year if spread else None,

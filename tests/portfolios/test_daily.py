@@ -252,23 +252,6 @@ def test_a_large_flow_valued_by_a_days_close_makes_the_day_partial():
     assert known[1].growth == pytest.approx(900 / 1000 * 1500 / 1400)
 
 
-def test_a_large_flow_asks_for_the_hour_of_what_was_held_there_then():
-    moves = [
-        move(0, BTC, 10, "deposit", 1000), move(0, ETH, 1, "deposit", 10, account=OTHER),
-        move(2, EUR, 1, "deposit", 1), move(3, EUR, 900, "correction", 900),
-        move(4, BTC, -1, "paired", -100), move(5, BTC, 1, "paired", 100, account=OTHER),
-        move(6, ETH, -1, "withdrawal", -10, account=OTHER),
-    ]  # fmt: skip
-    closes = {BTC: dict.fromkeys(range(9), D(100)), ETH: dict.fromkeys(range(9), D(10)),
-              EUR: dict.fromkeys(range(9), D(1))}  # fmt: skip
-    books = daily.Books(portfolio=ME, movements=moves, base=USD)
-    found = daily.large_flows(books=books, prices=Prices(closes), since=START + timedelta(days=1))
-    assert found == {
-        (BTC, at(3)), (ETH, at(3)), (EUR, at(3)),  # nearly as much as all that was there
-        (ETH, at(5)),  # little of the portfolio, ten times what lay in that account
-    }  # fmt: skip
-
-
 def test_the_cost_of_a_lot_that_has_moved_since_was_known_before():
     prices = Prices({BTC: dict.fromkeys(range(4), D(100))})
     costs = [CostChange(START, OTHER, BTC, D(1), D(60), D(0))]
