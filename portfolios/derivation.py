@@ -22,8 +22,12 @@ from celery import current_app
 from django.db import connection
 from django.db.models.functions import Coalesce, Least
 
-from portfolios import basis, books, discrepancies, lot_tables, matches, valuations
+from portfolios.cost import basis, lot_tables
+from portfolios.ledger import books
 from portfolios.models import AssetBasis, PortfolioState
+from portfolios.reconciling import discrepancies
+from portfolios.returns import valuations
+from portfolios.transfers import matches
 from tracker import clock, ids, tenancy
 from tracker.logs import get_logger
 

@@ -5,15 +5,18 @@ from uuid import UUID
 from celery import shared_task
 
 from exchanges import history
-from portfolios import derivation, snapshots, sync, valuations
+from portfolios import derivation
 from portfolios.importing import imports
+from portfolios.returns import valuations
+from portfolios.sync import visiting
+from portfolios.valuing import snapshots
 from tracker import clock
 
 
 @shared_task(ignore_result=True)
 def sync_batch(*, exchange: str, connection_ids: list[str], **kwargs: object) -> None:
     """Visit some connections of one exchange."""
-    sync.visit_batch(
+    visiting.visit_batch(
         exchange=exchange, connection_ids=[UUID(key) for key in connection_ids], now=clock.now()
     )
 
@@ -21,7 +24,7 @@ def sync_batch(*, exchange: str, connection_ids: list[str], **kwargs: object) ->
 @shared_task(ignore_result=True)
 def dispatch_due_syncs(**kwargs: object) -> None:
     """Queue the connections that are due. Runs every 30 seconds; idempotent."""
-    sync.dispatch_due(now=clock.now())
+    visiting.dispatch_due(now=clock.now())
 
 
 @shared_task(ignore_result=True)
@@ -33,7 +36,7 @@ def take_due_snapshots(**kwargs: object) -> None:
 @shared_task(ignore_result=True)
 def forget_old_runs(**kwargs: object) -> None:
     """Delete scheduled sync runs older than two weeks. Runs daily; idempotent."""
-    sync.forget_old_runs(now=clock.now())
+    visiting.forget_old_runs(now=clock.now())
 
 
 @shared_task(ignore_result=True)

@@ -331,7 +331,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeStatusEnum": ["complete", "partial"],
         "GainsStatusEnum": ["complete", "partial", "updating"],
         "DisposalKindEnum": "portfolios.models.DisposalKind",
-        "RepairActionEnum": "portfolios.remedies.ACTIONS",
+        "RepairActionEnum": "portfolios.reconciling.remedies.ACTIONS",
         "BaseCurrencyEnum": "accounts.models.BaseCurrency",
         "CostBasisMethodEnum": "accounts.models.CostBasisMethod",
         "CostBasisScopeEnum": "accounts.models.CostBasisScope",

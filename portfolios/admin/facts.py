@@ -8,7 +8,6 @@ from audit.models import ActivityLog
 from exchanges import admin as exchanges_admin
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Wallet
-from portfolios import support
 from portfolios.models import (
     Holding,
     HoldingChange,
@@ -19,6 +18,7 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
+from portfolios.sync import support
 from tracker import clock
 from tracker.admin import FactAdmin, Panel, one_of, staff_id
 

@@ -15,8 +15,8 @@ from typing import IO
 from zoneinfo import ZoneInfo
 
 from accounts.models import User
-from portfolios import gains
-from portfolios.gains import Extent
+from portfolios.cost import gains
+from portfolios.cost.gains import Extent
 from portfolios.reports import csv_file, form_8949, generic, pdf_file, xlsx_file
 from portfolios.reports.rows import Source
 from portfolios.reports.tables import Column, Line, Table, decimals_of

@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import CostBasisMethod
-from portfolios import explanations, filters, gains
-from portfolios.gains import Extent
+from portfolios import filters
+from portfolios.cost import explanations, gains
+from portfolios.cost.gains import Extent
 from portfolios.models import Disposal
 from portfolios.reports import making, pdf_file, xlsx_file
 from portfolios.serializers.gains import ExplanationSerializer, GainsSerializer, LotsSerializer

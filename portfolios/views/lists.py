@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.idempotency import IdempotentPostMixin
 from exchanges import connections
-from portfolios import filters, querysets, series, sync, valuation
+from portfolios import filters, querysets
 from portfolios.serializers.lists import (
     HoldingSerializer,
     LedgerEntrySerializer,
@@ -23,6 +23,8 @@ from portfolios.serializers.lists import (
     TradeSerializer,
     TransferSerializer,
 )
+from portfolios.sync import visiting
+from portfolios.valuing import series, valuation
 from tracker import clock, tenancy
 from tracker.api import ConditionalMixin, TimeCursorPagination, conditional
 from tracker.schema import results_of
@@ -157,7 +159,7 @@ class SyncView(IdempotentPostMixin, ConditionalMixin, APIView):
         return self.once(request, lambda: self._start(request, pk))
 
     def _start(self, request: Any, pk: UUID) -> Response:
-        run = sync.request(user=request.user, connection_id=pk, now=clock.now())
+        run = visiting.request(user=request.user, connection_id=pk, now=clock.now())
         with tenancy.as_user(request.user.id):
             row = querysets.sync_runs_of(request.user.id).get(id=run.id)
         return Response(row, status=202)

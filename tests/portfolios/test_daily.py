@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portfolios import daily, positions
-from portfolios.daily import Close, CostChange
-from portfolios.positions import Movement, Pair, Reported
+from portfolios.returns import daily, positions
+from portfolios.returns.daily import Close, CostChange
+from portfolios.returns.positions import Movement, Pair, Reported
 
 ME, ONE, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 USD, BTC, ETH, EUR = UUID(int=10), UUID(int=11), UUID(int=12), UUID(int=13)

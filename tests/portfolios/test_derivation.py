@@ -12,9 +12,12 @@ from accounts.models import User
 from accounts.privacy import erasure
 from exchanges import connections
 from exchanges.models import HistoricPrice, NeedState, PriceNeed
-from portfolios import basis, books, derivation, matches, tasks
-from portfolios.lots import Method
+from portfolios import derivation, tasks
+from portfolios.cost import basis
+from portfolios.cost.lots import Method
+from portfolios.ledger import books
 from portfolios.models import AssetBasis, Disposal, Income, Lot, PortfolioState
+from portfolios.transfers import matches
 from tests import broker, factories
 from tests.portfolios.bookings import (
     book,

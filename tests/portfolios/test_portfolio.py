@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 
 from exchanges import prices
 from exchanges.models import Asset, ExchangeConnection, Price
-from portfolios import serializers, snapshots
+from portfolios import serializers
 from portfolios.models import Holding, PortfolioSnapshot, PortfolioState
+from portfolios.valuing import snapshots
 from tests.end_to_end.system import free_port
 from tracker import clock, tenancy
 

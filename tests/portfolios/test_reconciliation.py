@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchanges.models import Coverage
-from portfolios import discrepancies, reconciliation
 from portfolios.models import (
     Discrepancy,
     Holding,
@@ -22,7 +21,8 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
-from portfolios.reconciliation import (
+from portfolios.reconciling import discrepancies, reconciliation
+from portfolios.reconciling.reconciliation import (
     Account,
     Difference,
     Fact,

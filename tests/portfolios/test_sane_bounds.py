@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from exchanges.models import Asset, Price
-from portfolios import derivation, snapshots
+from portfolios import derivation
 from portfolios.importing import imports
 from portfolios.models import (
     DailyValuation,
@@ -16,6 +16,7 @@ from portfolios.models import (
     PortfolioSnapshot,
     PortfolioState,
 )
+from portfolios.valuing import snapshots
 from tests import factories
 from tests.portfolios.bookings import book, buy, day, reward
 from tracker import clock, tenancy

@@ -8,7 +8,6 @@ import pytest
 
 from accounts.models import DataKey
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
-from portfolios import sync
 from portfolios.models import (
     Holding,
     HoldingChange,
@@ -19,6 +18,7 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
+from portfolios.sync import visiting
 from tracker import clock, tenancy
 
 
@@ -184,7 +184,7 @@ def test_a_claimed_connection_is_not_visited_by_another_worker(alice, connect, v
     """S41"""
     connection = connect(alice, 3)
     now = clock.now()
-    claims, _ = sync._claim("binance", [connection.id], connection.id, now)
+    claims, _ = visiting._claim("binance", [connection.id], connection.id, now)
     assert list(claims) == [connection.id]
     assert visit(connection, now=now) == {}
     assert visit(connection, now=now + timedelta(seconds=31)) == {"complete": 1}
@@ -193,11 +193,11 @@ def test_a_claimed_connection_is_not_visited_by_another_worker(alice, connect, v
 def test_a_report_of_a_lost_claim_is_not_recorded(alice, connect, visit, sandbox):
     """S41: the slow worker comes back after its lease went to another one."""
     from exchanges import gateway
-    from portfolios import recording
+    from portfolios.sync import recording
 
     connection = connect(alice, 3)
     now = clock.now()
-    claims, visits = sync._claim("binance", [connection.id], connection.id, now)
+    claims, visits = visiting._claim("binance", [connection.id], connection.id, now)
     (report,) = gateway.visit_accounts(visits)
     assert visit(connection, now=now + timedelta(seconds=31)) == {"complete": 1}
     before = counts(connection)
@@ -213,9 +213,9 @@ def test_due_connections_are_dispatched_once_and_again_when_the_message_was_lost
     connect(alice, 3)
     connect(bob, 4)
     now = clock.now()
-    assert sync.dispatch_due(now=now) == 2
-    assert sync.dispatch_due(now=now) == 0
-    assert sync.dispatch_due(now=now + timedelta(minutes=1)) == 2
+    assert visiting.dispatch_due(now=now) == 2
+    assert visiting.dispatch_due(now=now) == 0
+    assert visiting.dispatch_due(now=now + timedelta(minutes=1)) == 2
 
 
 def test_a_paused_connection_is_neither_dispatched_nor_visited(alice, connect, visit):
@@ -223,7 +223,7 @@ def test_a_paused_connection_is_neither_dispatched_nor_visited(alice, connect, v
 
     connection = connect(alice, 3)
     connections.change(user_id=alice.id, connection_id=connection.id, paused=True, now=clock.now())
-    assert sync.dispatch_due(now=clock.now() + timedelta(days=1)) == 0
+    assert visiting.dispatch_due(now=clock.now() + timedelta(days=1)) == 0
     assert visit(connection) == {}
     connections.change(user_id=alice.id, connection_id=connection.id, paused=False, now=clock.now())
     assert visit(connection) == {"complete": 1}
@@ -271,8 +271,8 @@ def test_a_message_that_came_twice_is_one_visit(alice, connect):
     """S41: what was visited meanwhile is not due any more."""
     connection = connect(alice, 3)
     again = {"exchange": "binance", "connection_ids": [connection.id]}
-    assert sync.visit_batch(**again, now=clock.now()) == {"complete": 1}
-    assert sync.visit_batch(**again, now=clock.now()) == {}
+    assert visiting.visit_batch(**again, now=clock.now()) == {"complete": 1}
+    assert visiting.visit_batch(**again, now=clock.now()) == {}
 
 
 def test_a_credential_whose_data_key_is_gone_asks_for_a_new_key(alice, connect, visit, client_of):
