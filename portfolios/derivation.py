@@ -45,33 +45,12 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Freshness:
-    """Whether figures are being computed anew, and of when those shown are."""
-
-    updating: bool
-    derived_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Work:
     """What one run has taken upon itself: whose rows, by which token, up to which revision."""
 
     user_id: UUID
     token: UUID
     revision: int
-
-
-def freshness(*, user_id: UUID) -> Freshness:
-    """How far the derived rows of one person are. Call inside ``as_user``.
-
-    Somebody without any entries has nothing to compute, and is up to date.
-    """
-    state = PortfolioState.objects.filter(user_id=user_id).values_list(
-        "ledger_revision", "derived_revision", "derived_at"
-    )
-    for wanted, reached, derived_at in state:
-        return Freshness(updating=wanted > reached, derived_at=derived_at)
-    return Freshness(updating=False, derived_at=None)
 
 
 def derive(*, user_id: UUID, now: datetime) -> bool:
@@ -104,16 +83,6 @@ def rebuild(*, user_id: UUID, now: datetime) -> bool:
         books.mark(user_id=user_id, touched=dict.fromkeys(lot_tables.assets(user_id=user_id), now))
         books.everything_changed(user_id=user_id, now=now)
     return derive(user_id=user_id, now=now)
-
-
-def price_changed(*, user_id: UUID, asset_id: UUID, since: datetime, now: datetime) -> None:
-    """A person set or removed a price of their own. Call inside ``as_user``.
-
-    What was paid for with the asset, or in fees, is valued by its price as well. The asset itself
-    is valued anew also where it has no entries but is reported.
-    """
-    touched = basis.depending_on(user_id=user_id, asset_id=asset_id, since=since)
-    books.changed(user_id=user_id, touched=touched | {asset_id: since}, now=now)
 
 
 def _run(work: _Work, now: datetime) -> None:

@@ -8,7 +8,7 @@ from exchanges import history
 from portfolios import derivation
 from portfolios.importing import imports
 from portfolios.returns import valuations
-from portfolios.sync import visiting
+from portfolios.sync import dispatch, visiting
 from portfolios.valuing import snapshots
 from tracker import clock
 
@@ -24,7 +24,7 @@ def sync_batch(*, exchange: str, connection_ids: list[str], **kwargs: object) ->
 @shared_task(ignore_result=True)
 def dispatch_due_syncs(**kwargs: object) -> None:
     """Queue the connections that are due. Runs every 30 seconds; idempotent."""
-    visiting.dispatch_due(now=clock.now())
+    dispatch.dispatch_due(now=clock.now())
 
 
 @shared_task(ignore_result=True)
@@ -36,7 +36,7 @@ def take_due_snapshots(**kwargs: object) -> None:
 @shared_task(ignore_result=True)
 def forget_old_runs(**kwargs: object) -> None:
     """Delete scheduled sync runs older than two weeks. Runs daily; idempotent."""
-    visiting.forget_old_runs(now=clock.now())
+    dispatch.forget_old_runs(now=clock.now())
 
 
 @shared_task(ignore_result=True)

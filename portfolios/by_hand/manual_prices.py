@@ -15,7 +15,8 @@ from accounts.models import User
 from audit import log
 from audit.actions import Action
 from exchanges.models import Asset
-from portfolios import derivation
+from portfolios.cost import basis
+from portfolios.ledger import books
 from portfolios.models import ManualPrice
 from tracker import money, tenancy
 from tracker.api import InvalidInput
@@ -48,9 +49,7 @@ def put(
             defaults={"price": price, "currency": currency},
         )  # fmt: skip
         log.record(Action.PRICE_SET, user_id=user.id, asset=str(asset_id), day=day.isoformat())
-        derivation.price_changed(
-            user_id=user.id, asset_id=asset_id, since=_since(user, day), now=now
-        )
+        _value_anew(user, asset_id, day, now)
     return row.id
 
 
@@ -65,9 +64,17 @@ def remove(*, user: User, price_id: UUID, now: datetime) -> None:
             Action.PRICE_REMOVED, user_id=user.id, asset=str(row.asset_id),
             day=row.day.isoformat(),
         )  # fmt: skip
-        derivation.price_changed(
-            user_id=user.id, asset_id=row.asset_id, since=_since(user, row.day), now=now
-        )
+        _value_anew(user, row.asset_id, row.day, now)
+
+
+def _value_anew(user: User, asset_id: UUID, day: date, now: datetime) -> None:
+    """What was paid for with the asset, or in fees, is valued by its price as well.
+
+    The asset itself is valued anew also where it has no entries but is reported.
+    """
+    since = _since(user, day)
+    touched = basis.depending_on(user_id=user.id, asset_id=asset_id, since=since)
+    books.changed(user_id=user.id, touched=touched | {asset_id: since}, now=now)
 
 
 def _check(user: User, day: date, price: Decimal, now: datetime) -> None:

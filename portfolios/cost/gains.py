@@ -30,10 +30,10 @@ from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from exchanges.models import Asset
-from portfolios import derivation
 from portfolios.cost import basis, lot_tables, tallies, years
 from portfolios.cost.lots import Method
 from portfolios.cost.tallies import Group, Tally
+from portfolios.ledger import books
 from portfolios.models import (
     Basis,
     Disposal,
@@ -156,7 +156,7 @@ def disposals_of(user_id: UUID) -> QuerySet[Any]:
 
 def standing(*, user: User, method: str | None = None) -> dict[str, Any]:
     """By which rules the rows were computed, and how up to date they are. Inside ``as_user``."""
-    fresh = derivation.freshness(user_id=user.id)
+    fresh = books.freshness(user_id=user.id)
     return {
         "status": "updating" if fresh.updating else "complete",
         "currency": user.base_currency,

@@ -6,17 +6,39 @@ because a sweep finds it when its message is.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID
 
 from celery import current_app
 from django.db import connection, transaction
 
-from portfolios.models import AssetBasis, LedgerEntry
+from portfolios.models import AssetBasis, LedgerEntry, PortfolioState
 from tracker import ids
 
 DERIVE_TASK = "portfolios.tasks.derive_portfolio"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Whether figures are being computed anew, and of when those shown are."""
+
+    updating: bool
+    derived_at: datetime | None
+
+
+def freshness(*, user_id: UUID) -> Freshness:
+    """How far the derived rows of one person are. Call inside ``as_user``.
+
+    Somebody without any entries has nothing to compute, and is up to date.
+    """
+    state = PortfolioState.objects.filter(user_id=user_id).values_list(
+        "ledger_revision", "derived_revision", "derived_at"
+    )
+    for wanted, reached, derived_at in state:
+        return Freshness(updating=wanted > reached, derived_at=derived_at)
+    return Freshness(updating=False, derived_at=None)
 
 
 def changed(*, user_id: UUID, touched: Mapping[UUID, datetime], now: datetime) -> None:

@@ -20,8 +20,8 @@ from portfolios.models import (
     LedgerEntry,
     PortfolioState,
 )
-from portfolios.reconciling import habits, own_entries, reconciliation
-from portfolios.reconciling.reconciliation import Difference, Movement, Place, Report
+from portfolios.reconciling import differences, habits, own_entries, reconciliation
+from portfolios.reconciling.differences import Difference, Movement, Place, Report
 from tracker import bulk
 
 # The books of a place at its wallet's last report, and a reading time later, where they differ
@@ -91,7 +91,7 @@ def _differing(user_id: UUID) -> Places:
         cursor.execute(
             _DIFFERING,
             {
-                "user": user_id, "reading": reconciliation.READING_TIME.total_seconds(),
+                "user": user_id, "reading": differences.READING_TIME.total_seconds(),
                 "wallets": [str(wallet) for wallet in Wallet],
                 "exchange": ConnectionKind.EXCHANGE, "manual": ConnectionKind.MANUAL,
             },
@@ -127,11 +127,11 @@ def _of_connection(
 def _differences(connection: ExchangeConnection, places: Sequence[Place]) -> list[Difference]:
     movements = _movements(connection, places)
     if connection.kind == ConnectionKind.MANUAL:
-        found = [reconciliation.shortage(place, movements[place]) for place in places]
+        found = [differences.shortage(place, movements[place]) for place in places]
     else:
         reports = _reports(connection, places)
         found = [
-            reconciliation.difference(place, reports[place], movements[place]) for place in places
+            differences.difference(place, reports[place], movements[place]) for place in places
         ]
     ordered = [item for item in found if item is not None]
     return sorted(ordered, key=lambda item: (item.place.wallet, item.place.asset))

@@ -32,16 +32,8 @@ from portfolios.models import (
     Transfer,
     TransferMatch,
 )
-from portfolios.reconciling.reconciliation import (
-    Account,
-    Difference,
-    Fact,
-    FeedState,
-    Habit,
-    OtherSide,
-    Place,
-    Rate,
-)
+from portfolios.reconciling.account import Account, Fact, FeedState, Habit, OtherSide, Rate
+from portfolios.reconciling.differences import Difference, Place
 
 NEWEST = 2_000  # facts of a kind that are looked at
 DOLLARS = frozenset({"USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI"})

@@ -14,7 +14,8 @@ from django.db.models.functions import Coalesce
 
 from exchanges.models import ConnectionKind, ExchangeConnection
 from portfolios.models import LedgerEntry
-from portfolios.reconciling.reconciliation import OwnEntry, Place
+from portfolios.reconciling.account import OwnEntry
+from portfolios.reconciling.differences import Place
 
 # Files tell local times, at worst of the other side of the world.
 _TWIN_WITHIN = timedelta(hours=15)

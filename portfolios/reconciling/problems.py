@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from audit import log
 from audit.actions import Action
-from portfolios import derivation
+from portfolios.ledger import books
 from portfolios.models import ProblemDismissal
 from portfolios.transfers import matches
 from tracker import money, tenancy
@@ -222,7 +222,7 @@ def inbox(*, user_id: UUID, now: datetime) -> dict[str, Any]:
     found.sort(key=lambda item: (_GRAVITY[item["severity"]], item["kind"], _oldest_last(item)))
     return {
         "open": sum(not problem["is_dismissed"] for problem in found),
-        "updating": derivation.freshness(user_id=user_id).updating,
+        "updating": books.freshness(user_id=user_id).updating,
         "results": found,
     }
 

@@ -24,9 +24,9 @@ from portfolios.by_hand import entries
 from portfolios.ledger import accounts_by_hand, books, facts
 from portfolios.ledger.legs import Adjustment, Fact
 from portfolios.models import AdjustmentReason, Discrepancy, LedgerEntry, Transfer
-from portfolios.reconciling import discrepancies, reconciliation
-from portfolios.reconciling.reconciliation import Movement
-from portfolios.sync import visiting
+from portfolios.reconciling import differences, discrepancies
+from portfolios.reconciling.differences import Movement
+from portfolios.sync import requests
 from portfolios.transfers import matches
 from tracker import ids, tenancy
 from tracker.api import InvalidInput
@@ -130,7 +130,7 @@ def _fetch_window(user: User, row: Discrepancy, wish: Wish, now: datetime) -> Do
         raise RemedyNotPossible
     feeds = tuple(wish.feeds) or _named_feeds(row)
     _refuse_unknown(feeds, row)
-    run = visiting.request_again(user=user, connection=connection, now=now)
+    run = requests.request_again(user=user, connection=connection, now=now)
     _forget(row, feeds)
     return Done(FETCH_WINDOW, sync_run=run.id, feeds=feeds)
 
@@ -214,7 +214,7 @@ def _when(row: Discrepancy) -> datetime:
         user_id=row.user_id, connection_id=row.connection_id, asset_id=row.asset_id,
         wallet=row.wallet,
     ).order_by("occurred_at")  # fmt: skip
-    lacked = reconciliation.below_zero(
+    lacked = differences.below_zero(
         Movement(at, quantity) for at, quantity in booked.values_list("occurred_at", "quantity")
     )
     return min(filter(None, (lacked and lacked - _JUST_BEFORE, row.appeared_at)))

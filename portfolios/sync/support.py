@@ -13,7 +13,7 @@ from audit import log as activity
 from audit.actions import Action
 from exchanges import connections
 from exchanges.models import ConnectionState, ExchangeConnection
-from portfolios.sync import visiting
+from portfolios.sync import requests
 
 _NOT_SYNCED = (ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY)
 
@@ -35,7 +35,7 @@ def sync_now(*, connection_ids: Sequence[UUID], actor_id: UUID, now: datetime) -
     rows = _locked(connection_ids)
     wanted = [row for row in rows if row.state not in _NOT_SYNCED]
     for row in wanted:
-        visiting.queue_by_staff(connection=row, now=now)
+        requests.queue_by_staff(connection=row, now=now)
         activity.record(
             Action.SYNC_REQUESTED, user_id=row.user_id, actor_id=actor_id,
             connection_id=str(row.id), trigger="staff",

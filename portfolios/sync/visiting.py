@@ -4,9 +4,6 @@
    never visited twice at once and a dead worker's claim lapses by itself.
 2. **Fetch** all of them concurrently through the gateway, with no transaction open.
 3. **Record** each as it comes back, in a transaction of its own under its own user.
-
-A task carries connection ids and nothing else; what is due stands in PostgreSQL, so a queue lost
-with Redis is found again by the next tick of ``dispatch_due``.
 """
 
 import threading
@@ -17,179 +14,33 @@ from datetime import datetime, timedelta
 from itertools import chain
 from uuid import UUID
 
-from celery import current_app
 from django.conf import settings
 from django.db import connection as database
-from django.db import transaction
 
-from accounts.models import User
-from audit import log as activity
-from audit.actions import Action
-from audit.log import Happening
-from billing import entitlements, plans
-from exchanges import connections, credentials, gateway
+from billing import plans
+from exchanges import credentials, gateway
 from exchanges.gateway.errors import CredentialUnreadable, GatewayError
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection
 from exchanges.reports import AccountReport, Covered, Visit
 from portfolios.models import LedgerEntry, SyncRun, SyncState
 from portfolios.sync import holdings, recording
+from portfolios.sync.dispatch import REDISPATCH, STOPPED
 from portfolios.sync.recording import Claim
 from tracker import clock, ids, tenancy
-from tracker.errors import DomainError
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
-SYNC_TASK = "portfolios.tasks.sync_batch"
+
+
 LEASE = timedelta(seconds=30)
+
+
 RENEW_EVERY_SECONDS = 10.0
-# A dispatched connection is due again after this, should its message have been lost.
-REDISPATCH = timedelta(seconds=45)
+
+
 FULL_VISIT_EVERY = timedelta(days=1)
-KEEP_SCHEDULED_RUNS = timedelta(days=14)
-BATCH = 50
-_STOPPED = (ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY)
 
 
-class SyncTooSoon(DomainError):
-    code = "sync_too_soon"
-    status = 429
-    message = "This connection was synced by hand a moment ago. Please wait before the next time."
-
-
-class ConnectionStopped(DomainError):
-    code = "connection_stopped"
-    status = 409
-    message = "This connection is paused or needs a new key, so it cannot be synced."
-
-
-class SyncRunning(DomainError):
-    code = "sync_running"
-    status = 409
-    message = "This connection is being synced right now. Please try again when that is done."
-
-
-# --- asking for a sync --------------------------------------------------------------------------
-def request(*, user: User, connection_id: UUID, now: datetime) -> SyncRun:
-    """ "Sync now": queue a run, or return the one that is already open.
-
-    Raises NotFound, ConnectionStopped, SyncTooSoon (by plan).
-    """
-    with tenancy.as_user(user.id):
-        connection = connections.find(user_id=user.id, connection_id=connection_id, lock=True)
-        connections.require_exchange(connection)
-        if connection.state in _STOPPED:
-            raise ConnectionStopped
-        open_run = _open_run(connection)
-        if open_run:
-            return open_run
-        _refuse_haste(user, connection, now)
-        run = _queue(connection, trigger="manual", now=now)
-        activity.record(Action.SYNC_REQUESTED, user_id=user.id, connection_id=str(connection_id))
-        return run
-
-
-def request_again(*, user: User, connection: ExchangeConnection, now: datetime) -> SyncRun:
-    """Queue a run that reads again what was forgotten, or return the one that waits already.
-
-    Call inside ``as_user`` with the connection's row locked. Raises ConnectionStopped, SyncRunning
-    (it would note as read what it did not read), SyncTooSoon (by plan).
-    """
-    connections.require_exchange(connection)
-    if connection.state in _STOPPED:
-        raise ConnectionStopped
-    open_run = _open_run(connection)
-    if open_run and (open_run.state == SyncState.RUNNING or connection.claimed_by):
-        raise SyncRunning
-    if open_run:
-        return open_run
-    _refuse_haste(user, connection, now, trigger="repair")
-    return _queue(connection, trigger="repair", now=now)
-
-
-def start_first(happening: Happening) -> None:
-    """Subscriber of ``exchange.connection.created``: the first sync begins at once."""
-    connection_id = UUID(happening.details["connection_id"])
-    with tenancy.as_user(happening.owner):
-        found = ExchangeConnection.objects.filter(id=connection_id, last_synced_at=None).first()
-        if found and not _open_run(found):
-            _queue(found, trigger="first", now=clock.now())
-
-
-def queue_by_staff(*, connection: ExchangeConnection, now: datetime) -> SyncRun:
-    """Queue a run for support staff, without the plan's pause between runs. Inside as_system."""
-    return _open_run(connection) or _queue(connection, trigger="staff", now=now)
-
-
-def _queue(connection: ExchangeConnection, *, trigger: str, now: datetime) -> SyncRun:
-    run = SyncRun(
-        user_id=connection.user_id, connection=connection, trigger=trigger, requested_at=now
-    )
-    run.save(force_insert=True)
-    ExchangeConnection.objects.filter(id=connection.id).update(next_sync_at=now + REDISPATCH)
-    transaction.on_commit(lambda: _enqueue(connection.exchange_id, [connection.id]), robust=True)
-    return run
-
-
-def _open_run(connection: ExchangeConnection) -> SyncRun | None:
-    return SyncRun.objects.filter(
-        user_id=connection.user_id, connection=connection,
-        state__in=[SyncState.QUEUED, SyncState.RUNNING],
-    ).first()  # fmt: skip
-
-
-def _refuse_haste(
-    user: User, connection: ExchangeConnection, now: datetime, *, trigger: str = "manual"
-) -> None:
-    if not settings.BURST_LIMITS_ENABLED:
-        return
-    pause = entitlements.for_user(user).manual_sync_every
-    last = (
-        SyncRun.objects.filter(user_id=user.id, connection=connection, trigger=trigger)
-        .order_by("-requested_at")
-        .first()
-    )
-    if last and now - last.requested_at < pause:
-        wait = last.requested_at + pause - now
-        raise SyncTooSoon(retry_after=int(wait.total_seconds()) + 1)
-
-
-def _enqueue(exchange: str, connection_ids: Sequence[UUID]) -> None:
-    """By name: the task calls this module, which therefore cannot import it."""
-    current_app.send_task(
-        SYNC_TASK,
-        kwargs={"exchange": exchange, "connection_ids": [str(key) for key in connection_ids]},
-    )
-
-
-# --- what is due --------------------------------------------------------------------------------
-def dispatch_due(*, now: datetime) -> int:
-    """Queue every connection that is due, in batches per exchange; returns how many.
-
-    Each is marked as dispatched for 45 seconds in the same statement that picks it, so two beats
-    at once dispatch it once, and one whose message was lost comes up again.
-    """
-    with tenancy.as_system("dispatch due syncs"), database.cursor() as cursor:
-        cursor.execute(
-            """
-                UPDATE exchange_connections SET next_sync_at = %s
-                WHERE id IN (
-                    SELECT id FROM exchange_connections
-                    WHERE next_sync_at <= %s AND (lease_until IS NULL OR lease_until < %s)
-                    ORDER BY next_sync_at LIMIT 5000 FOR UPDATE SKIP LOCKED
-                ) RETURNING exchange_id, id
-                """,
-            [now + REDISPATCH, now, now],
-        )
-        due: dict[str, list[UUID]] = {}
-        for exchange, connection_id in cursor.fetchall():
-            due.setdefault(exchange, []).append(connection_id)
-    for exchange, found in due.items():
-        for start in range(0, len(found), BATCH):
-            _enqueue(exchange, found[start : start + BATCH])
-    return sum(map(len, due.values()))
-
-
-# --- visiting -----------------------------------------------------------------------------------
 def visit_batch(*, exchange: str, connection_ids: Sequence[UUID], now: datetime) -> dict[str, int]:
     """Claim, fetch and record a batch; returns how many runs ended in which state.
 
@@ -262,7 +113,7 @@ def _claim(
                     now + LEASE,
                     list(connection_ids),
                     exchange,
-                    list(_STOPPED),
+                    list(STOPPED),
                     now + REDISPATCH,
                     now,
                 ],
@@ -347,14 +198,6 @@ def _traded_codes(keys: set[UUID]) -> dict[UUID, frozenset[str]]:
     for connection_id, code in rows.values_list("connection_id", "asset__code").distinct():
         found.setdefault(connection_id, set()).add(code)
     return {key: frozenset(codes) for key, codes in found.items()}
-
-
-def forget_old_runs(*, now: datetime) -> int:
-    """Delete finished scheduled runs older than two weeks: every five minutes makes many."""
-    with tenancy.as_system("forget old sync runs"):
-        return SyncRun.objects.filter(
-            trigger="schedule", finished_at__lt=now - KEEP_SCHEDULED_RUNS
-        ).delete()[0]
 
 
 @contextmanager

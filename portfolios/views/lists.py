@@ -23,7 +23,7 @@ from portfolios.serializers.lists import (
     TradeSerializer,
     TransferSerializer,
 )
-from portfolios.sync import visiting
+from portfolios.sync import requests
 from portfolios.valuing import series, valuation
 from tracker import clock, tenancy
 from tracker.api import ConditionalMixin, TimeCursorPagination, conditional
@@ -159,7 +159,7 @@ class SyncView(IdempotentPostMixin, ConditionalMixin, APIView):
         return self.once(request, lambda: self._start(request, pk))
 
     def _start(self, request: Any, pk: UUID) -> Response:
-        run = visiting.request(user=request.user, connection_id=pk, now=clock.now())
+        run = requests.request(user=request.user, connection_id=pk, now=clock.now())
         with tenancy.as_user(request.user.id):
             row = querysets.sync_runs_of(request.user.id).get(id=run.id)
         return Response(row, status=202)

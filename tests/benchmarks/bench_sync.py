@@ -10,7 +10,7 @@ from exchanges import credentials
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Credential
 from portfolios.models import SyncRun, SyncState, Trade
-from portfolios.sync import visiting
+from portfolios.sync import dispatch, visiting
 from tests import sandbox as sandboxes
 from tests.benchmarks import rows
 from tests.benchmarks.measure import Result, peak_memory
@@ -63,8 +63,8 @@ def _connect(sandbox: sandboxes.Sandbox) -> list[ExchangeConnection]:
 def _import_balances_only(connections: list[ExchangeConnection]) -> None:
     """As after a first import, but for the facts: incremental visits do not read them."""
     now = clock.now()
-    for start in range(0, len(connections), visiting.BATCH):
-        keys = [row.id for row in connections[start : start + visiting.BATCH]]
+    for start in range(0, len(connections), dispatch.BATCH):
+        keys = [row.id for row in connections[start : start + dispatch.BATCH]]
         claims, visits = visiting._claim("binance", keys, ids.new_id(), now)
         visiting._show_balances_first(claims, visits)
     with tenancy.as_system("benchmark"):
@@ -80,8 +80,8 @@ def _visit(connections: list[ExchangeConnection], *, expect: str) -> float:
     """One round over everybody, in the batches that the dispatcher makes."""
     _make_due()
     started = time.perf_counter()
-    for start in range(0, len(connections), visiting.BATCH):
-        batch = connections[start : start + visiting.BATCH]
+    for start in range(0, len(connections), dispatch.BATCH):
+        batch = connections[start : start + dispatch.BATCH]
         ended = visiting.visit_batch(
             exchange="binance", connection_ids=[row.id for row in batch], now=clock.now()
         )

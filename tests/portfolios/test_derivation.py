@@ -13,6 +13,7 @@ from accounts.privacy import erasure
 from exchanges import connections
 from exchanges.models import HistoricPrice, NeedState, PriceNeed
 from portfolios import derivation, tasks
+from portfolios.by_hand import manual_prices
 from portfolios.cost import basis
 from portfolios.cost.lots import Method
 from portfolios.ledger import books
@@ -45,7 +46,7 @@ def derive(user) -> bool:
 
 def freshness(user):
     with tenancy.as_user(user.id):
-        return derivation.freshness(user_id=user.id)
+        return books.freshness(user_id=user.id)
 
 
 def state(user) -> PortfolioState:
@@ -336,21 +337,21 @@ def test_a_price_of_ones_own_touches_what_was_paid_for_with_the_asset(alice, acc
     book(alice, account, buy("1", "100", day(3), quote_code="XYZ", symbol="BTC/XYZ"))
     book(alice, account, buy("1", "100", day(4), base_code="ETH", symbol="ETH/USD"))
     derive(alice)
-    with tenancy.as_user(alice.id):
-        derivation.price_changed(
-            user_id=alice.id, asset_id=factories.asset("XYZ").id, since=day(0), now=clock.now()
-        )
+    manual_prices.put(
+        user=alice, asset_id=factories.asset("XYZ").id, day=day(0).date(), price=D("2"),
+        currency="USD", now=clock.now(),
+    )  # fmt: skip
     assert marks(alice) == {"BTC", "XYZ"}
 
 
 # --- who is behind ------------------------------------------------------------------------------
 def test_freshness_says_whether_figures_are_being_computed(alice, bob, account):
-    assert freshness(alice) == derivation.Freshness(updating=False, derived_at=None)
+    assert freshness(alice) == books.Freshness(updating=False, derived_at=None)
     book(alice, account, buy("1", "100", day(0)))
     assert freshness(alice).updating
     now = clock.now()
     derivation.derive(user_id=alice.id, now=now)
-    assert freshness(alice) == derivation.Freshness(updating=False, derived_at=now)
+    assert freshness(alice) == books.Freshness(updating=False, derived_at=now)
     assert not freshness(bob).updating
 
 

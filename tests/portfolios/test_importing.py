@@ -642,8 +642,9 @@ def test_what_comes_back_from_krakens_futures_is_in_the_spot_wallet_again():
         "L2,R2,2024-01-02 00:00:00,transfer,spottofutures,currency,ZUSD,-500,0,500\n"
         "L3,R3,2024-01-03 00:00:00,transfer,spotfromfutures,currency,ZUSD,700,0,1200\n"
     )
-    legs = [leg for item in planned((KRAKEN + rows).encode()).found for leg in legs.legs(item.fact)]
-    assert sum(leg.quantity for leg in legs if leg.wallet == "spot") == 1200
+    found = planned((KRAKEN + rows).encode()).found
+    booked = [leg for item in found for leg in legs.legs(item.fact)]
+    assert sum(leg.quantity for leg in booked if leg.wallet == "spot") == 1200
 
 
 def test_coins_swept_into_one_are_refused_as_what_they_are():

@@ -18,7 +18,7 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
-from portfolios.sync import visiting
+from portfolios.sync import dispatch, visiting
 from tracker import clock, tenancy
 
 
@@ -213,9 +213,9 @@ def test_due_connections_are_dispatched_once_and_again_when_the_message_was_lost
     connect(alice, 3)
     connect(bob, 4)
     now = clock.now()
-    assert visiting.dispatch_due(now=now) == 2
-    assert visiting.dispatch_due(now=now) == 0
-    assert visiting.dispatch_due(now=now + timedelta(minutes=1)) == 2
+    assert dispatch.dispatch_due(now=now) == 2
+    assert dispatch.dispatch_due(now=now) == 0
+    assert dispatch.dispatch_due(now=now + timedelta(minutes=1)) == 2
 
 
 def test_a_paused_connection_is_neither_dispatched_nor_visited(alice, connect, visit):
@@ -223,7 +223,7 @@ def test_a_paused_connection_is_neither_dispatched_nor_visited(alice, connect, v
 
     connection = connect(alice, 3)
     connections.change(user_id=alice.id, connection_id=connection.id, paused=True, now=clock.now())
-    assert visiting.dispatch_due(now=clock.now() + timedelta(days=1)) == 0
+    assert dispatch.dispatch_due(now=clock.now() + timedelta(days=1)) == 0
     assert visit(connection) == {}
     connections.change(user_id=alice.id, connection_id=connection.id, paused=False, now=clock.now())
     assert visit(connection) == {"complete": 1}
