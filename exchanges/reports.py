@@ -180,6 +180,10 @@ class AccountReport:
     failures: tuple[Failure, ...]
     quarantined: tuple[Quarantined, ...]
     complete_history: bool  # every feed was asked, not only those whose assets moved
+    # The visit ran out of time, or of weight that the exchange allows, and got further all the
+    # same: it is to go on where it was, in ``resume_after`` seconds at the earliest.
+    unfinished: bool = False
+    resume_after: int = 0
     privileges: Privileges | None = None  # what the key may do, where it was asked again
     address_restricted: bool | None = None  # whether it works from some addresses only
 
@@ -251,7 +255,8 @@ class Visit:
     ``known`` is the coverage so far by (feed, scope); ``held`` the balances as last recorded, by
     (wallet, code), from which the dialect sees what moved; ``codes`` every code ever seen on the
     connection, for symbol discovery. With ``everything`` all feeds are asked, whatever moved;
-    without ``history`` none is, and the visit ends with the balances.
+    without ``history`` none is, and the visit ends with the balances. A ``first_import`` leaves
+    what the exchange allows to others first.
     """
 
     connection_id: UUID
@@ -263,3 +268,15 @@ class Visit:
     codes: frozenset[str]
     everything: bool
     history: bool = True
+    first_import: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a visit is: what it reads, calls made, and about how many and how long are left."""
+
+    connection_id: UUID
+    phase: str  # "balances", or the feed that is being read
+    calls: int
+    calls_left: int
+    seconds_left: int

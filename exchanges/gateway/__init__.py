@@ -8,7 +8,7 @@ is cheap: ccxt is imported with the first call.
 Where an exchange is reached: ``EXCHANGE_BASE_URLS``. How fast: ``EXCHANGE_BUDGETS``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from exchanges.reports import (
     ExchangeDescription,
     Listing,
     Privileges,
+    Progress,
     SealedCredential,
     Ticker,
     Visit,
@@ -30,7 +31,11 @@ _MARGIN = 0.5  # seconds that the caller's thread waits beyond the loop's own ti
 
 
 def visit_accounts(
-    visits: Iterable[Visit], *, concurrency: int = 64, deadline_seconds: float = 240.0
+    visits: Iterable[Visit],
+    *,
+    concurrency: int = 64,
+    deadline_seconds: float = 240.0,
+    watch: Callable[[Progress], None] | None = None,
 ) -> Iterator[AccountReport | tuple[UUID, GatewayError]]:
     """Read accounts, at most ``concurrency`` at once; yield each as it finishes.
 
@@ -38,17 +43,28 @@ def visit_accounts(
     its ``failures``; any other yields its connection id and the error. Each visit has
     ``deadline_seconds`` from its own start: when they are over it yields what it has, and its
     coverage says where the next visit goes on. ``visits`` is consumed before the first call.
+    ``watch`` is called on the gateway's own thread, at most twice a second for each visit, and must
+    not wait for anything.
     """
     from exchanges.gateway import visits as visiting
 
-    started = [visiting.visit_account(visit, deadline_seconds=deadline_seconds) for visit in visits]
+    started = [
+        visiting.visit_account(visit, deadline_seconds=deadline_seconds, watch=watch)
+        for visit in visits
+    ]
     return loop.as_finished(started, concurrency=concurrency)
 
 
 def check_key(
-    exchange: str, credential: SealedCredential | Credential, *, timeout: float = 10.0
+    exchange: str,
+    credential: SealedCredential | Credential,
+    *,
+    timeout: float = 10.0,
+    account: UUID | None = None,
 ) -> Privileges:
     """What the exchange says an API key may do: READ_ONLY, or UNVERIFIED where it tells nothing.
+
+    ``account`` is the connection's id: the key is tested from the address that it is used from.
 
     Raises, within ``timeout`` seconds: WrongKey, MissingPermission, AddressNotAllowed,
     KeyTooPowerful (it may trade or withdraw), Unreachable, TimedOut, OnMaintenance, WrongClock,
@@ -56,7 +72,7 @@ def check_key(
     """
     from exchanges.gateway import visits as visiting
 
-    work = visiting.check_key(exchange, credential, seconds=timeout)
+    work = visiting.check_key(exchange, credential, seconds=timeout, account=account)
     return loop.run(work, timeout=timeout + _MARGIN)
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from exchanges.gateway import addresses, loop
+from exchanges.gateway import addresses, loop, proxies
 from exchanges.gateway.errors import GatewayError, TimedOut, UnknownExchange
 from exchanges.gateway.markets import Markets
 from exchanges.reports import Credential
@@ -83,9 +83,10 @@ class Exchange:
             raise TimedOut
 
     @contextmanager
-    def account(self, credential: Credential) -> Iterator[Any]:
+    def account(self, credential: Credential, proxy: str = proxies.DIRECT) -> Iterator[Any]:
         """A client with this credential, emptied of everything when the block ends."""
         client = _copy(self.template)
+        client.aiohttp_proxy = proxy or None
         client.apiKey, client.secret = credential.api_key, credential.api_secret
         setattr(client, third_credential(client) or "password", credential.passphrase or None)
         try:
@@ -97,7 +98,8 @@ class Exchange:
 def exchange(name: str) -> Exchange:
     """The exchange of this name on the running loop. Raises UnknownExchange."""
     base = addresses.base_url(name)
-    return loop.local(("exchange", name, base), lambda: Exchange(name, base))
+    first = proxies.of_account(name, None)
+    return loop.local(("exchange", name, base, first), lambda: Exchange(name, base))
 
 
 def third_credential(client: Any) -> str | None:
@@ -137,6 +139,7 @@ def _build_template(name: str, base: str | None) -> Any:
     template = getattr(ccxt, name)(_settings())
     template.on_json_response = template.onJsonResponse = parse_json
     template.own_session = False
+    template.aiohttp_proxy = proxies.of_account(name, None) or None
     forget_answer(template)
     if base:
         addresses.redirect(template, base)

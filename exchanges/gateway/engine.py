@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from exchanges.gateway import budget, clients, pagination, rows, translation
+from exchanges.gateway import budget, clients, pagination, planning, proxies, rows, translation
 from exchanges.gateway.budget import Pool
 from exchanges.gateway.dialects.base import (
     Batch,
@@ -56,6 +56,7 @@ from exchanges.reports import (
 )
 
 T = TypeVar("T")
+Watch = planning.Watch
 FUTURE = timedelta(days=2)  # a row dated further ahead than this is not believed
 LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's coverage this long
 DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
@@ -68,8 +69,17 @@ _HOPELESS = (RateLimited, OnMaintenance, TimedOut, WrongKey, AddressNotAllowed, 
 class Line:
     """The way to one exchange: paces, sends, translates errors, and repeats what may be."""
 
-    def __init__(self, exchange: clients.Exchange, dialect: Dialect, *, deadline: float) -> None:
+    def __init__(
+        self,
+        exchange: clients.Exchange,
+        dialect: Dialect,
+        *,
+        deadline: float,
+        proxy: str = proxies.DIRECT,
+        lane: str = budget.URGENT,
+    ) -> None:
         self.exchange, self.dialect, self.deadline = exchange, dialect, deadline
+        self.proxy, self.address, self.lane = proxy, proxies.label(proxy), lane
         self.budget = budget.shared()
 
     @property
@@ -107,7 +117,7 @@ class Line:
             codes = self.dialect.error_codes
             problem = translation.translate(error, client=client, codes=codes)
         if isinstance(problem, RateLimited) and not self.dialect.limits_by_key:
-            await self.budget.stop(self.exchange.name, problem.retry_after)
+            await self.budget.stop(self.exchange.name, problem.retry_after, address=self.address)
         raise problem
 
     async def _pace(self, call: Call, account: str) -> None:
@@ -115,7 +125,9 @@ class Line:
         if call.per_account:
             pool = Pool(f"{pool.name}:{account}", pool.per_minute)
         wait = max(self.left, 0)
-        await self.budget.take(self.exchange.name, pool, call.weight, wait=wait)
+        await self.budget.take(
+            self.exchange.name, pool, call.weight, wait=wait, address=self.address, lane=self.lane
+        )
 
     async def _send(self, client: Any, call: Call, args: Any, params: Mapping[str, Any]) -> Any:
         seconds = min(clients.REQUEST_TIMEOUT, self.left)
@@ -177,8 +189,16 @@ def _answered(client: Any) -> bool:
 class AccountVisit:
     """Collects the report of one account."""
 
-    def __init__(self, visit: Visit, line: Line, client: Any, credential: Credential) -> None:
+    def __init__(
+        self,
+        visit: Visit,
+        line: Line,
+        client: Any,
+        credential: Credential,
+        watch: Watch | None = None,
+    ) -> None:
         self.visit, self.line, self.client = visit, line, client
+        self._plan = planning.Running(visit, line, watch)
         self.dialect = line.dialect
         self._secrets = (credential.api_key, credential.api_secret, credential.passphrase)
         self.markets = Markets(())
@@ -188,12 +208,15 @@ class AccountVisit:
         self.facts: dict[tuple[str, str], Fact] = {}
         self.covered: list[Covered] = []
         self.failures: list[Failure] = []
+        self.put_off: list[Failure] = []  # for lack of time or weight, and nothing else
         self.quarantined: list[Quarantined] = []
         self.moved: frozenset[str] = frozenset()
         self.given_up: GatewayError | None = None
+        self._gave_up_for_time = self._refused_for_time = False
         self._last_error: GatewayError | None = None
         self._unreachable = 0
         self._account = str(visit.connection_id)
+        self._resume_after = 0
 
     async def report(self) -> AccountReport:
         """Balances first, then the feeds that can have changed. Raises GatewayError when
@@ -201,10 +224,16 @@ class AccountVisit:
         await self._prepare()
         await self._read_wallets()
         self.moved = self._moved_codes()
+        self._plan.begin([feed for feed in self.dialect.feeds if self._wanted(feed)], self._left)
         for feed in self.dialect.feeds:
-            if self._wanted(feed):
+            if self._wanted(feed):  # earlier ones may have shown that there is earn to read
+                self._plan.next(feed)
                 await self._read_feed(feed)
         return self._finished()
+
+    def _left(self, feed: Feed) -> list[str]:
+        """The scopes that a feed has, as far as is known before it is read."""
+        return self._scopes(()) if feed.scoped else [""]
 
     # --- preparation ----------------------------------------------------------------------------
 
@@ -226,12 +255,15 @@ class AccountVisit:
 
     async def _ask(self, call: Call, *args: Any, **params: Any) -> Any:
         if self.given_up:
+            self._refused_for_time = self._gave_up_for_time
             raise type(self.given_up)(retry_after=self.given_up.retry_after)
+        self._plan.count()
         try:
             answer = await self.line.ask(self.client, call, *args, account=self._account, **params)
         except GatewayError as error:
-            ours_alone = call.per_account and not _answered(self.client)
-            if not (ours_alone and isinstance(error, RateLimited)):
+            waits = isinstance(error, RateLimited) and not _answered(self.client)
+            self._refused_for_time = waits or self.line.left <= 0
+            if not (waits and call.per_account):  # other pools have weight left
                 self._consider_giving_up(error)
             raise
         self._unreachable = 0
@@ -242,7 +274,7 @@ class AccountVisit:
         self._unreachable += isinstance(error, Unreachable)
         out_of_time = self.line.left <= 0
         if isinstance(error, (RateLimited, OnMaintenance)) or self._unreachable > 1 or out_of_time:
-            self.given_up = error
+            self.given_up, self._gave_up_for_time = error, self._refused_for_time
 
     # --- balances -------------------------------------------------------------------------------
 
@@ -382,13 +414,14 @@ class AccountVisit:
 
     async def _read_feed(self, feed: Feed) -> None:
         collected: dict[str, Any] = {}
-        failures, covered = len(self.failures), len(self.covered)
+        failed, covered = len(self.failures) + len(self.put_off), len(self.covered)
         if not feed.scoped:
             await self._read_scope(feed, "", collected)
         else:
             await self._read_scopes(feed, collected)
         if feed.interpret:
-            broke = self._last_error if len(self.failures) > failures else None
+            now_failed = len(self.failures) + len(self.put_off)
+            broke = self._last_error if now_failed > failed else None
             self._interpret(feed, feed.interpret, collected, broke)
             if broke and feed.scoped:
                 del self.covered[covered:]  # a fact's other half may lie in the missing part
@@ -397,6 +430,7 @@ class AccountVisit:
         """Each round may reveal codes whose markets were not asked yet."""
         asked: set[str] = set()
         while scopes := self._scopes(asked):
+            self._plan.found(feed, scopes)
             for scope in scopes:
                 asked.add(scope)
                 if not self._rests(feed, scope):
@@ -502,13 +536,19 @@ class AccountVisit:
 
     def _failed(self, feed: Feed, scope: str, error: GatewayError) -> None:
         self._last_error = error
-        self.failures.append(Failure(feed.name, scope, error.code, error.permanent))
+        failure = Failure(feed.name, scope, error.code, error.permanent)
+        if self._refused_for_time:
+            self.put_off.append(failure)
+            self._resume_after = max(self._resume_after, error.retry_after or 0)
+        else:
+            self.failures.append(failure)
 
     def _quarantine(self, feed: str, scope: str, reason: str, row: Any) -> None:
         payload = rows.payload(row, secrets=self._secrets)
         self.quarantined.append(Quarantined(feed, scope, reason, payload))
 
     def _finished(self) -> AccountReport:
+        unfinished = bool(self.put_off) and self._got_further()
         return AccountReport(
             connection_id=self.visit.connection_id,
             read_at=self.visit.now,
@@ -516,13 +556,29 @@ class AccountVisit:
             balances=tuple(Balance(w, c, amount) for (w, c), amount in self.balances.items()),
             facts=tuple(self.facts.values()),
             covered=tuple(self.covered),
-            failures=tuple(self.failures),
+            failures=tuple(self.failures if unfinished else self.failures + self.put_off),
             quarantined=tuple(self.quarantined),
             complete_history=self._complete_history(),
+            unfinished=unfinished,
+            resume_after=self._resume_after,
         )
 
     def _complete_history(self) -> bool:
-        return self.visit.history and self.visit.everything and self.given_up is None
+        whole = self.given_up is None and not self.put_off
+        return self.visit.history and self.visit.everything and whole
+
+    def _got_further(self) -> bool:
+        """Whether this visit read anything that was put off, or for the first time.
+
+        Without that it would begin the same again and again: then it has failed.
+        """
+        waiting = {(item.feed, item.scope) for item in self.put_off}
+        for item in self.covered:
+            before = self.visit.known.get((item.feed, item.scope))
+            moved = before is None or (item.until, item.cursor) > (before.until, before.cursor)
+            if moved and (before is None or (item.feed, item.scope) in waiting):
+                return True
+        return False
 
 
 class _Progress:

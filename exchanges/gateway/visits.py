@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from exchanges.gateway import candles, clients, credentials
+from exchanges.gateway import budget, candles, clients, credentials, proxies
 from exchanges.gateway.dialects import table
 from exchanges.gateway.dialects.base import KeyCheck, WalletCall
-from exchanges.gateway.engine import AccountVisit, Line
+from exchanges.gateway.engine import AccountVisit, Line, Watch
 from exchanges.gateway.errors import (
     GatewayError,
     KeyTooPowerful,
@@ -45,20 +45,21 @@ _TOO_POWERFUL = (Privileges.TRADE, Privileges.WITHDRAW)
 
 
 async def visit_account(
-    visit: Visit, *, deadline_seconds: float
+    visit: Visit, *, deadline_seconds: float, watch: Watch | None = None
 ) -> AccountReport | tuple[UUID, GatewayError]:
     """One account's report, or whose visit failed and why. Never raises."""
     try:
-        return await _bounded(_visit(visit, deadline_seconds), deadline_seconds + GRACE)
+        return await _bounded(_visit(visit, deadline_seconds, watch), deadline_seconds + GRACE)
     except GatewayError as error:
         return visit.connection_id, _bare(error)
 
 
-async def _visit(visit: Visit, deadline_seconds: float) -> AccountReport:
+async def _visit(visit: Visit, deadline_seconds: float, watch: Watch | None) -> AccountReport:
     credential = credentials.opened(visit.credential)
-    line = _line(visit.exchange, deadline_seconds)
-    with line.exchange.account(credential) as client:
-        report = await AccountVisit(visit, line, client, credential).report()
+    lane = budget.BULK if visit.first_import and visit.history else budget.URGENT
+    line = _line(visit.exchange, deadline_seconds, account=visit.connection_id, lane=lane)
+    with line.exchange.account(credential, line.proxy) as client:
+        report = await AccountVisit(visit, line, client, credential, watch).report()
         if not report.complete_history or line.dialect.key_check is None:
             return report
         return await _with_key(report, line, client, line.dialect.key_check)
@@ -92,15 +93,19 @@ def _read_key(check: KeyCheck, answer: Any) -> tuple[Privileges, bool | None] | 
         return None
 
 
-async def check_key(exchange: str, credential: AnyCredential, *, seconds: float) -> Privileges:
+async def check_key(
+    exchange: str, credential: AnyCredential, *, seconds: float, account: UUID | None = None
+) -> Privileges:
     """What a key may do. Raises what is wrong with it, within ``seconds``."""
-    return await _bounded(_check_key(exchange, credential, seconds), seconds)
+    return await _bounded(_check_key(exchange, credential, seconds, account), seconds)
 
 
-async def _check_key(exchange: str, credential: AnyCredential, seconds: float) -> Privileges:
-    line = _line(exchange, seconds)
+async def _check_key(
+    exchange: str, credential: AnyCredential, seconds: float, account: UUID | None
+) -> Privileges:
+    line = _line(exchange, seconds, account=account)
     await line.clock()
-    with line.exchange.account(credentials.opened(credential)) as client:
+    with line.exchange.account(credentials.opened(credential), line.proxy) as client:
         if line.dialect.key_check is None:
             return await _read_something(line, client)
         privileges = await _ask_privileges(line, client, line.dialect.key_check)
@@ -174,9 +179,12 @@ async def fetch_candles(
     return await _bounded(work, CANDLES_DEADLINE + GRACE)
 
 
-def _line(exchange: str, seconds: float) -> Line:
-    found = clients.exchange(exchange)
-    return Line(found, table.dialect(exchange), deadline=time.monotonic() + seconds)
+def _line(
+    exchange: str, seconds: float, *, account: UUID | None = None, lane: str = budget.URGENT
+) -> Line:
+    found, proxy = clients.exchange(exchange), proxies.of_account(exchange, account)
+    deadline = time.monotonic() + seconds
+    return Line(found, table.dialect(exchange), deadline=deadline, proxy=proxy, lane=lane)
 
 
 async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:

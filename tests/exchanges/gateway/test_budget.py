@@ -32,14 +32,18 @@ def url(valkey: Any) -> str:
     return target
 
 
-def granted(*budgets: Budget, weight: float, calls: int, pool: Pool = IP) -> int:
+def granted(
+    *budgets: Budget, weight: float, calls: int, pool: Pool = IP, lane: str = budget.URGENT
+) -> int:
     """How many calls are let through at once, taken in turns."""
 
     async def take() -> int:
         through = 0
         for number in range(calls):
             try:
-                await budgets[number % len(budgets)].take("binance", pool, weight, wait=0)
+                await budgets[number % len(budgets)].take(
+                    "binance", pool, weight, wait=0, lane=lane
+                )
                 through += 1
             except RateLimited:
                 pass
@@ -137,3 +141,45 @@ def test_without_redis_a_process_has_a_small_share() -> None:
         nowhere = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
         through = granted(Budget(nowhere, {}), weight=20, calls=400)
     assert through == 6000 // budget.FALLBACK_PART // 20
+
+
+# --- lanes --------------------------------------------------------------------------------------
+def test_a_first_import_takes_what_nobody_else_wants(url: str) -> None:
+    assert granted(Budget(url, {}), weight=20, calls=400, lane=budget.BULK) == 300
+
+
+def test_a_first_import_yields_to_whoever_waits(url: str) -> None:
+    assert granted(Budget(url, {}), weight=20, calls=150, lane=budget.BULK) == 150
+    assert granted(Budget(url, {}), weight=4000, calls=1) == 0  # half is left; it waits for more
+    assert granted(Budget(url, {}), weight=20, calls=10, lane=budget.BULK) == 0
+    assert granted(Budget(url, {}), weight=20, calls=150) == 150
+
+
+def test_whoever_waits_leaves_a_first_import_its_fifth(url: str) -> None:
+    assert granted(Budget(url, {}), weight=20, calls=150) == 150
+    assert granted(Budget(url, {}), weight=4000, calls=1) == 0
+    assert granted(Budget(url, {}), weight=20, calls=150, lane=budget.BULK) == 60
+
+
+# --- outgoing addresses -------------------------------------------------------------------------
+def test_each_outgoing_address_has_a_budget_and_a_stop_of_its_own(url: str) -> None:
+    """S45"""
+
+    async def taken() -> list[bool]:
+        here, there = Budget(url, {}), Budget(url, {})
+        await here.take("binance", IP, 6000, wait=0, address="a1")
+        await there.take("binance", IP, 6000, wait=0, address="b2")
+        await here.stop("kraken", 30, address="a1")
+        return [
+            await through(there, "binance", "a1"), await through(here, "binance", "b2"),
+            await through(there, "kraken", "a1"), await through(there, "kraken", "b2"),
+        ]  # fmt: skip
+
+    async def through(asking: Budget, exchange: str, address: str) -> bool:
+        try:
+            await asking.take(exchange, IP, 20, wait=0, address=address)
+        except RateLimited:
+            return False
+        return True
+
+    assert asyncio.run(taken()) == [False, False, False, True]
