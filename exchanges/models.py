@@ -28,6 +28,25 @@ class Exchange(models.Model):
         return self.name
 
 
+class ExchangeCircuit(models.Model):
+    """Whether an exchange answers at all, as all workers see it; absent where it always did."""
+
+    exchange = models.OneToOneField(
+        Exchange, models.CASCADE, primary_key=True, related_name="circuit"
+    )
+    failures = models.PositiveIntegerField(default=0, help_text="Accounts without any answer.")
+    openings = models.PositiveIntegerField(default=0, help_text="In a row; 0 while it answers.")
+    open_until = models.DateTimeField(null=True, blank=True)
+    trying_until = models.DateTimeField(null=True, blank=True, help_text="One account tries.")
+    failing_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "exchange_circuits"
+
+    def __str__(self) -> str:
+        return self.exchange_id
+
+
 class Asset(models.Model):
     """Our own identity of a coin or currency. The code is only a label; ``slug`` is unique."""
 

@@ -14,11 +14,14 @@ from tracker import clock
 
 
 @shared_task(ignore_result=True)
-def sync_batch(*, exchange: str, connection_ids: list[str], **kwargs: object) -> None:
+def sync_batch(
+    *, exchange: str, connection_ids: list[str], imports: bool = True, **kwargs: object
+) -> None:
     """Visit some connections of one exchange."""
     visiting.visit_batch(
-        exchange=exchange, connection_ids=[UUID(key) for key in connection_ids], now=clock.now()
-    )
+        exchange=exchange, connection_ids=[UUID(key) for key in connection_ids],
+        imports=imports, now=clock.now(),
+    )  # fmt: skip
 
 
 @shared_task(ignore_result=True)

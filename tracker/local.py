@@ -54,8 +54,8 @@ def manager(where: Ports, env: Mapping[str, str]) -> Manager:
     commands = {
         "sandbox": sandbox,
         "web": f"{python} -m gunicorn tracker.wsgi -c python:tracker.gunicorn",
-        "worker": f"{python} -m celery -A tracker worker -Q sync,derive,default,exports,backtests "
-        "-c 2 --without-gossip --without-mingle -l WARNING",
+        "worker": f"{python} -m celery -A tracker worker -c 2 -l WARNING "
+        "-Q sync,derive,default,imports,exports,backtests --without-gossip --without-mingle",
         "beat": f"{python} -m celery -A tracker beat -l WARNING -s {DATA_DIR / 'beat'}",
     }
     processes = Manager()

@@ -372,6 +372,16 @@ SILENCED_SYSTEM_CHECKS = [
 # --- exchanges and prices -----------------------------------------------------------------------
 EXCHANGE_BASE_URLS = _json("EXCHANGE_BASE_URLS", {})
 EXCHANGE_BUDGETS = _json("EXCHANGE_BUDGETS", {})
+# Outgoing addresses by exchange: {"binance": ["direct", "http://user:secret@10.0.0.5:3128"]}.
+EXCHANGE_PROXIES = _json("EXCHANGE_PROXIES", {})
+for _exchange, _proxies in EXCHANGE_PROXIES.items():
+    _fine = isinstance(_proxies, list) and all(
+        _url == "direct" or re.fullmatch(r"https?://[^/\s]+", str(_url)) for _url in _proxies
+    )
+    if not _fine:
+        SETTINGS_PROBLEMS.append(
+            f"EXCHANGE_PROXIES of {_exchange} is not a list of http:// addresses and 'direct'."
+        )
 PRICE_EXCHANGES = env.list("PRICE_EXCHANGES", default=["binance", "kraken"])
 PRICE_CACHE_SECONDS = 300
 PRICE_STALE_AFTER = timedelta(minutes=15)

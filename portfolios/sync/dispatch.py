@@ -1,41 +1,62 @@
 """What is due: picked in one statement, queued in batches per exchange.
 
-What is due stands in PostgreSQL; a queue that was lost with Redis is found by the next tick.
+What is due stands in PostgreSQL; a queue that was lost with Redis is found by the next tick. First
+imports have a queue of their own, so that minutes of history never stand before somebody's daily
+update. An exchange that answers nobody is left alone, but for one account that tries.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from celery import current_app
 from django.db import connection as database
 
+from exchanges import circuits
+from exchanges.circuits import Circuit
 from exchanges.models import ConnectionState
 from portfolios.models import SyncRun
 from tracker import tenancy
 
 SYNC_TASK = "portfolios.tasks.sync_batch"
-
-
+UPDATES, IMPORTS = "sync", "imports"  # queues
 # A dispatched connection is due again after this, should its message have been lost.
 REDISPATCH = timedelta(seconds=45)
-
-
 KEEP_SCHEDULED_RUNS = timedelta(days=14)
-
-
 BATCH = 50
-
-
+IMPORTS_AT_ONCE = 10  # of one batch; each may take long
 STOPPED = (ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY)
+_DUE = """
+UPDATE exchange_connections SET next_sync_at = %(again)s
+WHERE id IN (
+    SELECT id FROM exchange_connections
+    WHERE next_sync_at <= %(now)s AND (lease_until IS NULL OR lease_until < %(now)s)
+      AND {exchanges}
+    ORDER BY next_sync_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+) RETURNING exchange_id, id, state = 'pending'
+"""
+_ANY_BUT = _DUE.format(exchanges="exchange_id <> ALL(%(exchanges)s)")
+_ONE_OF = _DUE.format(exchanges="exchange_id = ANY(%(exchanges)s)")
 
 
-def enqueue(exchange: str, connection_ids: Sequence[UUID]) -> None:
+class Due(NamedTuple):
+    """A connection that was picked, and whether its history was never read to the end."""
+
+    exchange: str
+    connection_id: UUID
+    first_import: bool
+
+
+def enqueue(exchange: str, connection_ids: Sequence[UUID], *, queue: str = UPDATES) -> None:
     """By name: the task calls this module, which therefore cannot import it."""
     current_app.send_task(
-        SYNC_TASK,
-        kwargs={"exchange": exchange, "connection_ids": [str(key) for key in connection_ids]},
-    )
+        SYNC_TASK, queue=queue,
+        kwargs={
+            "exchange": exchange, "connection_ids": [str(key) for key in connection_ids],
+            "imports": queue == IMPORTS,
+        },
+    )  # fmt: skip
 
 
 def dispatch_due(*, now: datetime) -> int:
@@ -44,25 +65,35 @@ def dispatch_due(*, now: datetime) -> int:
     Each is marked as dispatched for 45 seconds in the same statement that picks it, so two beats
     at once dispatch it once, and one whose message was lost comes up again.
     """
-    with tenancy.as_system("dispatch due syncs"), database.cursor() as cursor:
+    with tenancy.as_system("dispatch due syncs"):
+        broken = circuits.standing(now=now)
+        due = _pick(_ANY_BUT, list(broken), now, most=5000)
+        for exchange, circuit in sorted(broken.items()):
+            if circuit == Circuit.HALF_OPEN and circuits.trying(exchange=exchange, now=now):
+                due += _pick(_ONE_OF, [exchange], now, most=1)
+    _enqueue_all(due)
+    return len(due)
+
+
+def _pick(statement: str, exchanges: list[str], now: datetime, *, most: int) -> list[Due]:
+    with database.cursor() as cursor:
         cursor.execute(
-            """
-                UPDATE exchange_connections SET next_sync_at = %s
-                WHERE id IN (
-                    SELECT id FROM exchange_connections
-                    WHERE next_sync_at <= %s AND (lease_until IS NULL OR lease_until < %s)
-                    ORDER BY next_sync_at LIMIT 5000 FOR UPDATE SKIP LOCKED
-                ) RETURNING exchange_id, id
-                """,
-            [now + REDISPATCH, now, now],
+            statement,
+            {"again": now + REDISPATCH, "now": now, "exchanges": exchanges, "most": most},
         )
-        due: dict[str, list[UUID]] = {}
-        for exchange, connection_id in cursor.fetchall():
-            due.setdefault(exchange, []).append(connection_id)
-    for exchange, found in due.items():
-        for start in range(0, len(found), BATCH):
-            enqueue(exchange, found[start : start + BATCH])
-    return sum(map(len, due.values()))
+        return [Due(*row) for row in cursor.fetchall()]
+
+
+def _enqueue_all(due: Iterable[Due]) -> None:
+    groups: dict[tuple[str, bool], list[UUID]] = {}
+    for item in due:
+        groups.setdefault((item.exchange, item.first_import), []).append(item.connection_id)
+    for (exchange, first_import), found in groups.items():
+        size = IMPORTS_AT_ONCE if first_import else BATCH
+        for start in range(0, len(found), size):
+            enqueue(
+                exchange, found[start : start + size], queue=IMPORTS if first_import else UPDATES
+            )
 
 
 def forget_old_runs(*, now: datetime) -> int:

@@ -14,6 +14,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F, QuerySet
 
 from accounts import datakeys
 from audit import log
@@ -25,6 +26,7 @@ from exchanges.gateway.errors import (
     KeyTooPowerful,
     MissingPermission,
     SymbolUnknown,
+    Unreachable,
     WrongKey,
 )
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
@@ -38,7 +40,7 @@ from portfolios.importing import superseded
 from portfolios.ledger import books, facts
 from portfolios.models import PortfolioState, SyncRun, SyncState
 from portfolios.sync import holdings
-from tracker import bulk, ids, money, tenancy, vault
+from tracker import bulk, ids, live, money, tenancy, vault
 
 RETRY_AFTER = timedelta(minutes=2)
 RETRY_AT_MOST = timedelta(hours=6)
@@ -57,6 +59,7 @@ class Claim:
     exchange: str
     token: UUID
     sync_every: timedelta
+    calls_before: int = 0  # that earlier visits of the same run made
 
 
 def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState | None:
@@ -80,7 +83,7 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         _record_coverage(claim, report.covered)
         retired = _retire_imported(claim, report.covered)
         _record_quarantine(claim, report.quarantined)
-        state = SyncState.PARTIAL if _is_partial(claim, report) else SyncState.COMPLETE
+        state = _outcome(claim, report)
         changes = _success(claim, report, state, connection, now)
         _settle(claim, connection, changes)
         _note_key(claim, connection, report.privileges, report.address_restricted)
@@ -96,6 +99,20 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
                 **cast(dict[str, Any], counts),
             )  # fmt: skip
         return state
+
+
+def put_off(*, claim: Claim, now: datetime) -> bool:
+    """Let go of an account whose history is to be read by the next visit; False when it was lost.
+
+    Its run stays open and goes on then.
+    """
+    with tenancy.as_user(claim.user_id):
+        connection = _still_ours(claim)
+        if connection is None:
+            return False
+        _settle(claim, connection, {"next_sync_at": _unless_paused(connection, now)})
+        _open_runs(claim).update(state=SyncState.QUEUED)
+        return True
 
 
 def record_balances(*, claim: Claim, report: AccountReport) -> None:
@@ -156,6 +173,12 @@ def _storable(fact: Fact) -> bool:
     # A price may be a quotient without end; it is rounded, because the ledger does not read it.
     numbers = [getattr(fact, name) for name in fact.__dataclass_fields__ if name != "price"]
     return all(money.fits_units(item) for item in numbers if isinstance(item, Decimal))
+
+
+def _outcome(claim: Claim, report: AccountReport) -> SyncState:
+    if report.unfinished:
+        return SyncState.QUEUED
+    return SyncState.PARTIAL if _is_partial(claim, report) else SyncState.COMPLETE
 
 
 def _is_partial(claim: Claim, report: AccountReport) -> bool:
@@ -254,6 +277,8 @@ def _still_ours(claim: Claim) -> ExchangeConnection | None:
 def _success(
     claim: Claim, report: AccountReport, state: SyncState, before: ExchangeConnection, now: datetime
 ) -> dict[str, Any]:
+    if state == SyncState.QUEUED:
+        return _to_go_on(report, before, now)
     complete = state == SyncState.COMPLETE
     changes: dict[str, Any] = {
         "state": ConnectionState.OK if complete else ConnectionState.PARTIAL,
@@ -271,6 +296,20 @@ def _success(
     if not complete and any(not failure.permanent for failure in report.failures):
         changes["next_sync_at"] = now + min(claim.sync_every, RETRY_AFTER)
     return changes
+
+
+def _to_go_on(report: AccountReport, before: ExchangeConnection, now: datetime) -> dict[str, Any]:
+    """The health that it had stays until all is read; the next visit follows at once, or as soon
+    as the exchange allows."""
+    again = now + timedelta(seconds=report.resume_after)
+    return {
+        "state": before.state, "reason": before.reason, "last_synced_at": now, "failures": 0,
+        "next_sync_at": _unless_paused(before, again),
+    }  # fmt: skip
+
+
+def _unless_paused(connection: ExchangeConnection, at: datetime) -> datetime | None:
+    return None if connection.state == ConnectionState.PAUSED else at
 
 
 def _reason(report: AccountReport) -> str:
@@ -294,9 +333,11 @@ def _failure(before: ExchangeConnection, error: GatewayError, now: datetime) -> 
             "state": state, "reason": error.code, "failures": failures, "next_sync_at": None,
         }  # fmt: skip
     wait = min(RETRY_AFTER * 2 ** min(failures - 1, 10), RETRY_AT_MOST)
+    if isinstance(error, Unreachable):  # the exchange's trouble, for which circuits are there
+        wait = RETRY_AFTER
     if error.retry_after:
         wait = max(wait, timedelta(seconds=error.retry_after))
-    next_sync_at = None if before.state == ConnectionState.PAUSED else now + wait
+    next_sync_at = _unless_paused(before, now + wait)
     return {"reason": error.code, "failures": failures, "next_sync_at": next_sync_at}
 
 
@@ -340,12 +381,23 @@ def _finish_run(
         {"feed": item.feed, "scope": item.scope, "code": item.code}
         for item in (report.failures if report else ())
     ]
-    SyncRun.objects.filter(
-        user_id=claim.user_id, connection_id=claim.connection_id, state=SyncState.RUNNING
-    ).update(
-        state=state, finished_at=now, problems=problems, error=error,
-        quarantined=len(report.quarantined) if report else 0, **(counts or {}),
+    over = state != SyncState.QUEUED
+    added = {name: F(name) + count for name, count in (counts or {}).items()}
+    _open_runs(claim).update(
+        state=state, finished_at=now if over else None, problems=problems, error=error,
+        quarantined=F("quarantined") + (len(report.quarantined) if report else 0),
+        **added, **({"calls_left": None, "seconds_left": None, "phase": ""} if over else {}),
     )  # fmt: skip
+    live.publish(
+        user_id=claim.user_id, topic=live.SYNC,
+        payload={"connection": claim.connection_id, "state": str(state)},
+    )  # fmt: skip
+
+
+def _open_runs(claim: Claim) -> QuerySet[SyncRun]:
+    return SyncRun.objects.filter(
+        user_id=claim.user_id, connection_id=claim.connection_id, state=SyncState.RUNNING
+    )
 
 
 def _tell_the_books(

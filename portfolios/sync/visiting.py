@@ -7,78 +7,137 @@
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import chain
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection as database
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 
 from billing import plans
-from exchanges import credentials, gateway
-from exchanges.gateway.errors import CredentialUnreadable, GatewayError
+from exchanges import circuits, credentials, gateway
+from exchanges.gateway.errors import CredentialUnreadable, GatewayError, Unreachable
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection
 from exchanges.reports import AccountReport, Covered, Visit
 from portfolios.models import LedgerEntry, SyncRun, SyncState
 from portfolios.sync import holdings, recording
-from portfolios.sync.dispatch import REDISPATCH, STOPPED
+from portfolios.sync.dispatch import IMPORTS, REDISPATCH, STOPPED, enqueue
+from portfolios.sync.progress import Board
 from portfolios.sync.recording import Claim
 from tracker import clock, ids, tenancy
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
-
-
 LEASE = timedelta(seconds=30)
-
-
 RENEW_EVERY_SECONDS = 10.0
-
-
+TELL_EVERY_SECONDS = 2.0
 FULL_VISIT_EVERY = timedelta(days=1)
+Result = AccountReport | tuple[UUID, GatewayError]
 
 
-def visit_batch(*, exchange: str, connection_ids: Sequence[UUID], now: datetime) -> dict[str, int]:
+def visit_batch(
+    *, exchange: str, connection_ids: Sequence[UUID], now: datetime, imports: bool = True
+) -> dict[str, int]:
     """Claim, fetch and record a batch; returns how many runs ended in which state.
 
-    Connections that another worker holds, or that stopped meanwhile, are left alone.
+    Connections that another worker holds, or that stopped meanwhile, are left alone. Without
+    ``imports``, whose history was never read to the end is asked for its balances alone, and then
+    queued with the first imports. So is what could not be finished in one visit.
     """
     token = ids.new_id()
     claims, visits = _claim(exchange, connection_ids, token, now)
-    outcomes: dict[str, int] = {}
+    tally = _Tally()
     if not claims:
-        return outcomes
+        return tally.outcomes
+    board = Board(claims)
     # Without its data key, or its row, a credential cannot even be handed to the gateway.
     keyless = claims.keys() - {visit.connection_id for visit in visits}
-    with _lease_kept(token):
-        _show_balances_first(claims, visits)
-        unreadable = ((key, CredentialUnreadable()) for key in sorted(keyless))
-        for result in chain(unreadable, _ask(visits)):
-            state = _record(claims, result)
-            outcomes[state] = outcomes.get(state, 0) + 1
-    return outcomes
+    with _lease_kept(token, board):
+        for connection_id in sorted(keyless):
+            tally.add(_record(claims, (connection_id, CredentialUnreadable())))
+        first, others = _parted(visits)
+        refused = _show_balances_first(claims, first, tally)
+        first = [visit for visit in first if visit.connection_id not in refused]
+        if not imports:
+            _hand_over(claims, first, tally)
+            first = []
+        for result in _ask([*first, *others], board):
+            tally.met(result)
+            tally.add(_record(claims, result), result)
+    _note_circuit(exchange, tally)
+    if tally.unfinished:
+        enqueue(exchange, tally.unfinished, queue=IMPORTS)
+    return tally.outcomes
 
 
-def _ask(visits: Sequence[Visit]) -> Iterator[AccountReport | tuple[UUID, GatewayError]]:
+@dataclass(slots=True)
+class _Tally:
+    """What became of a batch."""
+
+    outcomes: dict[str, int] = field(default_factory=dict)
+    answered: int = 0
+    unanswered: int = 0
+    unfinished: list[UUID] = field(default_factory=list)
+
+    def met(self, result: Result) -> None:
+        """Whether the exchange answered this account at all."""
+        silent = not isinstance(result, AccountReport) and isinstance(result[1], Unreachable)
+        self.unanswered += silent
+        self.answered += not silent
+
+    def add(self, state: str, result: Result | None = None) -> None:
+        self.outcomes[state] = self.outcomes.get(state, 0) + 1
+        goes_on = isinstance(result, AccountReport) and not result.resume_after
+        if state == SyncState.QUEUED and goes_on:
+            self.unfinished.append(result.connection_id)  # type: ignore[union-attr]
+
+
+def _parted(visits: Sequence[Visit]) -> tuple[list[Visit], list[Visit]]:
+    first = [visit for visit in visits if visit.first_import]
+    return first, [visit for visit in visits if not visit.first_import]
+
+
+def _ask(visits: Sequence[Visit], board: Board | None = None) -> Iterator[Result]:
+    asked_for = board and any(visit.everything for visit in visits)
     return gateway.visit_accounts(
         visits,
         concurrency=settings.SYNC_CONCURRENCY,
         deadline_seconds=settings.SYNC_DEADLINE_SECONDS,
+        watch=board.note if board and asked_for else None,
     )
 
 
-def _show_balances_first(claims: Mapping[UUID, Claim], visits: Sequence[Visit]) -> None:
-    """A first import may take minutes; what the account holds is on the screen before it."""
-    first = [replace(visit, history=False) for visit in visits if not visit.held]
-    for result in _ask(first):
+def _show_balances_first(
+    claims: Mapping[UUID, Claim], visits: Sequence[Visit], tally: _Tally
+) -> set[UUID]:
+    """A first import may take minutes; what the account holds is on the screen before it.
+
+    Returns the accounts that could not even be asked for that: their visit has failed.
+    """
+    refused: set[UUID] = set()
+    unseen = [replace(visit, history=False) for visit in visits if not visit.held]
+    for result in _ask(unseen):
+        tally.met(result)
         if isinstance(result, AccountReport):
             recording.record_balances(claim=claims[result.connection_id], report=result)
+        else:
+            refused.add(result[0])
+            tally.add(_record(claims, result))
+    return refused
 
 
-def _record(claims: Mapping[UUID, Claim], result: AccountReport | tuple[UUID, GatewayError]) -> str:
+def _hand_over(claims: Mapping[UUID, Claim], visits: Sequence[Visit], tally: _Tally) -> None:
+    """Let go of accounts whose balances are known and whose history is to be read next."""
+    for visit in visits:
+        if recording.put_off(claim=claims[visit.connection_id], now=clock.now()):
+            tally.unfinished.append(visit.connection_id)
+
+
+def _record(claims: Mapping[UUID, Claim], result: Result) -> str:
     if isinstance(result, AccountReport):
         claim = claims[result.connection_id]
         state = recording.record(claim=claim, report=result, now=clock.now())
@@ -86,6 +145,14 @@ def _record(claims: Mapping[UUID, Claim], result: AccountReport | tuple[UUID, Ga
     connection_id, error = result
     recording.record_failure(claim=claims[connection_id], error=error, now=clock.now())
     return str(SyncState.FAILED)
+
+
+def _note_circuit(exchange: str, tally: _Tally) -> None:
+    with tenancy.as_system("note whether an exchange answers"):
+        circuits.note(
+            exchange=exchange, answered=tally.answered, unanswered=tally.unanswered,
+            now=clock.now(),
+        )  # fmt: skip
 
 
 def _claim(
@@ -125,37 +192,46 @@ def _claim(
             ExchangeConnection.objects.filter(id__in=taken).select_related("user").order_by("id")
         )
         wanted = _start_runs(rows, now)
-        return {row.id: _claim_of(row, token) for row in rows}, _visits(rows, wanted, now)
+        claims = {row.id: _claim_of(row, token, wanted.get(row.id, 0)) for row in rows}
+        return claims, _visits(rows, wanted, now)
 
 
-def _claim_of(row: ExchangeConnection, token: UUID) -> Claim:
+def _claim_of(row: ExchangeConnection, token: UUID, calls_before: int) -> Claim:
     plan = plans.plan(row.user.subscription_tier)
     return Claim(
         connection_id=row.id, user_id=row.user_id, exchange=row.exchange_id, token=token,
-        sync_every=plan.sync_every,
+        sync_every=plan.sync_every, calls_before=calls_before,
     )  # fmt: skip
 
 
-def _start_runs(rows: Sequence[ExchangeConnection], now: datetime) -> set[UUID]:
-    """Mark queued runs as running, open one where there is none; returns the asked-for ones."""
+def _start_runs(rows: Sequence[ExchangeConnection], now: datetime) -> dict[UUID, int]:
+    """Mark queued runs as running, open one where there is none.
+
+    Returns those that were asked for or go on, with the calls that were made for them before.
+    """
     keys = [row.id for row in rows]
     runs = SyncRun.objects.filter(
         connection_id__in=keys, state__in=[SyncState.QUEUED, SyncState.RUNNING]
     )
-    triggers = dict(runs.values_list("connection_id", "trigger"))
-    runs.update(state=SyncState.RUNNING, started_at=now)
+    found = dict(runs.values_list("connection_id", "calls_done"))
+    runs.update(
+        state=SyncState.RUNNING, started_at=Coalesce("started_at", Value(now)),
+        visits=F("visits") + 1,
+    )  # fmt: skip
     SyncRun.objects.bulk_create(
         SyncRun(
             user_id=row.user_id, connection_id=row.id, trigger="schedule", requested_at=now,
-            started_at=now, state=SyncState.RUNNING,
+            started_at=now, state=SyncState.RUNNING, visits=1,
         )
         for row in rows
-        if row.id not in triggers
+        if row.id not in found
     )  # fmt: skip
-    return set(triggers)
+    return found
 
 
-def _visits(rows: Sequence[ExchangeConnection], asked_for: set[UUID], now: datetime) -> list[Visit]:
+def _visits(
+    rows: Sequence[ExchangeConnection], asked_for: Collection[UUID], now: datetime
+) -> list[Visit]:
     keys = [row.id for row in rows]
     sealed = credentials.load(keys)
     known = _coverage(keys)
@@ -167,6 +243,7 @@ def _visits(rows: Sequence[ExchangeConnection], asked_for: set[UUID], now: datet
             connection_id=row.id, exchange=row.exchange_id, credential=sealed[row.id], now=now,
             known=known.get(row.id, {}), held=held[row.id], everything=row.id in full,
             codes=frozenset(code for _, code in held[row.id]) | traded.get(row.id, frozenset()),
+            first_import=row.state == ConnectionState.PENDING,
         )
         for row in rows
         if row.id in sealed
@@ -201,10 +278,10 @@ def _traded_codes(keys: set[UUID]) -> dict[UUID, frozenset[str]]:
 
 
 @contextmanager
-def _lease_kept(token: UUID) -> Iterator[None]:
-    """Renew the lease of everything this batch holds until the batch is done."""
+def _lease_kept(token: UUID, board: Board) -> Iterator[None]:
+    """Until the batch is done, renew the lease of all that it holds, and tell how far it is."""
     done = threading.Event()
-    thread = threading.Thread(target=_renew_until, args=(done, token), daemon=True)
+    thread = threading.Thread(target=_renew_until, args=(done, token, board), daemon=True)
     thread.start()
     try:
         yield
@@ -213,20 +290,26 @@ def _lease_kept(token: UUID) -> Iterator[None]:
         thread.join()
 
 
-def _renew_until(done: threading.Event, token: UUID) -> None:
+def _renew_until(done: threading.Event, token: UUID, board: Board) -> None:
+    rounds = 0
     try:
-        while not done.wait(RENEW_EVERY_SECONDS):
-            _renew(token)
+        while not done.wait(TELL_EVERY_SECONDS):
+            rounds += 1
+            if rounds * TELL_EVERY_SECONDS % RENEW_EVERY_SECONDS == 0:
+                _or_later("lease", lambda: _renew(token))
+            _or_later("progress", board.tell)
     finally:
         database.close()  # this thread's own connection
 
 
-def _renew(token: UUID) -> None:
+def _or_later(what: str, work: Callable[[], None]) -> None:
     try:
-        with tenancy.as_system("renew sync lease"):
-            ExchangeConnection.objects.filter(claimed_by=token).update(
-                lease_until=clock.now() + LEASE
-            )
-    except Exception as error:  # the database may be away; the next renewal tries again
-        log.warning("sync.lease_not_renewed", error=type(error).__name__)
+        work()
+    except Exception as error:  # the database may be away; the next round tries again
+        log.warning("sync.not_noted", what=what, error=type(error).__name__)
         database.close()
+
+
+def _renew(token: UUID) -> None:
+    with tenancy.as_system("renew sync lease"):
+        ExchangeConnection.objects.filter(claimed_by=token).update(lease_until=clock.now() + LEASE)
