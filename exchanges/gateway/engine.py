@@ -227,7 +227,8 @@ class AccountVisit:
         self._plan.begin([feed for feed in self.dialect.feeds if self._wanted(feed)], self._left)
         for feed in self.dialect.feeds:
             if self._wanted(feed):  # earlier ones may have shown that there is earn to read
-                self._plan.next(feed)
+                if not self.given_up:
+                    self._plan.next(feed)
                 await self._read_feed(feed)
         return self._finished()
 
@@ -430,7 +431,8 @@ class AccountVisit:
         """Each round may reveal codes whose markets were not asked yet."""
         asked: set[str] = set()
         while scopes := self._scopes(asked):
-            self._plan.found(feed, scopes)
+            if not self.given_up:
+                self._plan.found(feed, scopes)
             for scope in scopes:
                 asked.add(scope)
                 if not self._rests(feed, scope):

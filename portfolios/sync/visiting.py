@@ -67,6 +67,7 @@ def visit_batch(
             first = []
         for result in _ask([*first, *others], board):
             tally.met(result)
+            board.tell()
             tally.add(_record(claims, result), result)
     _note_circuit(exchange, tally)
     if tally.unfinished:
