@@ -51,7 +51,7 @@ class Running:
         """One more call goes out."""
         self._calls += 1
         self._left[self._phase] = max(self._left[self._phase] - 1, 0)
-        if time.monotonic() - self._told_at >= TELL_EVERY:
+        if self._feeds and time.monotonic() - self._told_at >= TELL_EVERY:
             self._tell()
 
     def _tell(self) -> None:
