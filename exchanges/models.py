@@ -16,6 +16,7 @@ class Exchange(models.Model):
     name = models.CharField(max_length=64)
     required_fields = models.JSONField(default=list)
     supports = models.JSONField(default=list)
+    feeds = models.JSONField(default=list, help_text="Feeds that visits ask for, as declared.")
     website = models.URLField(max_length=255, default="", blank=True)
     ccxt_version = models.CharField(max_length=16)
     is_available = models.BooleanField(default=True)

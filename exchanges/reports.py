@@ -7,7 +7,7 @@ known here; ``portfolios.sync`` joins reports to their connection.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -217,6 +217,15 @@ class Candle:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedDescription:
+    """A kind of history: since when it exists, and how far back the exchange answers."""
+
+    name: str
+    launched: datetime
+    horizon: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
 class ExchangeDescription:
     """One row of the exchange catalogue."""
 
@@ -226,6 +235,7 @@ class ExchangeDescription:
     supports: tuple[str, ...]
     website: str
     ccxt_version: str
+    feeds: tuple[FeedDescription, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

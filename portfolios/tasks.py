@@ -8,7 +8,7 @@ from exchanges import history
 from portfolios import derivation
 from portfolios.importing import imports
 from portfolios.returns import valuations
-from portfolios.sync import dispatch, visiting
+from portfolios.sync import dispatch, health, visiting
 from portfolios.valuing import snapshots
 from tracker import clock
 
@@ -40,6 +40,12 @@ def take_due_snapshots(**kwargs: object) -> None:
 def forget_old_runs(**kwargs: object) -> None:
     """Delete scheduled sync runs older than two weeks. Runs daily; idempotent."""
     dispatch.forget_old_runs(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def tell_of_lasting_trouble(**kwargs: object) -> None:
+    """Tell whose accounts have been read in part for long. Runs hourly; idempotent."""
+    health.tell_of_lasting_trouble(now=clock.now())
 
 
 @shared_task(ignore_result=True)

@@ -540,6 +540,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "portfolios.tasks.dispatch_due_syncs",
         "schedule": 30.0,
     },
+    "portfolios.tell-of-lasting-trouble": {
+        "task": "portfolios.tasks.tell_of_lasting_trouble",
+        "schedule": 3600.0,
+    },
     "portfolios.take-due-snapshots": {
         "task": "portfolios.tasks.take_due_snapshots",
         "schedule": 300.0,

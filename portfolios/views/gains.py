@@ -18,6 +18,7 @@ from portfolios.cost.gains import Extent
 from portfolios.models import Disposal
 from portfolios.reports import making, pdf_file, xlsx_file
 from portfolios.serializers.gains import ExplanationSerializer, GainsSerializer, LotsSerializer
+from portfolios.sync import completeness
 from portfolios.views.lists import OwnedList
 from tracker import clock, tenancy
 from tracker.api import TimeCursorPagination
@@ -78,6 +79,7 @@ class GainView(OwnedList):
             head = gains.overview(
                 user=request.user, extent=_extent(asked), method=method, now=clock.now()
             )
+            head["coverage"] = completeness.of_person(user_id=request.user.id)
         return _headed(head, self.get_paginated_response(page))
 
 

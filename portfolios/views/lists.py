@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from accounts.idempotency import IdempotentPostMixin
 from exchanges import connections
 from portfolios import filters, querysets
+from portfolios.serializers.coverage import CoverageSerializer
 from portfolios.serializers.lists import (
     HoldingSerializer,
     LedgerEntrySerializer,
@@ -23,7 +24,7 @@ from portfolios.serializers.lists import (
     TradeSerializer,
     TransferSerializer,
 )
-from portfolios.sync import requests
+from portfolios.sync import completeness, requests
 from portfolios.valuing import series, valuation
 from tracker import clock, tenancy
 from tracker.api import ConditionalMixin, TimeCursorPagination, conditional
@@ -145,6 +146,19 @@ class SnapshotView(ConditionalMixin, APIView):
                 user_id=request.user.id, query=request.query_params, now=clock.now()
             )
         return Response({"results": points})
+
+
+class CoverageView(ConditionalMixin, APIView):
+    api_key_scopes = {"GET": "read_portfolio"}
+
+    @extend_schema(
+        operation_id="connections_coverage", tags=["connections"], responses=CoverageSerializer
+    )
+    def get(self, request: Any, pk: UUID) -> Response:
+        """Since when an account is known completely, except for what, and what is left to read."""
+        with tenancy.as_user(request.user.id):
+            told = completeness.of_connection(user_id=request.user.id, connection_id=pk)
+        return Response(told)
 
 
 class SyncView(IdempotentPostMixin, ConditionalMixin, APIView):

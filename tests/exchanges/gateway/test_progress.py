@@ -45,8 +45,8 @@ def test_it_takes_as_long_as_the_tightest_pool_lets_it(
     limits = {"ip": 0, "sapi": 0, "uid": 180_000}
     monkeypatch.setattr(settings, "EXCHANGE_BUDGETS", {"binance": limits})
     slow = progress_of(first_import, deadline_seconds=10)[0]
-    # 40 pages of withdrawals at 18,000 and 85 of conversions at 3,000: over five minutes.
-    assert 300 < slow.seconds_left < 360
+    # 39 pages of withdrawals at 18,000 each: four minutes.
+    assert 220 < slow.seconds_left < 260
 
 
 def test_an_account_stays_with_its_address_when_others_come_and_go(
