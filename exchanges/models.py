@@ -272,12 +272,18 @@ class ExchangeCredential(models.Model):
     api_key = models.BinaryField()
     api_secret = models.BinaryField()
     passphrase = models.BinaryField(default=b"")
+    # Of the key, under the person's data key: says that two of theirs are the same, nothing else.
+    fingerprint = models.BinaryField(null=True, max_length=16, editable=False)
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         db_table = "exchange_credentials"
         constraints = [
             models.UniqueConstraint(fields=["user", "id"], name="exchange_credentials_owner"),
+            # One key is one stream of nonces (S45): two connections would break each other's.
+            models.UniqueConstraint(
+                fields=["user", "fingerprint"], name="exchange_credentials_key_once"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -36,11 +36,17 @@ class ConnectionSerializer(serializers.ModelSerializer):
         [item.value for item in Privileges], help_text="What the exchange says the key may do."
     )
 
+    exchange_unreachable_since = serializers.DateTimeField(
+        source="unreachable_since", allow_null=True, read_only=True,
+        help_text="Set while the exchange answers nobody: it is not your key.",
+    )  # fmt: skip
+
     class Meta:
         model = ExchangeConnection
         fields = [
             "id", "exchange", "exchange_name", "kind", "label", "state", "reason", "privileges",
-            "created_at", "last_synced_at", "last_complete_at", "next_sync_at",
+            "exchange_unreachable_since", "created_at", "last_synced_at", "last_complete_at",
+            "next_sync_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -249,8 +249,12 @@ TABLES: Mapping[str, Table] = {
     ),
     # --- exchanges ------------------------------------------------------------------------------
     "exchanges.Exchange": _shared(
-        "which exchanges can be connected", "id", "name", "required_fields", "supports", "website",
-        "ccxt_version", "is_available", "updated_at",
+        "which exchanges can be connected", "id", "name", "required_fields", "supports", "feeds",
+        "website", "ccxt_version", "is_available", "updated_at",
+    ),
+    "exchanges.ExchangeCircuit": _shared(
+        "leaving an exchange alone that does not answer", "exchange", "failures", "openings",
+        "open_until", "trying_until", "failing_since",
     ),
     "exchanges.Asset": _shared(
         "coins and currencies", "id", "slug", "code", "name", "is_fiat", "created_at"
@@ -277,7 +281,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "exchanges.ExchangeCredential": _table(
         "reading an exchange account: its read-only API key, encrypted",
-        personal="id user connection created_at", secret="api_key api_secret passphrase",
+        personal="id user connection created_at",
+        secret="api_key api_secret passphrase fingerprint",
     ),
     "exchanges.Coverage": _table(
         "knowing what was read completely", personal="id user connection feed scope since until",
@@ -376,6 +381,7 @@ TABLES: Mapping[str, Table] = {
         kept="scheduled ones 14 days, others 365 days after: finished",
         personal="id user connection trigger state requested_at started_at finished_at "
         "new_trades new_transfers new_rewards quarantined problems error",
+        operational="phase visits calls_done calls_left seconds_left",
     ),
     "portfolios.PortfolioState": _table(
         "knowing what must be computed anew", personal="user",
