@@ -35,6 +35,7 @@ class Call:
     method: str
     path: str
     params: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class ReplayServer:
@@ -86,7 +87,7 @@ class ReplayServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         params = {**request.query, **await _body(request)}
-        call = Call(request.method, request.path, params)
+        call = Call(request.method, request.path, params, dict(request.headers))
         self.calls.append(call)
         answer = self.answers.get(request.path, self.answers.get("*", Status(404)))
         if answer is Hang:
