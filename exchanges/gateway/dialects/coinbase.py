@@ -96,8 +96,9 @@ def fill(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     fee_code, fee = rows.fee(quote, rows.quantity_or_zero(row, "commission"))
     yield Trade(
         feed="trades", exchange_id=name, kind=TradeKind.FILL, symbol=f"{base}/{quote}",
-        side=row["side"].lower(), base_code=base, base_quantity=size / price if in_quote else size,
-        quote_code=quote, quote_quantity=size if in_quote else size * price, price=price,
+        side=row["side"].lower(), base_code=base,
+        base_quantity=rows.quotient(size, price) if in_quote else size, quote_code=quote,
+        quote_quantity=size if in_quote else rows.product(size, price), price=price,
         fee_code=fee_code, fee_quantity=fee, wallet=Wallet.SPOT,
         order_id=rows.text(row, "order_id"), occurred_at=rows.moment(row, "trade_time"),
     )  # fmt: skip

@@ -153,9 +153,11 @@ def _fee(row: Row) -> tuple[str | None, Decimal | None]:
 def transfer(
     way: Direction, meanings: shapes.Meanings
 ) -> Callable[[Row, str, Surroundings], Iterator[Fact]]:
-    """A deposit or withdrawal; the amount is net."""
+    """A deposit or withdrawal; the amount is net. One endpoint tells both: rows name which."""
 
     def parse(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
+        if not way.startswith(rows.text(row, "type")):
+            return
         done = shapes.settled(row, meanings, "state")
         if done is not None:
             yield shapes.transfer(

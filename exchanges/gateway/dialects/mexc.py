@@ -153,7 +153,8 @@ def dust(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
 
 def _moves(name: str, source: str, target: str, kinds: tuple[str, str]) -> Feed:
     def parse(row: Row, exchange_id: str, around: Surroundings) -> Iterator[Fact]:
-        if rows.text(row, "status").upper() != "SUCCESS":
+        other_way = rows.text(row, "fromAccountType") not in ("", kinds[0])
+        if other_way or rows.text(row, "status").upper() != "SUCCESS":
             return
         yield shapes.transfer(
             name, exchange_id, Direction.INTERNAL, code(row, "asset"),

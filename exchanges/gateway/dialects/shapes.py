@@ -55,10 +55,11 @@ def fill(
 ) -> Trade:  # fmt: skip
     """A fill; ``paid`` is what the exchange says changed hands, else amount x price."""
     base, quote = pair
+    paid = rows.product(amount, price) if paid is None else paid
     return Trade(
         feed=feed, exchange_id=name, kind=kind, symbol=f"{base}/{quote}", side=way,
         base_code=base, base_quantity=rows.positive(abs(amount), field="amount"),
-        quote_code=quote, quote_quantity=abs(price * amount) if paid is None else abs(paid),
+        quote_code=quote, quote_quantity=abs(paid),
         price=price, fee_code=fee[0], fee_quantity=fee[1], wallet=wallet, order_id=order_id,
         occurred_at=occurred_at,
     )  # fmt: skip

@@ -197,6 +197,19 @@ def test_fills_of_futures_move_no_coins_and_old_codes_are_mapped(replay: Any) ->
     assert (came.code, came.direction) == ("CELO", "deposit")
 
 
+def test_a_size_in_quote_becomes_units_that_can_be_kept(replay: Any) -> None:
+    fill = {
+        "entry_id": "e1", "trade_id": "t1", "order_id": "o1", "trade_time": "2023-01-18T01:37:38Z",
+        "trade_type": "FILL", "price": "21220.64", "size": "0.0046830664333996",
+        "commission": "0.0000280983986004", "product_id": "BTC-USDT", "size_in_quote": True,
+        "side": "BUY",
+    }  # fmt: skip
+    (trade,) = replay({"BTC": []}, fills=[fill]).facts
+    assert (trade.base_quantity, trade.quote_quantity) == (
+        D("0.000000220684504963"), D("0.0046830664333996"),
+    )  # fmt: skip
+
+
 PRODUCT = {
     "product_id": "BTC-USD", "price": "67060", "price_percentage_change_24h": "3.3",
     "base_increment": "0.00000001", "quote_increment": "0.01", "quote_min_size": "1",

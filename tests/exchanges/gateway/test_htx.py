@@ -170,6 +170,24 @@ def test_symbols_are_split(symbol: str, fee_coin: str, way: str, expected: tuple
     assert htx.split_symbol(symbol, fee_coin, way) == expected
 
 
+def test_what_a_fill_cost_can_be_kept(replay: Replay) -> None:
+    """Units and a price of eighteen decimals each make more than a column holds."""
+    dust = MATCH | {"filled-amount": "1.000000000000000001", "price": "0.000000000000000003"}
+    (fill,) = replay(matches=[dust]).facts
+    assert isinstance(fill, Trade)
+    assert fill.quote_quantity == D("0.000000000000000003")
+
+
+def test_rows_of_the_other_kind_are_left_to_its_feed(
+    replay: Replay, server: ReplayServer, read: Callable[..., AccountReport]
+) -> None:
+    replay()
+    server.answers[TRANSFERS] = ok([DEPOSIT, WITHDRAWAL])
+    assert {(f.feed, f.exchange_id) for f in read("htx").facts} == {
+        ("deposits", "59781355"), ("withdrawals", "52360978"),
+    }  # fmt: skip
+
+
 def test_fills_go_back_as_far_as_they_are_kept(replay: Replay, server: ReplayServer) -> None:
     days = [MATCH | {"id": n, "created-at": ms(NOW - timedelta(days=2 * n))} for n in range(60)]
     report = replay(matches=days)
