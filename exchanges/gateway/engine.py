@@ -58,6 +58,7 @@ from exchanges.reports import (
 T = TypeVar("T")
 FUTURE = timedelta(days=2)  # a row dated further ahead than this is not believed
 LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's coverage this long
+OPENING_MARGIN = timedelta(days=1)  # nothing is lost where clocks or time zones differ
 DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
 DELISTED_REST = timedelta(days=30)
 _ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
@@ -448,7 +449,8 @@ class AccountVisit:
 
     async def _read_scope(self, feed: Feed, scope: str, collected: dict[str, Any]) -> None:
         known = self.visit.known.get((feed.name, scope))
-        progress = _Progress(feed, scope, known, self.visit.now)
+        opened = await self._opened() if feed.from_opening and known is None else None
+        progress = _Progress(feed, scope, known, self.visit.now, opened)
         try:
             try:
                 await self._read_pages(feed, scope, progress, collected)
@@ -467,6 +469,16 @@ class AccountVisit:
             self._failed(feed, scope, Malformed())
         if covered := progress.covered(self.visit.now):
             self.covered.append(covered)
+
+    async def _opened(self) -> datetime | None:
+        """When the account was opened, where the exchange tells this key."""
+        opening = self.dialect.opening
+        if opening is None:
+            return None
+        try:
+            return opening.read(await self._ask(opening.call)) - OPENING_MARGIN
+        except (GatewayError, *_ANSWER_FAULTS):
+            return None
 
     def _is_refusal(self, feed: Feed, error: GatewayError) -> bool:
         """Whether an optional feed is simply not there for this key. One that has a substitute
@@ -578,9 +590,12 @@ class AccountVisit:
 class _Progress:
     """How far one feed (and scope) has been read."""
 
-    def __init__(self, feed: Feed, scope: str, known: Covered | None, now: datetime) -> None:
+    def __init__(
+        self, feed: Feed, scope: str, known: Covered | None, now: datetime,
+        opened: datetime | None = None,
+    ) -> None:  # fmt: skip
         self.feed, self.scope, self.known = feed, scope, known
-        start = _start(feed, known, now)
+        start = max(_start(feed, known, now), opened or feed.launched)
         self.since = known.since if known else start
         self.cursor = _resumable(known.cursor) if known else ""
         self.span = Span(start, now, self.cursor)

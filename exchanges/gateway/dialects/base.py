@@ -139,6 +139,7 @@ class Feed:
     concerns: Callable[[Collection[str]], bool] = bool  # of the codes that moved
     optional: bool = False  # "not permitted" means "not enabled here", and is no failure
     needs_earn: bool = False  # only where earn was ever seen
+    from_opening: bool = False  # dear: begins when the account was opened, where that is told
     instead_of: str = ""
     when: Callable[[Row], datetime] | None = None  # for ``Forward`` only
 
@@ -243,12 +244,28 @@ def unified_candles(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyCheck:
-    """How the exchange tells what a key may do; ``read`` may raise MissingPermission."""
+    """How the exchange tells what a key may do; ``read`` may raise MissingPermission.
+
+    ``before`` is asked first where the exchange wants to be told who asks: ``naming`` makes
+    parameters of its answer and of the API key. An ``optional`` check is not for every key: one
+    that it is refused to may read, if it can, and is unverified.
+    """
 
     call: Call
     read: Callable[[Any], Privileges]
     # Whether the key works from some addresses only; None where the answer does not say.
     restricted: Callable[[Any], bool | None] = lambda answer: None
+    before: Call | None = None
+    naming: Callable[[Any, str], Mapping[str, Any]] = lambda answer, api_key: {}
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How the exchange tells when an account was opened; nothing happened before."""
+
+    call: Call
+    read: Callable[[Any], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +276,7 @@ class Dialect:
     wallets: tuple[WalletCall, ...]
     feeds: tuple[Feed, ...]
     key_check: KeyCheck | None = None
+    opening: Opening | None = None
     error_codes: Mapping[str, type[GatewayError]] = field(default_factory=dict)
     needs_markets: bool = False
     load_markets: Callable[[Any], Any] | None = None  # async (client) -> Markets

@@ -1,6 +1,7 @@
 """Crypto.com Exchange: one account, whose staked coins are balances of their own (``SOL.staked``).
 
-Fills come in windows of one day, transfers in windows of 90. Fees of fills are below 0 where
+Fills come in windows of one day and one call a second, so they are read from the day on which the
+account was opened; transfers come in windows of 90 days. Fees of fills are below 0 where
 something was charged; a rebate is above. A withdrawal's amount is net, its fee is on top. What a
 key may do cannot be asked. Every private method has a limit of its own, by key.
 """
@@ -19,6 +20,7 @@ from exchanges.gateway.dialects.base import (
     Dialect,
     Feed,
     Holding,
+    Opening,
     Surroundings,
     WalletCall,
     Windows,
@@ -178,6 +180,11 @@ def _staking(name: str, method: str, parse: Any, id_field: str, stable: tuple[st
 # --- the rest -----------------------------------------------------------------------------------
 
 
+def opened_at(answer: Any) -> datetime:
+    """When the account was opened: the master account, before any that belong to it."""
+    return rows.milliseconds(answer["result"]["master_account"], "create_time")
+
+
 async def load_markets(client: Any) -> Markets:
     """Spot instruments, straight from ``get-instruments``."""
     answer = await client.v1PublicGetPublicGetInstruments()
@@ -257,9 +264,11 @@ DIALECT = Dialect(
         Feed(  # last: one call a second is all that may be asked
             name="trades", parse=fill, rows=under("result", "data"), launched=OPENED,
             call=private("v1PrivatePostPrivateGetTrades", 60), id_field="trade_id",
+            from_opening=True,
             paging=Windows(timedelta(days=1), 100, since="start_time", until="end_time"),
         ),
     ),
+    opening=Opening(call=private("v1PrivatePostPrivateGetAccounts"), read=opened_at),
     error_codes={
         "10002": errors.WrongKey,
         "40101": errors.WrongKey,

@@ -4,7 +4,7 @@ Fills are kept for 120 days. A withdrawal's amount is net, its fee is on top. A 
 the coin received unless it was deducted in another (HT, HTX, TRX …): then ``filled-points`` tells
 it. Prepaid points are no coin, so what was deducted from them is no fee here. Moves between spot
 and the other accounts come from the ledger of the spot account, which tells nothing else.
-What a key may do can only be asked by who knows the user's number.
+What a key may do is asked with the user's number, and told to keys of main accounts.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +22,7 @@ from exchanges.gateway.dialects.base import (
     Dialect,
     Feed,
     Holding,
+    KeyCheck,
     Surroundings,
     WalletCall,
     Windows,
@@ -30,7 +31,7 @@ from exchanges.gateway.dialects.base import (
 )
 from exchanges.gateway.markets import Market, Markets
 from exchanges.gateway.rows import BadRow, Row
-from exchanges.reports import Direction, Fact, Ticker, Wallet
+from exchanges.reports import Direction, Fact, Privileges, Ticker, Wallet
 
 OPENED = at(2013, 9)
 EDGE = timedelta(minutes=10)  # what lies closer to a horizon may be refused on arrival
@@ -213,6 +214,37 @@ def move(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
 # --- the rest -----------------------------------------------------------------------------------
 
 
+def privileges(answer: Any) -> Privileges:
+    """What ``user/api-key`` says of the one key that was asked for."""
+    told = _the_key(answer)
+    granted = {word.strip().lower() for word in rows.text(told, "permission").split(",")}
+    if "withdraw" in granted:
+        return Privileges.WITHDRAW
+    if "trade" in granted:
+        return Privileges.TRADE
+    if "readonly" not in granted:
+        raise errors.MissingPermission
+    return Privileges.READ_ONLY
+
+
+def _the_key(answer: Any) -> Row:
+    found = under("data")(answer)
+    if len(found) != 1:
+        raise IndexError("not exactly one key")
+    return found[0]
+
+
+def restricted(answer: Any) -> bool | None:
+    """Whether the key works from some addresses only."""
+    told = _the_key(answer)
+    return bool(told["ipAddresses"]) if "ipAddresses" in told else None
+
+
+def naming(answer: Any, api_key: str) -> dict[str, str]:
+    """The user's number, and the key that is meant."""
+    return {"uid": str(answer["data"]), "accessKey": api_key}
+
+
 async def load_markets(client: Any) -> Markets:
     """All spot symbols, straight from ``common/symbols``."""
     answer = await client.spotPublicGetV1CommonSymbols()
@@ -277,6 +309,11 @@ DIALECT = Dialect(
             paging=Windows(timedelta(days=10), 500), id_field="",
             stable=("accountId", "currency", "transactAmt", "transferType", "transactTime"),
         ),
+    ),
+    key_check=KeyCheck(
+        call=Call("spotPrivateGetV2UserApiKey", 1, ACCOUNT, per_account=True), read=privileges,
+        restricted=restricted, naming=naming, optional=True,
+        before=Call("spotPrivateGetV2UserUid", 1, ACCOUNT, per_account=True),
     ),
     error_codes={
         "api-signature": errors.WrongKey,

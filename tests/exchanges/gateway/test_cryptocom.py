@@ -314,3 +314,18 @@ def test_a_first_visit_reads_every_day_since_the_exchange_opened(
     assert len(report.facts) == 2
     (covered,) = (c for c in report.covered if c.feed == "trades")
     assert (covered.since, covered.until) == (datetime(2019, 11, 1, tzinfo=UTC), NOW)
+
+
+def test_fills_are_asked_for_since_the_account_was_opened(
+    replay: Replay, server: ReplayServer
+) -> None:
+    opened = NOW - 40 * DAY
+    master = {"uuid": "a1", "enabled": True, "name": "x", "create_time": ms(opened)}
+    server.answers[f"{V1}/private/get-accounts"] = result(
+        master_account=master, sub_account_list=[]
+    )
+    report = replay(fills=[FILL], known={})
+    assert len(report.facts) == 1
+    (covered,) = (c for c in report.covered if c.feed == "trades")
+    assert covered.since == opened - DAY
+    assert len(server.of(f"{V1}/private/get-trades")) == 41

@@ -243,8 +243,54 @@ def test_moves_between_accounts_of_the_same_user(replay: Replay) -> None:
     assert {f.direction for f in report.facts if isinstance(f, Transfer)} == {"internal", "deposit"}
 
 
-def test_what_a_key_may_do_is_not_told(server: ReplayServer) -> None:
-    server.answers[ACCOUNTS] = ok([])
+def user(permission: str, **more: Any) -> dict[str, Any]:
+    """What HTX tells of a key, to who names user and key."""
+
+    def keys(params: dict[str, str]) -> Any:
+        assert (params["uid"], params["accessKey"]) == ("456", "key-of-the-test")
+        told = {"accessKey": "key-of-the-test", "note": "", "permission": permission,
+                "validDays": -1, "status": "normal", "createTime": 1, "updateTime": 1}  # fmt: skip
+        return {"code": 200, "data": [told | more], "ok": True}
+
+    return {"/v2/user/uid": {"code": 200, "data": 456, "ok": True}, "/v2/user/api-key": keys}
+
+
+def test_a_key_that_may_only_read(server: ReplayServer) -> None:
+    server.answers |= user("readOnly")
+    assert gateway.check_key("htx", KEY) is Privileges.READ_ONLY
+
+
+@pytest.mark.parametrize(
+    ("permission", "expected"),
+    [("readOnly,trade", "trade"), ("readOnly,trade,withdraw", "withdraw")],
+)
+def test_a_key_that_may_do_more_is_refused(
+    server: ReplayServer, permission: str, expected: str
+) -> None:
+    server.answers |= user(permission)
+    with pytest.raises(errors.KeyTooPowerful) as caught:
+        gateway.check_key("htx", KEY)
+    assert caught.value.details["privileges"] == expected
+
+
+def test_a_visit_says_what_the_key_may_do_and_from_where(replay: Replay) -> None:
+    report = replay(answers=user("readOnly", ipAddresses="1.2.3.4"), credential=KEY)
+    assert (report.privileges, report.address_restricted) == (Privileges.READ_ONLY, True)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"/v2/user/uid": {"code": 1002, "message": "unauthorized", "data": None}},
+        user("readOnly") | {"/v2/user/api-key": {"code": 2002, "message": "no", "data": None}},
+        {"/v2/user/uid": {"status": "error", "err-code": "no-permission", "data": None}},
+    ],
+)
+def test_a_key_that_is_told_nothing_is_unverified(
+    server: ReplayServer, answers: dict[str, Any]
+) -> None:
+    server.answers |= {ACCOUNTS: ok([]), **answers}
     assert gateway.check_key("htx", KEY) is Privileges.UNVERIFIED
 
 
@@ -260,9 +306,8 @@ def test_what_a_key_may_do_is_not_told(server: ReplayServer) -> None:
     ],
 )  # fmt: skip
 def test_error_codes(server: ReplayServer, code: str, error: type[errors.GatewayError]) -> None:
-    server.answers[ACCOUNTS] = {
-        "status": "error", "err-code": code, "err-msg": "key-of-the-test", "data": None,
-    }  # fmt: skip
+    answer = {"status": "error", "err-code": code, "err-msg": "key-of-the-test", "data": None}
+    server.answers |= {"/v2/user/uid": answer, ACCOUNTS: answer}
     with pytest.raises(errors.GatewayError) as caught:
         gateway.check_key("htx", KEY)
     assert type(caught.value) is error
