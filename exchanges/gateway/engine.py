@@ -596,7 +596,8 @@ class _Progress:
     ) -> None:  # fmt: skip
         self.feed, self.scope, self.known = feed, scope, known
         start = max(_start(feed, known, now), opened or feed.launched)
-        self.since = known.since if known else start
+        unbroken = known is not None and start <= known.until
+        self.since = known.since if known and unbroken else start
         self.cursor = _resumable(known.cursor) if known else ""
         self.span = Span(start, now, self.cursor)
         self.until = known.until if known else None

@@ -6,7 +6,7 @@ something was charged; a rebate is above. A withdrawal's amount is net, its fee 
 key may do cannot be asked. Every private method has a limit of its own, by key.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,6 +25,7 @@ from exchanges.gateway.dialects.base import (
     WalletCall,
     Windows,
     at,
+    the_list,
     under,
 )
 from exchanges.gateway.markets import Market, Markets
@@ -54,6 +55,11 @@ def split_asset(name: str) -> tuple[str, str]:
     wallet = Wallet.EARN if name.endswith(_STAKED) else Wallet.SPOT
     plain = name.removesuffix(_STAKED)
     return CODES.get(plain, plain), wallet
+
+
+def listed(field: str) -> Callable[[Any], Sequence[Any]]:
+    """Rows of a result, which leaves out what it has none of."""
+    return lambda answer: the_list(answer["result"].get(field) or [])
 
 
 def _asset(row: Row, field: str) -> tuple[str, str]:
@@ -170,7 +176,7 @@ def _step(
 
 def _staking(name: str, method: str, parse: Any, id_field: str, stable: tuple[str, ...]) -> Feed:
     return Feed(
-        name=name, parse=parse, rows=under("result", "data"), optional=True, id_field=id_field,
+        name=name, parse=parse, rows=listed("data"), optional=True, id_field=id_field,
         stable=stable, call=private(method, 3000), launched=STAKING_OPENED,
         horizon=STAKING_KEPT,
         paging=Windows(timedelta(days=180), 500, since="start_time", until="end_time"),
@@ -224,7 +230,7 @@ def candle_rows(answer: Any) -> list[Any]:
 
 def _transfers(name: str, method: str, field: str, parse: Any) -> Feed:
     return Feed(
-        name=name, parse=parse, rows=under("result", field), launched=OPENED,
+        name=name, parse=parse, rows=listed(field), launched=OPENED,
         call=private(method),
         paging=Windows(
             timedelta(days=90), 200, since="start_ts", until="end_ts", size="page_size"
@@ -262,7 +268,7 @@ DIALECT = Dialect(
             "convert_id", ("from_instrument_name", "from_quantity", "create_timestamp_ms"),
         ),
         Feed(  # last: one call a second is all that may be asked
-            name="trades", parse=fill, rows=under("result", "data"), launched=OPENED,
+            name="trades", parse=fill, rows=listed("data"), launched=OPENED,
             call=private("v1PrivatePostPrivateGetTrades", 60), id_field="trade_id",
             from_opening=True,
             paging=Windows(timedelta(days=1), 100, since="start_time", until="end_time"),

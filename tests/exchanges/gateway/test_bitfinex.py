@@ -293,6 +293,7 @@ def test_a_key_that_may_not_see_the_wallets(server: ReplayServer) -> None:
     ("answer", "error"),
     [
         (Status(500, ["error", 10100, "apikey: invalid"]), errors.WrongKey),
+        (Status(500, ["error", 10112, "apikey: digest invalid"]), errors.WrongKey),
         (Status(500, ["error", 10114, "nonce: small"]), errors.WrongClock),
         (Status(500, ["error", 10001, "permission: invalid"]), errors.MissingPermission),
         (Status(500, ["error", 11010, "ratelimit: error"]), errors.RateLimited),

@@ -46,7 +46,7 @@ WITHDRAWAL: dict[str, Any] = {
 }  # fmt: skip
 BOUGHT: dict[str, Any] = {
     "transactionId": "buy-1", "executedAt": "2024-03-01T10:00:00.250Z", "type": "buy",
-    "priceCurrency": "EUR", "priceAmount": "2500", "sentCurrency": "EUR", "sentAmount": "100",
+    "priceCurrency": "EUR", "priceAmount": "2499.99", "sentCurrency": "EUR", "sentAmount": "100",
     "receivedCurrency": "ETH", "receivedAmount": "0.04", "feesCurrency": "EUR",
     "feesAmount": "0.25", "address": None,
 }  # fmt: skip

@@ -119,6 +119,14 @@ def test_an_empty_account_is_read_to_its_end(replay: Replay) -> None:
     assert (report.balances, report.wallets) == ((), {"spot", "earn"})
 
 
+def test_a_result_leaves_out_what_it_has_none_of(replay: Replay, server: ReplayServer) -> None:
+    replay()
+    for name in ("get-trades", "get-deposit-history", "get-withdrawal-history"):
+        server.answers[f"{V1}/private/{name}"] = result()
+    report = replay_again(server)
+    assert (report.facts, report.failures) == ((), ())
+
+
 def test_an_unreadable_row_leaves_the_wallet_unknown(replay: Replay) -> None:
     report = replay(positions=[POSITION, POSITION | {"quantity": "x"}, {"reserved_qty": "1"}])
     assert report.wallets == frozenset()

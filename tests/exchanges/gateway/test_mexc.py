@@ -276,6 +276,15 @@ def test_coverage_is_taken_up_where_it_ended(replay: Replay, server: ReplayServe
     assert int(window["startTime"]) == ms(NOW - timedelta(days=2, hours=1))
 
 
+def test_coverage_with_a_gap_that_is_out_of_reach_says_so(replay: Replay) -> None:
+    """After two months of silence, the fills of the first month are gone for good."""
+    scope = ("trades", "BTCUSDT")
+    known = Covered(*scope, NOW - timedelta(days=200), NOW - timedelta(days=60))
+    report = replay(visit={"known": {scope: known}})
+    (covered,) = (c for c in report.covered if (c.feed, c.scope) == scope)
+    assert covered.since > NOW - timedelta(days=31)
+
+
 def test_what_a_key_may_do_is_not_told(server: ReplayServer) -> None:
     server.answers[f"{V3}/account"] = ACCOUNT
     key = Credential("key-of-the-test", "secret-of-the-test")
