@@ -59,6 +59,7 @@ T = TypeVar("T")
 Watch = planning.Watch
 FUTURE = timedelta(days=2)  # a row dated further ahead than this is not believed
 LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's coverage this long
+OPENING_MARGIN = timedelta(days=1)  # nothing is lost where clocks or time zones differ
 DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
 DELISTED_REST = timedelta(days=30)
 _ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
@@ -283,15 +284,40 @@ class AccountVisit:
         first: GatewayError | None = None
         for wallet in dict.fromkeys(call.wallet for call in self.dialect.wallets):
             calls = [c for c in self.dialect.wallets if c.wallet == wallet and self._due(c)]
-            if not calls:
-                continue
             try:
-                await self._read_wallet(wallet, calls)
+                parts = await self._account_calls(calls)
             except GatewayError as error:
                 self._wallet_failed(wallet, error)
                 first = first or error
+                continue
+            for name in dict.fromkeys(part.wallet for part in parts):
+                problem = await self._try_wallet(name, [p for p in parts if p.wallet == name])
+                first = first or problem
         if not self.wallets and first and not self.quarantined:
             raise type(first)(retry_after=first.retry_after)
+
+    async def _try_wallet(self, wallet: str, calls: Iterable[WalletCall]) -> GatewayError | None:
+        try:
+            await self._read_wallet(wallet, calls)
+        except GatewayError as error:
+            self._wallet_failed(wallet, error)
+            return error
+        return None
+
+    async def _account_calls(self, calls: Iterable[WalletCall]) -> list[WalletCall]:
+        """The calls themselves; instead of one that lists accounts, one for each of these."""
+        parts: list[WalletCall] = []
+        for call in calls:
+            parts += [call] if call.accounts is None else await self._listed_accounts(call)
+        return parts
+
+    async def _listed_accounts(self, call: WalletCall) -> list[WalletCall]:
+        answer = await self._ask(call.call)
+        try:
+            return list(call.accounts(answer, self.surroundings))  # type: ignore[misc]
+        except _ANSWER_FAULTS:
+            self._quarantine("balances", call.wallet, "the answer has another shape", answer)
+        raise Malformed
 
     def _due(self, call: WalletCall) -> bool:
         if self.visit.everything:
@@ -313,6 +339,7 @@ class AccountVisit:
                     raise
                 continue
             read = True
+            self.wallets |= call.tells
             for holding in holdings:
                 found[holding.wallet or wallet, holding.code] += holding.quantity
         if read:
@@ -374,11 +401,24 @@ class AccountVisit:
     def _wanted(self, feed: Feed) -> bool:
         if feed.needs_earn and not (self._earn_seen() or self.visit.everything):
             return False
+        if self._is_replaced(feed):
+            self.surroundings.refused.add(feed.name)
+            return False
+        if feed.instead_of and feed.instead_of not in self.surroundings.refused:
+            return False
         return self.visit.everything or bool(self.moved and feed.concerns(self.moved))
+
+    def _is_replaced(self, feed: Feed) -> bool:
+        """Whether another feed has told this one's facts before: then it goes on doing so."""
+        return any(f.instead_of == feed.name and self._was_read(f) for f in self.dialect.feeds)
+
+    def _was_read(self, feed: Feed) -> bool:
+        now_read = any(covered.feed == feed.name for covered in self.covered)
+        return now_read or any(name == feed.name for name, _ in self.visit.known)
 
     def _codes_seen(self) -> set[str]:
         codes = {code for _, code in self.balances} | {code for _, code in self.visit.held}
-        codes |= self.visit.codes
+        codes |= self.visit.codes | self.surroundings.seen
         for fact in self.facts.values():
             codes |= {fact.base_code, fact.quote_code} if isinstance(fact, Trade) else {fact.code}
         return codes
@@ -435,7 +475,7 @@ class AccountVisit:
                 self._plan.found(feed, scopes)
             for scope in scopes:
                 asked.add(scope)
-                if not self._rests(feed, scope):
+                if feed.name not in self.surroundings.refused and not self._rests(feed, scope):
                     await self._read_scope(feed, scope, collected)
 
     def _rests(self, feed: Feed, scope: str) -> bool:
@@ -445,7 +485,8 @@ class AccountVisit:
 
     async def _read_scope(self, feed: Feed, scope: str, collected: dict[str, Any]) -> None:
         known = self.visit.known.get((feed.name, scope))
-        progress = _Progress(feed, scope, known, self.visit.now)
+        opened = await self._opened() if feed.from_opening and known is None else None
+        progress = _Progress(feed, scope, known, self.visit.now, opened)
         try:
             try:
                 await self._read_pages(feed, scope, progress, collected)
@@ -458,12 +499,32 @@ class AccountVisit:
             progress.until = self.visit.now
             self._failed(feed, scope, error)
         except GatewayError as error:
-            if not (feed.optional and _not_enabled(error)):
+            if not self._is_refusal(feed, error):
                 self._failed(feed, scope, error)
         except _ANSWER_FAULTS:
             self._failed(feed, scope, Malformed())
         if covered := progress.covered(self.visit.now):
             self.covered.append(covered)
+
+    async def _opened(self) -> datetime | None:
+        """When the account was opened, where the exchange tells this key."""
+        opening = self.dialect.opening
+        if opening is None:
+            return None
+        try:
+            return opening.read(await self._ask(opening.call)) - OPENING_MARGIN
+        except (GatewayError, *_ANSWER_FAULTS):
+            return None
+
+    def _is_refusal(self, feed: Feed, error: GatewayError) -> bool:
+        """Whether an optional feed is simply not there for this key. One that has a substitute
+        and was read before is expected: asking the substitute would tell everything twice."""
+        if not (feed.optional and _not_enabled(error)):
+            return False
+        if self._was_read(feed) and any(f.instead_of == feed.name for f in self.dialect.feeds):
+            return False
+        self.surroundings.refused.add(feed.name)
+        return True
 
     async def _read_pages(
         self, feed: Feed, scope: str, progress: "_Progress", collected: dict[str, Any]
@@ -490,6 +551,7 @@ class AccountVisit:
         """Turn a page into facts; the result is the oldest transfer that is still pending."""
         counted: Counter[str] = Counter()
         pending: list[datetime] = []
+        self.surroundings.scope = scope
         for row in page:
             try:
                 name = _row_name(feed, row, counted)
@@ -586,10 +648,14 @@ class AccountVisit:
 class _Progress:
     """How far one feed (and scope) has been read."""
 
-    def __init__(self, feed: Feed, scope: str, known: Covered | None, now: datetime) -> None:
+    def __init__(
+        self, feed: Feed, scope: str, known: Covered | None, now: datetime,
+        opened: datetime | None = None,
+    ) -> None:  # fmt: skip
         self.feed, self.scope, self.known = feed, scope, known
-        start = _start(feed, known, now)
-        self.since = known.since if known else start
+        start = max(_start(feed, known, now), opened or feed.launched)
+        unbroken = known is not None and start <= known.until
+        self.since = known.since if known and unbroken else start
         self.cursor = _resumable(known.cursor) if known else ""
         self.span = Span(start, now, self.cursor)
         self.until = known.until if known else None

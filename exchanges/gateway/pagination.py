@@ -122,7 +122,8 @@ async def _forward(feed: Feed, ask: Ask, span: Span) -> AsyncIterator[Page]:
     since = span.since
     seen: set[str] = set()
     while True:
-        rows = feed.rows(await ask(since=millis(since), limit=paging.limit))
+        stamp = paging.stamp or millis
+        rows = feed.rows(await ask(**{paging.since: stamp(since), paging.size: paging.limit}))
         fresh = _ids(feed, rows) - seen
         seen |= fresh
         newest = _newest(feed, rows, since)

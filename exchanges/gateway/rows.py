@@ -9,13 +9,16 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Decimal, InvalidOperation, localcontext
 from typing import Any
 
 EARLIEST = datetime(2009, 1, 1, tzinfo=UTC)  # no coin is older than the first block
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_EXPONENT = 40
+_WORKING_DIGITS = 120
+_FINEST = Decimal("1e-30")  # columns of units hold no more
+_COIN_DECIMALS = Decimal("1e-18")
 _CODE = re.compile(r"[^\s/%$#&?\"'<>\\]{1,64}")
 _SECRET_FIELD = re.compile(r"key|secret|sign|token|passphrase|password|auth|cookie|jwt", re.I)
 _SECRET_QUERY = re.compile(r"(signature|api_?key|token|secret)=[^&\s\"]+", re.IGNORECASE)
@@ -64,6 +67,21 @@ def positive(value: Decimal, *, field: str) -> Decimal:
     if value <= 0:
         raise BadRow(f"{field} is not above 0")
     return value
+
+
+def product(amount: Decimal, price: Decimal) -> Decimal:
+    """What an amount is worth at a price, to as many decimals as can be kept."""
+    with localcontext(prec=_WORKING_DIGITS):
+        worth = amount * price
+        finer = worth.as_tuple().exponent < _FINEST.as_tuple().exponent  # type: ignore[operator]
+        return worth.quantize(_FINEST) if finer else worth
+
+
+def quotient(whole: Decimal, part: Decimal) -> Decimal:
+    """How often ``part`` goes into ``whole``: units that an exchange leaves us to compute, with
+    as many decimals as coins have, cut off as exchanges do."""
+    with localcontext(prec=_WORKING_DIGITS):
+        return (whole / part).quantize(_COIN_DECIMALS, ROUND_DOWN)
 
 
 def fee(code: str | None, amount: Decimal) -> tuple[str | None, Decimal | None]:

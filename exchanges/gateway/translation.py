@@ -66,16 +66,21 @@ def _by_code(body: Any, codes: ErrorCodes) -> type[GatewayError] | None:
     return None
 
 
+_CODE_FIELDS = ("error", "code", "errorCode", "err-code", "reason")
+
+
 def _codes_in(body: Any) -> list[str]:
-    """The codes of an error body: ``{"code": …}`` or ``{"error": [...]}``, else none."""
+    """The codes of an error body, ``{"code": …}``, ``{"error": [...]}`` or ``["error", …]``."""
     try:
         answer = json.loads(body)
     except (TypeError, ValueError):
         return []
+    if isinstance(answer, list) and answer[:1] == ["error"]:
+        answer = {"error": answer[1:]}
     if not isinstance(answer, dict):
         return []
-    found = answer.get("error") or answer.get("code") or []
-    return [str(code) for code in (found if isinstance(found, list) else [found])]
+    found = [answer.get(field) or [] for field in _CODE_FIELDS]
+    return [str(code) for part in found for code in (part if isinstance(part, list) else [part])]
 
 
 def _by_class(error: BaseException, client: Any) -> type[GatewayError]:

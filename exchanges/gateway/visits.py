@@ -20,6 +20,7 @@ from exchanges.gateway.errors import (
     GatewayError,
     KeyTooPowerful,
     Malformed,
+    MissingPermission,
     TimedOut,
     Unsupported,
 )
@@ -73,7 +74,7 @@ async def _with_key(
     A question that is not answered today is asked again with the next full visit.
     """
     try:
-        answer = await line.ask(client, check.call, account="check")
+        answer = await _ask_check(line, client, check)
         told = _read_key(check, answer)
     except GatewayError:
         return report
@@ -106,16 +107,45 @@ async def _check_key(
     line = _line(exchange, seconds, account=account)
     await line.clock()
     with line.exchange.account(credentials.opened(credential), line.proxy) as client:
-        if line.dialect.key_check is None:
-            return await _read_something(line, client)
-        privileges = await _ask_privileges(line, client, line.dialect.key_check)
+        privileges = await _privileges(line, client, line.dialect.key_check)
     if privileges in _TOO_POWERFUL:
         raise KeyTooPowerful(details={"privileges": privileges})
     return privileges
 
 
+async def _privileges(line: Line, client: Any, check: KeyCheck | None) -> Privileges:
+    if check is None:
+        return await _read_something(line, client)
+    try:
+        return await _ask_privileges(line, client, check)
+    except GatewayError as error:
+        if not (check.optional and _is_no_answer(error)):
+            raise
+    return await _read_something(line, client)
+
+
+def _is_no_answer(error: GatewayError) -> bool:
+    """Whether the exchange only declined to tell what a key may do."""
+    return isinstance(error, (MissingPermission, Unsupported, Malformed)) or (
+        type(error) is GatewayError
+    )
+
+
+async def _ask_check(line: Line, client: Any, check: KeyCheck) -> Any:
+    if check.before is None:
+        return await line.ask(client, check.call, account="check")
+    told = await line.ask(client, check.before, account="check")
+    try:
+        params = check.naming(told, client.apiKey)
+    except (KeyError, TypeError, IndexError, AttributeError):
+        params = None
+    if params is None:
+        raise Malformed
+    return await line.ask(client, check.call, account="check", **params)
+
+
 async def _ask_privileges(line: Line, client: Any, check: KeyCheck) -> Privileges:
-    answer = await line.ask(client, check.call, account="check")
+    answer = await _ask_check(line, client, check)
     try:
         return check.read(answer)
     except (KeyError, TypeError, IndexError, AttributeError):

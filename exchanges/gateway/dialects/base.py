@@ -93,9 +93,16 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Unified ccxt methods: ``since`` moves to the newest row seen until nothing new comes."""
+    """``since`` moves to the newest row seen until nothing new comes.
+
+    For unified ccxt methods, and for exchanges that give their oldest rows after an instant first
+    and take no end. ``since`` and ``size`` name the parameters, ``stamp`` writes an instant.
+    """
 
     limit: int
+    since: str = "since"
+    size: str = "limit"
+    stamp: Callable[[datetime], Any] | None = None
 
 
 Paging = Windows | Ids | Offsets | Cursor | Forward
@@ -111,6 +118,8 @@ class Feed:
     ``id_field`` names the exchange's id in a row; where a row has none, ``stable`` are the fields
     that never change and stand in for it. ``interpret`` replaces ``parse`` where several rows
     make one fact. ``scoped`` feeds are asked once per symbol or account (see ``Dialect.scopes``).
+    One that is ``instead_of`` another is asked only where the exchange refused that one to the key,
+    and from then on.
     """
 
     name: str
@@ -130,6 +139,8 @@ class Feed:
     concerns: Callable[[Collection[str]], bool] = bool  # of the codes that moved
     optional: bool = False  # "not permitted" means "not enabled here", and is no failure
     needs_earn: bool = False  # only where earn was ever seen
+    from_opening: bool = False  # dear: begins when the account was opened, where that is told
+    instead_of: str = ""
     when: Callable[[Row], datetime] | None = None  # for ``Forward`` only
 
 
@@ -157,7 +168,9 @@ Interpret = Callable[[Mapping[str, Row], Batch, "Surroundings"], tuple[list[Fact
 class WalletCall:
     """One call that tells (a part of) a wallet's balances.
 
-    ``parse`` gives (code, quantity) pairs; several pairs of one code are added up.
+    ``parse`` gives (code, quantity) pairs; several pairs of one code are added up. ``tells`` are
+    wallets that the answer tells to their end as well: what it does not name there is nothing.
+    Where the answer lists accounts, ``accounts`` makes one call for each, and nothing is parsed.
     """
 
     wallet: str
@@ -168,6 +181,8 @@ class WalletCall:
     total: Callable[[Any], int] | None = None
     page_size: int = 100
     following: Callable[[Any], str] | None = None  # cursor of the next page
+    tells: frozenset[str] = frozenset()
+    accounts: "Callable[[Any, Surroundings], Iterable[WalletCall]] | None" = None
     optional: bool = False
     rarely: bool = False  # only when everything is asked
     needs_earn: bool = False
@@ -192,6 +207,9 @@ class Surroundings:
     accounts: dict[str, str] = field(default_factory=dict)  # account id -> code (coinbase)
     bad: list[Bad] = field(default_factory=list)
     noted: dict[str, Row] = field(default_factory=dict)  # rows that help to read another feed
+    seen: set[str] = field(default_factory=set)  # codes beyond those of facts, to find symbols by
+    refused: set[str] = field(default_factory=set)  # optional feeds that the key may not read
+    scope: str = ""  # symbol or account that the row at hand was asked for
 
 
 # --- candles ------------------------------------------------------------------------------------
@@ -226,12 +244,28 @@ def unified_candles(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyCheck:
-    """How the exchange tells what a key may do; ``read`` may raise MissingPermission."""
+    """How the exchange tells what a key may do; ``read`` may raise MissingPermission.
+
+    ``before`` is asked first where the exchange wants to be told who asks: ``naming`` makes
+    parameters of its answer and of the API key. An ``optional`` check is not for every key: one
+    that it is refused to may read, if it can, and is unverified.
+    """
 
     call: Call
     read: Callable[[Any], Privileges]
     # Whether the key works from some addresses only; None where the answer does not say.
     restricted: Callable[[Any], bool | None] = lambda answer: None
+    before: Call | None = None
+    naming: Callable[[Any, str], Mapping[str, Any]] = lambda answer, api_key: {}
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How the exchange tells when an account was opened; nothing happened before."""
+
+    call: Call
+    read: Callable[[Any], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +276,7 @@ class Dialect:
     wallets: tuple[WalletCall, ...]
     feeds: tuple[Feed, ...]
     key_check: KeyCheck | None = None
+    opening: Opening | None = None
     error_codes: Mapping[str, type[GatewayError]] = field(default_factory=dict)
     needs_markets: bool = False
     load_markets: Callable[[Any], Any] | None = None  # async (client) -> Markets

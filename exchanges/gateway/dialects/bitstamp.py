@@ -25,16 +25,14 @@ from exchanges.gateway.rows import BadRow, Row
 from exchanges.reports import Direction, Fact, Reward, Trade, TradeKind, Transfer, Wallet
 
 IP = Pool("ip", 1000)
-_NOT_COINS = {"id", "type", "datetime", "fee", "order_id", "status", "price", "self_trade"}
+_NOT_COINS = {
+    "id", "type", "datetime", "fee", "order_id", "status", "price", "self_trade", "market", "pair",
+    "side",
+}  # fmt: skip
 _DEPOSIT, _WITHDRAWAL, _TRADE = "0", "1", "2"
-_SUB_ACCOUNT, _UNSTAKED, _STAKED, _STAKING_REWARD, _REFERRAL, _BETWEEN = [
-    "14",
-    "25",
-    "26",
-    "27",
-    "32",
-    "35",
-]
+_SUB_ACCOUNT, _SETTLEMENT, _BETWEEN = "14", "33", "35"
+_UNSTAKED, _STAKED, _STAKING_REWARD, _REFERRAL = "25", "26", "27", "32"
+_MOVES = (_DEPOSIT, _WITHDRAWAL, _SUB_ACCOUNT, _SETTLEMENT, _BETWEEN)
 _CLOSE = Decimal("0.01")
 
 
@@ -62,7 +60,7 @@ def transaction(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     kind, amounts = rows.text(row, "type"), _amounts(row)
     if kind == _TRADE:
         yield _trade(row, name, amounts)
-    elif kind in (_DEPOSIT, _WITHDRAWAL, _SUB_ACCOUNT, _BETWEEN):
+    elif kind in _MOVES:
         yield _transfer(row, name, kind, amounts)
     elif kind in (_STAKED, _UNSTAKED):
         yield _staked(row, name, kind, amounts)

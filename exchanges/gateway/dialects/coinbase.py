@@ -1,6 +1,8 @@
 """Coinbase: accounts and fills of Advanced Trade, and each account's list of transactions.
 
-Amounts are gross: what a withdrawal shows includes the network fee.
+Amounts are gross: what a withdrawal shows includes the network fee. Fills of futures move no
+coins. What is staked leaves the account that is read for earn, whose own list mirrors it. The
+two halves of a conversion lie in two lists, and share an id, or else their second.
 """
 
 from collections import defaultdict
@@ -11,7 +13,7 @@ from typing import Any
 
 from exchanges.gateway import errors, rows
 from exchanges.gateway.budget import Pool
-from exchanges.gateway.dialects import generic
+from exchanges.gateway.dialects import generic, shapes
 from exchanges.gateway.dialects.base import (
     Bad,
     Batch,
@@ -44,10 +46,18 @@ from exchanges.reports import (
 
 V3 = Pool("v3", 600)
 V2 = Pool("v2", 160)
+CODES = {"CGLD": "CELO"}
 _REWARDS = {
     "staking_reward", "inflation_reward", "interest", "earn_payout", "incentives_rewards_payout",
     "incentives_shared_clawback", "learning_reward", "airdrop", "coinbase_rewards",
+    "credit_card_reward", "reward_income", "subscription_rebate",
 }  # fmt: skip
+_CHARGES = {  # what came or went without a counterpart that is told
+    "subscription": "fee", "clawback": "clawback", "retail_simple_dust": "adjustment",
+    "derivatives_settlement": "settlement",
+}  # fmt: skip
+_STAKES = {"staking_transfer": -1, "unstaking_transfer": 1}  # sign in the account that is read
+_WRAPS = {"wrap_asset", "unwrap_asset", "retail_eth2_deprecation"}
 _SETTLED = {"completed": True, "pending": False, "created": False, "waiting_for_clearing": False}
 _IN_FILLS = "advanced_trade_fill"
 
@@ -56,7 +66,7 @@ def balances(answer: Any, around: Surroundings) -> Iterator[Holding]:
     """Available and on hold; remembers each account's id, under which transactions are asked."""
     for account in answer["accounts"]:
         try:
-            code = rows.code(account, "currency")
+            code = _code(account, "currency")
             available, hold = account["available_balance"], account.get("hold") or {}
             total = rows.quantity(available, "value") + rows.quantity_or_zero(hold, "value")
             around.accounts[rows.text(account, "uuid")] = code
@@ -67,9 +77,17 @@ def balances(answer: Any, around: Surroundings) -> Iterator[Holding]:
             yield Holding(code, total)
 
 
+def _code(row: Row, field: str) -> str:
+    found = rows.code(row, field)
+    return CODES.get(found, found)
+
+
 def fill(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     """A fill; ``size`` is in quote when it says so. The commission is in quote."""
     base, dash, quote = rows.code(row, "product_id").partition("-")
+    if "-" in quote:
+        return
+    base, quote = CODES.get(base, base), CODES.get(quote, quote)
     if not (base and dash and quote) or row.get("side") not in ("BUY", "SELL"):
         raise BadRow("product or side is unknown")
     price = rows.positive(rows.quantity(row, "price"), field="price")
@@ -78,8 +96,9 @@ def fill(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     fee_code, fee = rows.fee(quote, rows.quantity_or_zero(row, "commission"))
     yield Trade(
         feed="trades", exchange_id=name, kind=TradeKind.FILL, symbol=f"{base}/{quote}",
-        side=row["side"].lower(), base_code=base, base_quantity=size / price if in_quote else size,
-        quote_code=quote, quote_quantity=size if in_quote else size * price, price=price,
+        side=row["side"].lower(), base_code=base,
+        base_quantity=rows.quotient(size, price) if in_quote else size, quote_code=quote,
+        quote_quantity=size if in_quote else rows.product(size, price), price=price,
         fee_code=fee_code, fee_quantity=fee, wallet=Wallet.SPOT,
         order_id=rows.text(row, "order_id"), occurred_at=rows.moment(row, "trade_time"),
     )  # fmt: skip
@@ -92,17 +111,39 @@ def transactions(
     facts: list[Fact] = []
     bad: list[Bad] = []
     halves: dict[str, list[Row]] = defaultdict(list)
+    wraps: dict[str, dict[str, Row]] = defaultdict(dict)
     for name, row in found.items():
         try:
             if row.get("type") == "trade" and _settled(row):
                 halves[rows.text(row.get("trade") or {}, "id") or name].append(row)
+            elif row.get("type") in _WRAPS and _settled(row):
+                wraps[f"{row['type']}:{row['created_at']}"][name] = row
             else:
                 facts += _transaction(row, name)
         except (BadRow, AttributeError, KeyError, TypeError) as problem:
             bad.append((str(problem), row))
     for name, rows_of_one in halves.items():
         _convert(name, rows_of_one, batch, facts, bad)
+    for name, ends in wraps.items():
+        _wrap(name, ends, batch, facts, bad)
     return facts, bad
+
+
+def _wrap(
+    name: str, ends: Mapping[str, Row], batch: Batch, facts: list[Fact], bad: list[Bad]
+) -> None:
+    """A coin turned into its wrapped form; ends that fit nothing came from, or went, elsewhere."""
+    try:
+        facts.append(_conversion(name, list(ends.values())))
+        return
+    except (BadRow, AttributeError, KeyError, TypeError):
+        if batch.error is not None:
+            return
+    for end, row in ends.items():
+        try:
+            facts.append(_transfer(row, end, *_money(row["amount"]), settled=True))
+        except (BadRow, AttributeError, KeyError, TypeError) as problem:
+            bad.append((str(problem), row))
 
 
 def _convert(name: str, halves: list[Row], batch: Batch, facts: list[Fact], bad: list[Bad]) -> None:
@@ -121,11 +162,23 @@ def _transaction(row: Row, name: str) -> Iterator[Fact]:
     if kind in ("buy", "sell"):
         if settled:
             yield _card(row, name, kind, code, amount)
-    elif kind in _REWARDS or kind.startswith(("staking", "unstaking")):
+    elif kind in _REWARDS or kind in _CHARGES:
         if settled:
-            yield Reward("rewards", name, kind[:32], code, amount, Wallet.SPOT, _when(row))
+            word = _CHARGES.get(kind, kind)[:32]
+            yield Reward("rewards", name, word, code, amount, Wallet.SPOT, _when(row))
+    elif kind in _STAKES:
+        if settled and amount * _STAKES[kind] > 0:
+            yield _stake(row, name, code, amount)
     else:
         yield _transfer(row, name, code, amount, settled)
+
+
+def _stake(row: Row, name: str, code: str, amount: Decimal) -> Transfer:
+    wallets = (Wallet.SPOT, Wallet.EARN) if amount < 0 else (Wallet.EARN, Wallet.SPOT)
+    return shapes.transfer(
+        "transfers", name, Direction.INTERNAL, code, abs(amount), wallet=wallets[0],
+        counter_wallet=wallets[1], occurred_at=_when(row),
+    )  # fmt: skip
 
 
 def _settled(row: Row) -> bool | None:
@@ -133,7 +186,7 @@ def _settled(row: Row) -> bool | None:
 
 
 def _money(part: Row) -> tuple[str, Decimal]:
-    return rows.code(part, "currency"), rows.quantity(part, "amount")
+    return _code(part, "currency"), rows.quantity(part, "amount")
 
 
 def _when(row: Row) -> datetime:

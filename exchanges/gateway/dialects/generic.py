@@ -42,8 +42,8 @@ from exchanges.reports import (
 
 LIMIT = 100
 OLDEST = at(2017)
-LAUNCHED = {"cryptocom": at(2019, 11), "bybit": at(2019, 12), "bitvavo": at(2018, 5)}
-TRANSFER_DAYS = {"bybit": 30, "gate": 30, "bitget": 90, "mexc": 90}  # longest window, in days
+LAUNCHED = {"bybit": at(2019, 12)}
+TRANSFER_DAYS = {"bybit": 30, "gate": 30, "bitget": 90}  # longest window, in days
 _PENDING = ("pending", "open", "processing")
 _DONE = ("ok", "closed", "completed", "success")
 

@@ -474,7 +474,7 @@ DIALECT = Dialect(
     id="kraken",
     wallets=(
         WalletCall(
-            wallet=Wallet.SPOT, parse=balances,
+            wallet=Wallet.SPOT, parse=balances, tells=frozenset({Wallet.EARN}),
             call=Call("privatePostBalanceEx", 1, ACCOUNT, per_account=True),
             otherwise=Call("privatePostBalance", 1, ACCOUNT, per_account=True),
         ),

@@ -6,7 +6,10 @@ from importlib import import_module
 from exchanges.gateway.dialects import generic
 from exchanges.gateway.dialects.base import Dialect
 
-OWN = ("binance", "bitstamp", "coinbase", "kraken")
+OWN = (
+    "binance", "bitfinex", "bitstamp", "bitvavo", "coinbase", "cryptocom", "gemini", "htx",
+    "kraken", "mexc",
+)  # fmt: skip
 
 
 @cache

@@ -5,6 +5,7 @@ parameters that returns one of these. Unknown paths answer 404.
 """
 
 import asyncio
+import base64
 import json
 import threading
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class Call:
     method: str
     path: str
     params: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class ReplayServer:
@@ -84,8 +86,8 @@ class ReplayServer:
         self._ready.set()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        form = dict(await request.post()) if request.method == "POST" else {}
-        call = Call(request.method, request.path, {**request.query, **form})  # type: ignore[dict-item]
+        params = {**request.query, **await _body(request)}
+        call = Call(request.method, request.path, params, dict(request.headers))
         self.calls.append(call)
         answer = self.answers.get(request.path, self.answers.get("*", Status(404)))
         if answer is Hang:
@@ -93,6 +95,19 @@ class ReplayServer:
         if isinstance(answer, Callable):  # type: ignore[arg-type]
             answer = answer(call.params)
         return _response(answer)
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    """Parameters of a form, of a JSON body (its ``params`` where it has any), of a payload."""
+    if "X-GEMINI-PAYLOAD" in request.headers:
+        return dict(json.loads(base64.b64decode(request.headers["X-GEMINI-PAYLOAD"])))
+    if request.method != "POST":
+        return {}
+    if request.content_type != "application/json":
+        return dict(await request.post())
+    body = json.loads(await request.text() or "{}")
+    found = body.get("params", body) if isinstance(body, dict) else {}
+    return {name: value if isinstance(value, str) else str(value) for name, value in found.items()}
 
 
 def _response(answer: Any) -> web.Response:

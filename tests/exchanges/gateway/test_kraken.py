@@ -110,6 +110,12 @@ def test_balances_in_both_shapes(replay: Replay) -> None:
     assert report.failures == ()
 
 
+def test_an_emptied_earn_wallet_is_known_to_be_empty(replay: Replay) -> None:
+    report = replay(balance={"XXBT": {"balance": "1"}}, held={("earn", "BTC"): D("0.5")})
+    assert report.wallets == {"spot", "earn"}
+    assert set(report.balances) == {Balance("spot", "BTC", D(1))}
+
+
 def test_fills_take_fees_from_the_ledger(replay: Replay) -> None:
     report = replay("test_querying_rate_limit_exhaustion")
     (trade,) = (f for f in report.facts if isinstance(f, Trade))
