@@ -170,6 +170,12 @@ def _not_enabled(error: GatewayError) -> bool:
     return isinstance(error, _NOT_ENABLED) or type(error) is GatewayError
 
 
+def _expected(feed: Feed, error: GatewayError) -> bool:
+    """Whether a refusal of this feed is no failure."""
+    other = feed.other_account and isinstance(error, Unsupported)
+    return other or (feed.optional and _not_enabled(error))
+
+
 def _answered(client: Any) -> bool:
     return client.last_http_response is not None
 
@@ -191,6 +197,7 @@ class AccountVisit:
         self.quarantined: list[Quarantined] = []
         self.moved: frozenset[str] = frozenset()
         self.given_up: GatewayError | None = None
+        self.markets_missing = False
         self._last_error: GatewayError | None = None
         self._unreachable = 0
         self._account = str(visit.connection_id)
@@ -214,10 +221,20 @@ class AccountVisit:
         if "timeDifference" in options:
             self.client.options["timeDifference"] = options["timeDifference"]
         if self.dialect.needs_markets:
-            self.markets = await self.line.markets()
+            self.markets = await self._load_markets()
             self._share_markets()
         known = self.markets.codes | self.visit.codes
         self.surroundings = Surroundings(self.markets, known)
+
+    async def _load_markets(self) -> Markets:
+        try:
+            return await self.line.markets()
+        except GatewayError as error:
+            if not self.dialect.markets_optional or isinstance(error, _HOPELESS):
+                raise
+            self.markets_missing = True
+            self.failures.append(Failure("markets", "", error.code, error.permanent))
+        return Markets(())
 
     def _share_markets(self) -> None:
         template = self.line.exchange.template
@@ -422,7 +439,7 @@ class AccountVisit:
             progress.until = self.visit.now
             self._failed(feed, scope, error)
         except GatewayError as error:
-            if not (feed.optional and _not_enabled(error)):
+            if not _expected(feed, error):
                 self._failed(feed, scope, error)
         except _ANSWER_FAULTS:
             self._failed(feed, scope, Malformed())
@@ -522,7 +539,8 @@ class AccountVisit:
         )
 
     def _complete_history(self) -> bool:
-        return self.visit.history and self.visit.everything and self.given_up is None
+        asked = self.given_up is None and not self.markets_missing
+        return self.visit.history and self.visit.everything and asked
 
 
 class _Progress:

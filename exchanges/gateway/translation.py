@@ -35,6 +35,7 @@ _CLASSES: tuple[tuple[str, type[GatewayError]], ...] = (
     ("OperationFailed", errors.Unreachable),
     ("BaseError", GatewayError),
 )
+_CODE_FIELDS = ("error", "code", "retCode", "label")
 _ADDRESS = re.compile(r"\bip\b|whitelist|address", re.IGNORECASE)
 _SIGNING = (binascii.Error, ValueError, TypeError, IndexError, AttributeError)
 
@@ -67,14 +68,14 @@ def _by_code(body: Any, codes: ErrorCodes) -> type[GatewayError] | None:
 
 
 def _codes_in(body: Any) -> list[str]:
-    """The codes of an error body: ``{"code": …}`` or ``{"error": [...]}``, else none."""
+    """The codes of an error body: ``{"code": …}``, ``{"error": [...]}`` and the like, else none."""
     try:
         answer = json.loads(body)
     except (TypeError, ValueError):
         return []
     if not isinstance(answer, dict):
         return []
-    found = answer.get("error") or answer.get("code") or []
+    found: Any = next((answer[field] for field in _CODE_FIELDS if answer.get(field)), [])
     return [str(code) for code in (found if isinstance(found, list) else [found])]
 
 

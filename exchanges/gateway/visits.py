@@ -20,6 +20,7 @@ from exchanges.gateway.errors import (
     GatewayError,
     KeyTooPowerful,
     Malformed,
+    MissingPermission,
     TimedOut,
     Unsupported,
 )
@@ -41,6 +42,7 @@ AnyCredential = SealedCredential | Credential
 GRACE = 2.0  # seconds beyond the deadline after which a visit is cut off
 CATALOGUE_DEADLINE = 30.0  # seconds for one batch of tickers, one list of markets
 CANDLES_DEADLINE = 30.0  # seconds for one stretch of candles
+_REFUSED = (MissingPermission, Unsupported)  # of a question that not every key may ask
 _TOO_POWERFUL = (Privileges.TRADE, Privileges.WITHDRAW)
 
 
@@ -103,10 +105,19 @@ async def _check_key(exchange: str, credential: AnyCredential, seconds: float) -
     with line.exchange.account(credentials.opened(credential)) as client:
         if line.dialect.key_check is None:
             return await _read_something(line, client)
-        privileges = await _ask_privileges(line, client, line.dialect.key_check)
+        privileges = await _privileges(line, client, line.dialect.key_check)
     if privileges in _TOO_POWERFUL:
         raise KeyTooPowerful(details={"privileges": privileges})
     return privileges
+
+
+async def _privileges(line: Line, client: Any, check: KeyCheck) -> Privileges:
+    try:
+        return await _ask_privileges(line, client, check)
+    except GatewayError as error:
+        if not (check.optional and (isinstance(error, _REFUSED) or type(error) is GatewayError)):
+            raise
+    return await _read_something(line, client)
 
 
 async def _ask_privileges(line: Line, client: Any, check: KeyCheck) -> Privileges:
