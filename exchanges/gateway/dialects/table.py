@@ -6,7 +6,13 @@ from importlib import import_module
 from exchanges.gateway.dialects import generic
 from exchanges.gateway.dialects.base import Dialect
 
-OWN = ("binance", "bitstamp", "coinbase", "kraken")
+OWN = (
+    "binance",
+    "bitstamp",
+    "coinbase",
+    "kraken",
+    "okx",
+)
 
 
 @cache
