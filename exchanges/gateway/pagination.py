@@ -82,9 +82,9 @@ async def _leaves(
     for read in itertools.count(1):
         answer = await ask(**window, **({paging.page: marker} if marker else {}))
         rows = feed.rows(answer)
-        fresh = {repr(row) for row in rows} - seen
-        seen |= fresh
-        yield rows
+        fresh = [row for row in rows if repr(row) not in seen]  # twins of one page both stay
+        seen.update(repr(row) for row in fresh)
+        yield fresh
         before, marker = marker, following(answer, rows, read)
         if not fresh or not marker or marker == before:
             return

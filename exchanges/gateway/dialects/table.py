@@ -9,6 +9,7 @@ from exchanges.gateway.dialects.base import Dialect
 OWN = (
     "binance",
     "bitstamp",
+    "bybit",
     "coinbase",
     "kraken",
     "okx",
