@@ -523,7 +523,9 @@ class AccountVisit:
 
     def _quarantine(self, feed: str, scope: str, reason: str, row: Any) -> None:
         payload = rows.payload(row, secrets=self._secrets)
-        self.quarantined.append(Quarantined(feed, scope, reason, payload))
+        kept = Quarantined(feed, scope, reason, payload)
+        if kept not in self.quarantined:  # windows share their edges
+            self.quarantined.append(kept)
 
     def _finished(self) -> AccountReport:
         return AccountReport(

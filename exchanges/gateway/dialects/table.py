@@ -12,6 +12,7 @@ OWN = (
     "bybit",
     "coinbase",
     "kraken",
+    "kucoin",
     "okx",
 )
 
