@@ -8,6 +8,7 @@ from exchanges.gateway.dialects.base import Dialect
 
 OWN = (
     "binance",
+    "bitget",
     "bitstamp",
     "bybit",
     "coinbase",
