@@ -71,6 +71,8 @@ class Line:
     def __init__(self, exchange: clients.Exchange, dialect: Dialect, *, deadline: float) -> None:
         self.exchange, self.dialect, self.deadline = exchange, dialect, deadline
         self.budget = budget.shared()
+        if dialect.prepare:
+            dialect.prepare(exchange.template)
 
     @property
     def left(self) -> float:

@@ -300,6 +300,7 @@ class Dialect:
     feeds: tuple[Feed, ...]
     key_check: KeyCheck | None = None
     error_codes: Mapping[str, type[GatewayError]] = field(default_factory=dict)
+    prepare: Callable[[Any], None] | None = None  # gives a client what ccxt left out of it
     needs_markets: bool = False
     markets_optional: bool = False  # without them, only scoped feeds cannot be asked
     load_markets: Callable[[Any], Any] | None = None  # async (client) -> Markets

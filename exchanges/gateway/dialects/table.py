@@ -12,6 +12,7 @@ OWN = (
     "bitstamp",
     "bybit",
     "coinbase",
+    "gate",
     "kraken",
     "kucoin",
     "okx",

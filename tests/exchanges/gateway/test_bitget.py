@@ -293,8 +293,9 @@ def test_a_unified_account_is_read_from_its_own_lists(bitget: ReplayServer, read
     }  # fmt: skip
     sent = {
         "orderId": "1477203433330230002", "recordId": "855182ad", "coin": "USDT",
-        "type": "withdraw", "size": "30", "status": "success", "toAddress": "TFcWfiw5", "dest": "on_chain", "chain":
-        "TRC20", "createdTime": str(AT), "updatedTime": str(AT), "fromAddress": "", "fee": "-1.5",
+        "type": "withdraw", "size": "30", "status": "success", "toAddress": "TFcWfiw5",
+        "dest": "on_chain", "chain": "TRC20", "createdTime": str(AT), "updatedTime": str(AT),
+        "fromAddress": "", "fee": "-1.5",
         "confirm": "5", "clientOid": None,
     }  # fmt: skip
     bitget.answers |= {
