@@ -295,7 +295,7 @@ class AccountVisit:
             try:
                 holdings = await self._read_part(call)
             except GatewayError as error:
-                if not (call.optional and self.wallets and _not_enabled(error)):
+                if not self._does_without(call, error):
                     raise
                 continue
             read = True
@@ -305,6 +305,11 @@ class AccountVisit:
             self.wallets.add(wallet)
             self.wallets |= {name for name, _ in found}
             self.balances |= {key: amount for key, amount in found.items() if amount}
+
+    def _does_without(self, call: WalletCall, error: GatewayError) -> bool:
+        """Whether a refusal says that there is no such wallet; not where it held something."""
+        held = any(wallet == call.wallet and q for (wallet, _), q in self.visit.held.items())
+        return bool(call.optional and self.wallets and _not_enabled(error) and not held)
 
     async def _read_part(self, call: WalletCall) -> list[Any]:
         holdings: list[Holding] = []

@@ -79,7 +79,7 @@ WALLETS = (
     ),
     WalletCall(
         wallet=Wallet.FUNDING, call=private("privateSpotGetV2AccountFundingAssets"),
-        otherwise=private("privateUtaGetV3AccountFundingAssets", 1200), optional=True,
+        otherwise=private("privateUtaGetV3AccountFundingAssets", 1200),
         parse=facts.holdings(
             under("data"), "coin", facts.balance_of("available", "frozen"), names=NAMES
         ),
@@ -176,16 +176,24 @@ def conversion(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
 
 
 def dust(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
-    """A small balance turned into BGB."""
-    status = rows.text(row, "status").lower()
-    if status in ("success", ""):
-        code = facts.coin(row, "coin", "fromCoin", names=NAMES)
-        yield facts.swap(
-            f"{name}:{code}", feed="dust", kind=TradeKind.DUST,
-            sold=(code, rows.quantity(row, "amount", "fromCoinSize")),
-            bought=("BGB", rows.quantity(row, "bgbAmount", "toAmount", "toCoinSize")),
-            occurred_at=facts.moment(row, "cTime", "ctime", "ts"),
-        )  # fmt: skip
+    """A small balance turned into BGB; one order can hold several coins."""
+    if rows.text(row, "status").lower() not in ("success", ""):
+        return
+    code, charged = facts.coin(row, "fromCoin", names=NAMES), row.get("feeDetail")
+    fees = [
+        (facts.coin(part, "feeCoin", names=NAMES), abs(rows.quantity_or_zero(part, "fee")))
+        for part in (charged if isinstance(charged, list) else [])
+        if rows.text(part, "fee")
+    ]
+    trade = facts.swap(
+        f"{name}:{code}", feed="dust", kind=TradeKind.DUST,
+        sold=(code, rows.quantity(row, "fromAmount")),
+        bought=(facts.coin(row, "toCoin", names=NAMES), rows.quantity(row, "toAmount")),
+        fee=fees[0] if fees else (None, Decimal()),
+        occurred_at=facts.moment(row, "ctime", "cTime"),
+    )  # fmt: skip
+    yield trade
+    yield from facts.further_fees(trade, fees[1:])
 
 
 # --- transfers ----------------------------------------------------------------------------------

@@ -344,7 +344,7 @@ FEEDS = (
     Feed(
         name="internal_deposits",
         call=private("privateGetV5AssetDepositQueryInternalRecord", 600), paging=_MONTHS,
-        launched=at(2023), rows=_result("rows"), parse=internal_deposit, optional=True,
+        launched=at(2023), rows=_result("rows"), parse=internal_deposit,
         stable=("coin", "amount", "address", "createdTime", "txID"),
     ),
     Feed(
@@ -373,7 +373,7 @@ FEEDS = (
         name="ledger",
         call=private("privateGetV5AccountTransactionLog", 1800, accountType="UNIFIED"),
         paging=_WEEKS_OF_50, launched=OPENED, horizon=_TWO_YEARS, rows=_result("list"),
-        parse=logged, optional=True,
+        parse=logged, other_account=True,
         stable=("type", "currency", "transactionTime", "change", "cashBalance", "tradeId"),
     ),
     *(

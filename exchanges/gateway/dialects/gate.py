@@ -134,7 +134,9 @@ WALLETS = (
     WalletCall(
         wallet=Wallet.EARN, call=private("privateEarnGetStakingAssets"),
         parse=facts.earned(
-            held(the_list, "mortgage_coin", facts.first("mortgage_amount", "amount"))
+            held(
+                the_list, "mortgage_coin", facts.balance_of("mortgage_amount", "freeze_amount")
+            )
         ),
         optional=True, needs_earn=True,
     ),

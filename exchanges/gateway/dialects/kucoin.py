@@ -303,8 +303,8 @@ FEEDS = (
             timedelta(days=7), 100, since="startAt", until="endAt", page="lastId",
             following=_last_id(100),
         ),
-        launched=HIGH_FREQUENCY, rows=_ITEMS, parse=fill, id_field="tradeId", scoped=True,
-        optional=True,
+        launched=HIGH_FREQUENCY, horizon=timedelta(days=90), tries_older=True, rows=_ITEMS,
+        parse=fill, id_field="tradeId", scoped=True,
     ),
 )  # fmt: skip
 

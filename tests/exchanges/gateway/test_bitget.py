@@ -250,19 +250,22 @@ def test_conversions_and_dust(replay: Read) -> None:
         "0.99940076", "toCoin": "USDC", "toCoinSize": "4.99700379", "ts": str(AT), "fee": "0",
     }  # fmt: skip
     swept = {
-        "orderId": "1233431213", "coin": "XRP", "amount": "0.000000011", "bgbAmount": "0.01",
-        "status": "success", "cTime": str(AT),
+        "orderId": "1233431213", "fromCoin": "XRP", "fromAmount": "0.000000011", "fromCoinPrice":
+        "0.5", "toCoin": "BGB", "toAmount": "0.01", "toCoinPrice": "1.1", "feeDetail":
+        [{"feeCoin": "BGB", "fee": "0.0002"}], "status": "success", "ctime": str(AT),
     }  # fmt: skip
     report = replay({
         "convert/convert-record": once({"dataList": [convert], "endId": "1"}, {"dataList": []}),
         "convert/bgb-convert-records": once(
-            {"resultList": [swept, swept | {"coin": "ADA", "status": "fail"}]}, {"resultList": None}
+            {"resultList": [swept, swept | {"fromCoin": "ADA", "status": "fail"}]},
+            {"resultList": None},
         ),
     })  # fmt: skip
     traded, dust = (f for f in report.facts if isinstance(f, Trade))
     assert (traded.kind, traded.symbol) == ("conversion", "USDT/USDC")
     assert (traded.base_quantity, traded.quote_quantity) == (D(5), D("4.99700379"))
     assert (dust.kind, dust.symbol, dust.quote_quantity) == ("dust", "XRP/BGB", D("0.01"))
+    assert (dust.fee_code, dust.fee_quantity) == ("BGB", D("0.0002"))
 
 
 def test_the_ledger_tells_rewards_and_moves_to_earn_and_nothing_twice(replay: Read) -> None:

@@ -96,7 +96,8 @@ def test_every_wallet_is_read(replay: Read) -> None:
              "0", "frozen_amount": "0", "min_rate": "0.1", "interest_status": "interest_dividend",
              "reinvest_left_amount": 0, "create_time": AT * 1000, "update_time": AT * 1000},
         ] if p["page"] == "1" else [],
-        "earn/staking/assets": [{"pid": 14, "mortgage_coin": "SOL", "mortgage_amount": "3"}],
+        "earn/staking/assets": [{"pid": 14, "mortgage_coin": "SOL", "mortgage_amount": "3",
+                                "freeze_amount": "0"}],
         "margin/accounts": [
             {"currency_pair": "DOGE_USDT", "locked": False, "risk": "9999.99",
              "base": {"currency": "DOGE", "available": "0", "locked": "0", "borrowed": "0",

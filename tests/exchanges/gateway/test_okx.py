@@ -143,6 +143,17 @@ def test_a_row_in_the_middle_that_cannot_be_read_makes_its_wallet_unknown(replay
     assert [kept.reason for kept in report.quarantined] == ["availBal is not a number"]
 
 
+def test_what_was_in_earn_is_not_forgotten_when_earn_is_refused(replay: Read) -> None:
+    no_savings = {"code": "58002", "msg": "Please activate Savings Account first", "data": []}
+    refusing = {"finance/savings/balance": no_savings, "asset/balances": said(
+        {"availBal": "1", "bal": "1", "ccy": "USDT", "frozenBal": "0"}
+    )}  # fmt: skip
+    assert replay(refusing).failures == ()
+    report = replay(refusing, held={("earn", "USDT"): D(5)})
+    assert [(f.feed, f.scope) for f in report.failures] == [("balances", "earn")]
+    assert "earn" not in report.wallets  # unknown, and not nothing
+
+
 def test_fills_with_fees_a_rebate_and_a_third_coin(replay: Read) -> None:
     report = replay({"trade/fills-history": said(
         fill(1),
