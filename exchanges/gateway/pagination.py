@@ -80,7 +80,7 @@ async def _leaves(
     marker: Any = ""
     seen: set[str] = set()
     for read in itertools.count(1):
-        answer = await ask(**window, **({paging.page: marker} if marker else {}))
+        answer = await ask(**{**window, **({paging.page: marker} if marker else {})})
         rows = feed.rows(answer)
         fresh = [row for row in rows if repr(row) not in seen]  # twins of one page both stay
         seen.update(repr(row) for row in fresh)

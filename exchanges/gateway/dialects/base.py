@@ -81,13 +81,16 @@ def by_cursor(*path: str) -> Following:
     return following
 
 
-def by_oldest(field: str, limit: int) -> Following:
-    """The next page begins below the lowest id of a full page."""
+def by_oldest(field: str, limit: int, *, overlap: int = 0) -> Following:
+    """The next page begins below the lowest id (or instant) of a full page.
+
+    ``overlap`` is added where others may share that instant and would be left out.
+    """
 
     def following(answer: Any, found: Sequence[Any], read: int) -> str:
         ids = [str(row.get(field)) for row in found if isinstance(row, Mapping)]
         numbers = [int(found_id) for found_id in ids if found_id.isdigit()]
-        return str(min(numbers)) if numbers and len(found) >= limit else ""
+        return str(min(numbers) + overlap) if numbers and len(found) >= limit else ""
 
     return following
 

@@ -290,11 +290,19 @@ def trading_bill(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
 # --- feeds --------------------------------------------------------------------------------------
 
 _DAYS_90 = timedelta(days=90)
-_EVER = timedelta(days=20 * 365)
-# ``before`` and ``after`` are instants, and what happened at them is left out.
-_BY_TIME = Windows(_EVER, 100, since="before", until="after", exclusive=True)
+_YEAR = timedelta(days=365)  # OKX takes any window; what was read of it is kept year by year
+
+
+def _by_time(field: str = "ts") -> Windows:
+    """``before`` and ``after`` are instants, and what happened at them is left out."""
+    return Windows(
+        _YEAR, 100, since="before", until="after", exclusive=True, page="after",
+        following=by_oldest(field, 100, overlap=1),
+    )  # fmt: skip
+
+
 _BY_BILL = Windows(
-    _EVER, 100, since="begin", until="end", page="after", following=by_oldest("billId", 100)
+    _YEAR, 100, since="begin", until="end", page="after", following=by_oldest("billId", 100)
 )
 
 FEEDS = (
@@ -303,28 +311,29 @@ FEEDS = (
         paging=_BY_BILL, launched=OPENED, horizon=_DAYS_90, rows=fill_rows, parse=fill,
     ),
     Feed(
-        name="deposits", call=private("privateGetAssetDepositHistory", 360), paging=_BY_TIME,
+        name="deposits", call=private("privateGetAssetDepositHistory", 360), paging=_by_time(),
         launched=OPENED, rows=under("data"), parse=deposit, id_field="depId",
         stable=("ccy", "amt", "txId", "to", "ts"),
     ),
     Feed(
         name="withdrawals", call=private("privateGetAssetWithdrawalHistory", 360),
-        paging=_BY_TIME, launched=OPENED, rows=under("data"), parse=withdrawal, id_field="wdId",
+        paging=_by_time(), launched=OPENED, rows=under("data"), parse=withdrawal, id_field="wdId",
         stable=("ccy", "amt", "to", "ts"),
     ),
     Feed(
-        name="conversions", call=private("privateGetAssetConvertHistory", 360), paging=_BY_TIME,
+        name="conversions", call=private("privateGetAssetConvertHistory", 360), paging=_by_time(),
         launched=BILLS_SINCE, rows=under("data"), parse=conversion, id_field="tradeId",
         optional=True,
     ),
     Feed(
-        name="dust", call=private("privateGetTradeEasyConvertHistory", 30), paging=_BY_TIME,
-        launched=BILLS_SINCE, horizon=timedelta(days=7), rows=under("data"), parse=dust,
+        name="dust", call=private("privateGetTradeEasyConvertHistory", 30),
+        paging=_by_time("uTime"), launched=BILLS_SINCE, horizon=timedelta(days=7),
+        rows=under("data"), parse=dust,
         id_field="", stable=("fromCcy", "toCcy", "fillFromSz", "fillToSz", "uTime"),
         optional=True,
     ),
     Feed(
-        name="ledger", call=private("privateGetAssetBillsHistory", 60), paging=_BY_TIME,
+        name="ledger", call=private("privateGetAssetBillsHistory", 60), paging=_by_time(),
         launched=BILLS_SINCE, rows=under("data"), parse=funding_bill, id_field="billId",
     ),
     Feed(

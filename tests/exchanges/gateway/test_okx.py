@@ -1,5 +1,6 @@
 """OKX: answers in the shapes of its private endpoints, read as one account."""
 
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -215,6 +216,24 @@ def test_deposits_settled_pending_and_held_back(replay: Read) -> None:
     assert covered.until == moves[2].occurred_at  # what is pending is asked again
 
 
+def test_deposits_beyond_a_page_are_read_from_their_instants_on(
+    okx: ReplayServer, replay: Read
+) -> None:
+    """S40"""
+    told = [
+        arrived(str(n), ts=str(AT + n // 7)) for n in range(350, 0, -1)
+    ]  # some share an instant
+
+    def page(params: dict[str, str]) -> Any:
+        before, after = int(params["before"]), int(params["after"])
+        return said(*[row for row in told if before < int(row["ts"]) < after][:100])
+
+    report = replay({"asset/deposit-history": page})
+    assert len([f for f in report.facts if isinstance(f, Transfer)]) == 350
+    asked = okx.of(f"{API}/asset/deposit-history")
+    assert len([call for call in asked if int(call["before"]) < AT < int(call["after"])]) <= 4
+
+
 def test_withdrawals_are_net_and_the_fee_is_on_top(replay: Read) -> None:
     report = replay({"asset/withdrawal-history": said(
         sent("66666666"),
@@ -289,8 +308,10 @@ def test_the_ledgers_tell_rewards_and_moves_and_nothing_twice(replay: Read) -> N
 
 def test_instants_at_the_edge_of_a_window_are_asked(okx: ReplayServer, replay: Read) -> None:
     replay(everything=True)
-    (asked,) = okx.of(f"{API}/asset/deposit-history")
-    assert int(asked["after"]) == int(NOW.timestamp() * 1000) + 1
+    asked = okx.of(f"{API}/asset/deposit-history")
+    assert int(asked[-1]["after"]) == int(NOW.timestamp() * 1000) + 1
+    edges = itertools.pairwise(asked)
+    assert all(int(a["after"]) - int(b["before"]) == 2 for a, b in edges)  # both ends are left out
 
 
 @pytest.mark.parametrize(
