@@ -82,6 +82,8 @@ class Line:
         self.exchange, self.dialect, self.deadline = exchange, dialect, deadline
         self.proxy, self.address, self.lane = proxy, proxies.label(proxy), lane
         self.budget = budget.shared()
+        if dialect.prepare:
+            dialect.prepare(exchange.template)
 
     @property
     def left(self) -> float:
@@ -183,6 +185,11 @@ def _not_enabled(error: GatewayError) -> bool:
     return isinstance(error, _NOT_ENABLED) or type(error) is GatewayError
 
 
+def _is_other_account(feed: Feed, error: GatewayError) -> bool:
+    """Whether this feed belongs to another kind of account than the one that is read."""
+    return feed.other_account and isinstance(error, Unsupported)
+
+
 def _answered(client: Any) -> bool:
     return client.last_http_response is not None
 
@@ -214,6 +221,7 @@ class AccountVisit:
         self.moved: frozenset[str] = frozenset()
         self.given_up: GatewayError | None = None
         self._gave_up_for_time = self._refused_for_time = False
+        self.markets_missing = False
         self._last_error: GatewayError | None = None
         self._unreachable = 0
         self._account = str(visit.connection_id)
@@ -245,10 +253,20 @@ class AccountVisit:
         if "timeDifference" in options:
             self.client.options["timeDifference"] = options["timeDifference"]
         if self.dialect.needs_markets:
-            self.markets = await self.line.markets()
+            self.markets = await self._load_markets()
             self._share_markets()
         known = self.markets.codes | self.visit.codes
         self.surroundings = Surroundings(self.markets, known)
+
+    async def _load_markets(self) -> Markets:
+        try:
+            return await self.line.markets()
+        except GatewayError as error:
+            if not self.dialect.markets_optional or isinstance(error, _HOPELESS):
+                raise
+            self.markets_missing = True
+            self.failures.append(Failure("markets", "", error.code, error.permanent))
+        return Markets(())
 
     def _share_markets(self) -> None:
         template = self.line.exchange.template
@@ -335,7 +353,7 @@ class AccountVisit:
             try:
                 holdings = await self._read_part(call)
             except GatewayError as error:
-                if not (call.optional and self.wallets and _not_enabled(error)):
+                if not self._does_without(call, error):
                     raise
                 continue
             read = True
@@ -346,6 +364,11 @@ class AccountVisit:
             self.wallets.add(wallet)
             self.wallets |= {name for name, _ in found}
             self.balances |= {key: amount for key, amount in found.items() if amount}
+
+    def _does_without(self, call: WalletCall, error: GatewayError) -> bool:
+        """Whether a refusal says that there is no such wallet; not where it held something."""
+        held = any(wallet == call.wallet and q for (wallet, _), q in self.visit.held.items())
+        return bool(call.optional and self.wallets and _not_enabled(error) and not held)
 
     async def _read_part(self, call: WalletCall) -> list[Any]:
         holdings: list[Holding] = []
@@ -499,7 +522,7 @@ class AccountVisit:
             progress.until = self.visit.now
             self._failed(feed, scope, error)
         except GatewayError as error:
-            if not self._is_refusal(feed, error):
+            if not (self._is_refusal(feed, error) or _is_other_account(feed, error)):
                 self._failed(feed, scope, error)
         except _ANSWER_FAULTS:
             self._failed(feed, scope, Malformed())
@@ -609,7 +632,9 @@ class AccountVisit:
 
     def _quarantine(self, feed: str, scope: str, reason: str, row: Any) -> None:
         payload = rows.payload(row, secrets=self._secrets)
-        self.quarantined.append(Quarantined(feed, scope, reason, payload))
+        kept = Quarantined(feed, scope, reason, payload)
+        if kept not in self.quarantined:  # windows share their edges
+            self.quarantined.append(kept)
 
     def _finished(self) -> AccountReport:
         unfinished = bool(self.put_off) and self._got_further()
@@ -628,7 +653,7 @@ class AccountVisit:
         )
 
     def _complete_history(self) -> bool:
-        whole = self.given_up is None and not self.put_off
+        whole = self.given_up is None and not self.put_off and not self.markets_missing
         return self.visit.history and self.visit.everything and whole
 
     def _got_further(self) -> bool:
