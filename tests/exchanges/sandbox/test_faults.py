@@ -6,18 +6,20 @@ import ccxt
 import orjson
 import pytest
 
-from exchanges.sandbox import faults
+from exchanges.sandbox import violations, wire
+from exchanges.sandbox.faults import acts, fault, switchboard
 from tests.exchanges.sandbox import callers
 
 ACCOUNT = "/api/v3/account"
+NOW = 1_760_000_400_000
 
 
 @pytest.fixture
 def switch(sandbox):
     """Switches faults on, and all of them off at the end."""
 
-    def on(**fault):
-        answer = callers.control(sandbox, "POST", "faults", {"path": ACCOUNT} | fault)
+    def on(**wanted):
+        answer = callers.control(sandbox, "POST", "faults", {"path": ACCOUNT} | wanted)
         assert answer.status == 200, answer.text
         return answer.json
 
@@ -61,9 +63,9 @@ def test_garbage_is_one_bad_row_among_good_ones(sandbox, switch):
     assert len(rows) == len(good) + 1
 
 
-@pytest.mark.parametrize("fault", [{"kind": "garbage", "broken": "json"}, {"kind": "truncate"}])
-def test_broken_json_is_a_valid_answer_of_http(sandbox, switch, fault):
-    switch(**fault, count=1)
+@pytest.mark.parametrize("broken", [{"kind": "garbage", "broken": "json"}, {"kind": "truncate"}])
+def test_broken_json_is_a_valid_answer_of_http(sandbox, switch, broken):
+    switch(**broken, count=1)
     answer = callers.signed(sandbox, ACCOUNT)
     assert answer.status == 200
     with pytest.raises(orjson.JSONDecodeError):
@@ -86,14 +88,14 @@ def test_a_hang_ends_when_it_is_switched_off(sandbox, switch):
     async def fetch():
         async with callers.binance(sandbox) as exchange:
             asked = asyncio.create_task(exchange.private_get_account())
-            path = f"faults/{fault['id']}"
+            path = f"faults/{hanging['id']}"
             while not await asyncio.to_thread(requested, sandbox, before):
                 pass
             await asyncio.to_thread(callers.control, sandbox, "DELETE", path)
             return await asked
 
     before = requests(sandbox)
-    fault = switch(kind="hang")
+    hanging = switch(kind="hang")
     assert asyncio.run(fetch())["accountType"] == "SPOT"
 
 
@@ -131,43 +133,70 @@ def test_a_delay_is_waited_out(sandbox, switch):
 
 
 def test_active_faults_are_listed(sandbox, switch):
-    fault = switch(kind="truncate", account=3, count=5)
-    assert callers.control(sandbox, "GET", "faults").json["faults"] == [fault]
+    active = switch(kind="truncate", account=3, count=5)
+    assert callers.control(sandbox, "GET", "faults").json["faults"] == [active]
 
 
 @pytest.mark.parametrize(
-    "fault",
+    "unreadable",
     [
         {},
         {"kind": "earthquake"},
         {"kind": "drop", "count": 0},
         {"kind": "drop", "colour": "red"},
+        {"kind": "drop", "lasts": 0},
+        {"kind": "drop", "lasts": "long"},
         {"kind": "delay", "seconds": "long"},
         {"kind": "status", "status": True},
+        {"kind": "delisted"},
+        {"kind": "coarse_times"},
+        {"kind": "schema", "change": "colour"},
+        {"kind": "lost_answer", "by": "magic"},
+        {"kind": "drop", "told": {}},
     ],
 )
-def test_unreadable_faults_are_refused(fault):
-    with pytest.raises(faults.FaultError):
-        faults.Switchboard().add(fault)
+def test_unreadable_faults_are_refused(unreadable):
+    with pytest.raises(fault.FaultError):
+        switchboard.Switchboard().add(unreadable, now=NOW)
+
+
+class Spoken:
+    """A dialect that no request is about a symbol in."""
+
+    def asks_for(self, call, symbol):
+        return False
+
+
+def request(path="/", account=None, now=NOW):
+    call = wire.Call("GET", path, "", "", {}, "127.0.0.1")
+    return fault.Request(call, Spoken(), account, now)
 
 
 def test_a_hang_that_is_used_up_still_ends_when_it_is_switched_off():
     async def hang():
-        switchboard = faults.Switchboard()
-        fault = switchboard.add({"kind": "hang", "count": 1})
-        met = switchboard.taken("/", None)
-        assert not switchboard
-        waiting = asyncio.create_task(faults.before(met))
-        switchboard.remove(fault.id)
+        board = switchboard.Switchboard()
+        added = board.add({"kind": "hang", "count": 1}, now=NOW)
+        met = board.taken(request())
+        assert not board
+        waiting = asyncio.create_task(acts.before(met, request(), violations.Violations()))
+        board.remove(added.id)
         return await waiting
 
     assert asyncio.run(hang()) is None
 
 
 def test_several_faults_meet_one_request():
-    switchboard = faults.Switchboard()
-    switchboard.add({"kind": "clock", "milliseconds": 5, "path": "/api"})
-    switchboard.add({"kind": "clock", "milliseconds": 7, "count": 1})
-    assert faults.skew(switchboard.taken("/api/v3/time", None)) == 12
-    assert faults.skew(switchboard.taken("/api/v3/time", None)) == 5
-    assert faults.skew(switchboard.taken("/sapi/v1/x", 3)) == 0
+    board = switchboard.Switchboard()
+    board.add({"kind": "clock", "milliseconds": 5, "path": "/api"}, now=NOW)
+    board.add({"kind": "clock", "milliseconds": 7, "count": 1}, now=NOW)
+    assert acts.skew(board.taken(request("/api/v3/time"))) == 12
+    assert acts.skew(board.taken(request("/api/v3/time"))) == 5
+    assert acts.skew(board.taken(request("/sapi/v1/x", 3))) == 0
+
+
+def test_a_fault_ends_when_its_time_is_over():
+    board = switchboard.Switchboard()
+    board.add({"kind": "drop", "lasts": 2}, now=NOW)
+    assert board.taken(request(now=NOW + 1_999))
+    assert board.taken(request(now=NOW + 2_000)) == []
+    assert board.all(now=NOW + 2_000) == []
