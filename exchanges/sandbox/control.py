@@ -126,6 +126,7 @@ class Controls:
         return {
             "weight": allowance.weight,
             "addresses": allowance.by_address,
+            "tier": allowance.tier,
             "minutes": int(minutes),
             "used": self._exchange.usage.told(minutes=int(minutes), now=now),
             "violations": self._exchange.violations.by_address(),

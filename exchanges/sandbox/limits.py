@@ -17,16 +17,24 @@ LONGEST_BAN = 3 * 24 * 60 * MINUTE
 LOCKOUT = 15 * MINUTE
 
 
+# What the counter of one of Kraken's keys may reach, and by how much it falls in a second.
+TIERS = {"starter": (15, 0.33), "intermediate": (20, 0.5), "pro": (20, 1.0)}
+
+
 class LimitsError(ValueError):
     """Limits that cannot be read; the message says why."""
 
 
 @dataclass(slots=True)
 class Allowance:
-    """The weight that an address may use per minute, 0 for no limit; other pools scale with it."""
+    """The weight that an address may use per minute, 0 for no limit; other pools scale with it.
+
+    `tier` is the tier of all accounts at Kraken, one of TIERS.
+    """
 
     weight: int
     by_address: dict[str, int] = field(default_factory=dict)
+    tier: str = "intermediate"
 
     def of(self, address: str, limit: int) -> int:
         """What an address may use of a pool that allows `limit` at the usual weight."""
@@ -34,16 +42,19 @@ class Allowance:
         return max(limit * asked // config.DEFAULT_WEIGHT_LIMIT, 1) if asked else 0
 
     def set(self, plain: dict[str, object]) -> None:
-        """Take `weight` and `addresses` (null: as all others) from JSON. Raises LimitsError."""
-        if unknown := set(plain) - {"weight", "addresses"}:
+        """Take what JSON gives; an address with null is as all others. Raises LimitsError."""
+        if unknown := set(plain) - {"weight", "addresses", "tier"}:
             raise LimitsError(f"unknown field {', '.join(sorted(unknown))}")
+        tier = plain.get("tier", self.tier)
+        if tier not in TIERS:
+            raise LimitsError(f"tier must be one of {', '.join(TIERS)}")
         weight, addresses = plain.get("weight", self.weight), plain.get("addresses", {})
         if not isinstance(addresses, dict):
             raise LimitsError("addresses must be an object of address and weight")
         for given in (weight, *(found for found in addresses.values() if found is not None)):
             if type(given) is not int or given < 0:
                 raise LimitsError("a weight must be a whole number, 0 or more")
-        self.weight = weight  # type: ignore[assignment]  # checked above
+        self.weight, self.tier = weight, str(tier)  # type: ignore[assignment]  # checked above
         changed = self.by_address | addresses
         self.by_address = {
             address: found for address, found in changed.items() if found is not None

@@ -15,7 +15,6 @@ Rows = list[tuple[Any, Any]]  # (id or None, row)
 Change = Callable[[Fault, Rows], Rows]
 
 _WRONG_SCHEMA = {"sandbox": "no such row", "id": None, "asset": 7, "amount": ["?"]}
-_WRONG_ID = "sandbox"
 
 
 def changed(body: bytes, fault: Fault, change: Change) -> bytes:
@@ -44,9 +43,14 @@ def _pages(content: Any) -> Iterator[Any]:
 
 
 def _with_garbage(fault: Fault, rows: Rows) -> Rows:
-    """One bad row among the good ones."""
+    """One bad row among the good ones; where rows have ids, one of them is spoilt instead.
+
+    An id that the exchange does not count would shift the pages behind it.
+    """
     half = len(rows) // 2
-    return [*rows[:half], (_WRONG_ID, _WRONG_SCHEMA), *rows[half:]]
+    spoilt = rows[half][0] if rows else None
+    rest = rows[half:] if spoilt is None else rows[half + 1 :]
+    return [*rows[:half], (spoilt, _WRONG_SCHEMA), *rest]
 
 
 def _short(fault: Fault, rows: Rows) -> Rows:

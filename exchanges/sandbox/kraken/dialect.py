@@ -19,9 +19,9 @@ from exchanges.sandbox.wire import Answer
 
 PREFIX = "/0/"
 
-# The counter of a key of Kraken's lowest tier, and of an address that asks for what is public:
-# what it may reach, and by how much it falls in a second. Another weight limit scales both.
-_KEY, _ADDRESS = (15, 0.33), (30, 1.0)
+# The counter of an address that asks for what is public, as `limits.TIERS` has those of keys.
+# Another weight limit than the usual one scales both.
+_ADDRESS = (30, 1.0)
 _SCALE = config.DEFAULT_WEIGHT_LIMIT
 _MINUTE = 60
 
@@ -88,12 +88,13 @@ class Dialect:
         self, call: wire.Call, found: endpoint.Endpoint, context: endpoint.Context, now: int
     ) -> None:
         """Raise the counter of the key, or of the address where nobody signed."""
-        most, per_second = _KEY if found.private else _ADDRESS
+        allowance = self._exchange.allowance
+        most, per_second = limits.TIERS[allowance.tier] if found.private else _ADDRESS
         pool = "kraken private" if found.private else "kraken public"
         subject = call.address
         if context.holder:
             subject = f"kraken key {context.holder.role} {context.holder.account}"
-        scale = self._exchange.allowance.of(call.address, _SCALE) / _SCALE
+        scale = allowance.of(call.address, _SCALE) / _SCALE
         verdict = self._counter.charge(
             subject=subject,
             weight=found.weight,

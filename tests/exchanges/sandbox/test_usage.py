@@ -26,7 +26,7 @@ def usual(request):
         process = request.getfixturevalue("limited")
         addresses = callers.control(process, "GET", "limits").json["addresses"]
         callers.control(process, "POST", "limits",
-                        {"weight": 6000, "addresses": dict.fromkeys(addresses)})  # fmt: skip
+                        {"weight": 6000, "tier": "intermediate", "addresses": dict.fromkeys(addresses)})  # fmt: skip
         callers.control(process, "DELETE", "violations")
 
 
@@ -110,7 +110,14 @@ def test_the_weight_of_all_can_be_set_and_lifted(limited):
 
 @pytest.mark.parametrize(
     "unreadable",
-    [{"weight": -1}, {"weight": "much"}, {"addresses": []}, {"addresses": {"a": True}}, {"x": 1}],
+    [
+        {"weight": -1},
+        {"weight": "much"},
+        {"addresses": []},
+        {"addresses": {"a": True}},
+        {"x": 1},
+        {"tier": "vip"},
+    ],
 )
 def test_unreadable_limits_are_refused(limited, unreadable):
     before = told(limited)["weight"]
@@ -149,6 +156,7 @@ def test_who_carries_on_is_locked_out_for_a_quarter_of_an_hour():
 
 
 def test_a_key_of_kraken_is_told_to_slow_down_and_others_are_not(limited):
+    callers.control(limited, "POST", "limits", {"tier": "starter"})
     answers = [krakens.signed(limited, "Ledgers", account=1).json["error"] for _ in range(11)]
     assert answers[:7] == [[]] * 7
     assert ["EAPI:Rate limit exceeded"] in answers
