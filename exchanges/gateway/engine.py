@@ -85,9 +85,8 @@ class Line:
             try:
                 return await self._once(client, call, args, params, account)
             except WrongClock:
-                if last or not (self.dialect.keeps_time and self.exchange.keeps_time):
+                if last or not await self._corrected(client):
                     raise
-                await self._set_clock(client)
             except Unreachable as error:
                 if last or isinstance(error, (TimedOut, OnMaintenance)) or _answered(client):
                     raise  # a dropped connection is worth one more try, an answer is not
@@ -123,6 +122,15 @@ class Line:
             raise TimeoutError
         client.timeout = math.ceil(seconds * 1000)
         return await getattr(client, call.method)(*args, {**call.fixed, **params})
+
+    async def _corrected(self, client: Any) -> bool:
+        """Whether another try may go better: with a higher nonce, or the clock measured anew."""
+        if not self.dialect.keeps_time:
+            return True
+        if not self.exchange.keeps_time:
+            return False
+        await self._set_clock(client)
+        return True
 
     async def _set_clock(self, client: Any) -> None:
         await self.clock(again=True)

@@ -139,6 +139,7 @@ def test_what_a_visit_survives_unharmed(
 def test_a_wrong_clock_is_measured_or_does_not_matter(
     exchange: Any, first: Callable[[str], Visit], house: str, milliseconds: int
 ) -> None:
+    read(first(house))
     found = course(exchange, first(house), kind="clock", milliseconds=milliseconds, path="/")
     assert found.failed == set()
     assert_whole(exchange, house, found)
@@ -323,3 +324,18 @@ def test_krakens_clock_is_not_asked_since_its_nonces_need_only_grow(
     read(first("kraken"))
     gateway.check_key("kraken", first("kraken").credential)
     assert "/0/public/Time" not in sandboxes.control(exchange, "stats")["requests"]
+
+
+def test_a_nonce_that_came_too_late_is_followed_by_a_higher_one(
+    exchange: Any, first: Callable[[str], Visit]
+) -> None:
+    """As when two programs of one person use one key at the same time."""
+    refused = {"error": ["EAPI:Invalid nonce"]}
+    wanted = {"kind": "status", "status": 200, "body": refused, "count": 1}
+    found = course(exchange, first("kraken"), path=BALANCES["kraken"], **wanted)
+    assert found.failed == set()
+    assert_whole(exchange, "kraken", found)
+    wanted = {"kind": "status", "status": 200, "body": refused}
+    with fault(exchange, path="/0/private/", **wanted):
+        during = read(first("kraken"))
+    assert isinstance(during, errors.WrongClock)

@@ -25,8 +25,8 @@ def usual(request):
     if "limited" in request.fixturenames:
         process = request.getfixturevalue("limited")
         addresses = callers.control(process, "GET", "limits").json["addresses"]
-        callers.control(process, "POST", "limits",
-                        {"weight": 6000, "tier": "intermediate", "addresses": dict.fromkeys(addresses)})  # fmt: skip
+        usual = {"weight": 6000, "tier": "intermediate", "addresses": dict.fromkeys(addresses)}
+        callers.control(process, "POST", "limits", usual)
         callers.control(process, "DELETE", "violations")
 
 
