@@ -34,6 +34,9 @@ class FaultError(ValueError):
 class Fault:
     """One active fault; `count` is how often it still happens, None for ever.
 
+    After `lasts` seconds no further request meets it; one that hangs goes on hanging until the
+    fault is switched off.
+
     `seconds` belongs to delay and drip (how long the whole answer takes); `status`, `body` and
     `headers` to status; `milliseconds` to clock (positive when the exchange is ahead) and to
     coarse_times; `broken` to garbage; `by` to lost_answer; `change` and `field` (of a row; its
