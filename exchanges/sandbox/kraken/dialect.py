@@ -46,7 +46,10 @@ class Dialect:
 
     def asks_for(self, call: wire.Call, symbol: str) -> bool:
         """Whether a request names a pair, alone or in a list."""
-        return symbol in parameters.Parameters(call.query, call.body).texts("pair")
+        try:
+            return symbol in parameters.Parameters(call.query, call.body).texts("pair")
+        except errors.KrakenError:  # its body cannot be read, and its answer will say so
+            return False
 
     def slow_down(self, *, seconds: int) -> Answer:
         """429, as the front of the exchange answers who asks too often."""

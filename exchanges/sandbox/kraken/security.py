@@ -28,11 +28,11 @@ class Nonces:
         """The highest so far; 0 for a key that was never used."""
         return self._last.get(api_key, 0)
 
-    def use(self, api_key: str, nonce: int | None) -> None:
-        """Take a nonce. Raises KrakenError where it is missing or not above the last."""
-        if nonce is None or nonce <= self.last(api_key):
+    def use(self, api_key: str, nonce: str) -> None:
+        """Take a nonce. Raises KrakenError where it is no number, or not above the last."""
+        if not (nonce.isascii() and nonce.isdigit()) or int(nonce) <= self.last(api_key):
             raise errors.nonce()
-        self._last[api_key] = nonce
+        self._last[api_key] = int(nonce)
 
 
 def holder(
@@ -46,7 +46,7 @@ def holder(
     given = call.header(SIGNATURE_HEADER)
     if not hmac.compare_digest(given.encode(), _signature(call, params, found.secret)):
         raise errors.signature()
-    nonces.use(api_key, params.number("nonce"))
+    nonces.use(api_key, params.text("nonce"))
     return found
 
 

@@ -4,7 +4,7 @@ the fault is gone nothing is missing and nothing was booked twice."""
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -316,6 +316,21 @@ def test_a_delisted_symbol_is_out_of_reach_and_the_rest_is_not(
     told = sandboxes.control(exchange, "accounts/0/books")["facts"]["trades"]
     rest = [trade for trade in told if (trade["base"], trade["quote"]) != ("BTC", "USDT")]
     assert len(fills) == len(rest) < len(told)
+
+
+def test_the_candles_of_a_delisted_pair_are_out_of_reach_and_the_others_are_not(
+    exchange: Any,
+) -> None:
+    until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    span = {"interval": "1d", "since": until - timedelta(days=3), "until": until}
+    for house, gone in (("binance", "BTCUSDT"), ("kraken", "XXBTZEUR")):
+        market, other = {
+            "binance": ("BTCUSDT", "ETHUSDT"), "kraken": ("BTC/EUR", "ETH/EUR"),
+        }[house]  # fmt: skip
+        with fault(exchange, kind="delisted", symbol=gone, path="/"):
+            with pytest.raises(errors.SymbolUnknown):
+                gateway.fetch_candles(house, market=market, **span)
+            assert len(gateway.fetch_candles(house, market=other, **span)) == 3
 
 
 def test_krakens_clock_is_not_asked_since_its_nonces_need_only_grow(

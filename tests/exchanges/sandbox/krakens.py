@@ -49,7 +49,7 @@ def signed(
     role: str = "read",
     key: str | None = None,
     secret: str | None = None,
-    nonce: int | None = None,
+    nonce: int | str | None = None,
 ) -> callers.Answer:
     """A signed POST; `key`, `secret` and `nonce` spoil it on purpose."""
     nonce = next(_nonces) if nonce is None else nonce

@@ -239,6 +239,7 @@ def counted(sandbox, kind):
         ({"key": "a" * 56}, "EAPI:Invalid key", "bad_key"),
         ({"secret": "Zm9yZ2Vk"}, "EAPI:Invalid signature", "bad_signature"),
         ({"nonce": 1}, "EAPI:Invalid nonce", "invalid_nonce"),
+        ({"nonce": "soon"}, "EAPI:Invalid nonce", "invalid_nonce"),
         ({"role": "restricted"}, "EGeneral:Permission denied", "no_permission"),
     ],
 )
