@@ -8,7 +8,10 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 FASTER = 10
-_BINANCE_LIMITS = {"ip": 6_000, "sapi": 12_000, "uid": 180_000}
+_LIMITS = {
+    "binance": {"ip": 6_000, "sapi": 12_000, "uid": 180_000},
+    "kraken": {"account": 20, "public": 60},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,13 @@ def apply(environ: MutableMapping[str, str]) -> None:
         "PUBLIC_URL": f"http://localhost:{where.web}",
         "BURST_LIMITS": "off",
         "PRICE_EXCHANGES": "binance",
-        "EXCHANGE_BASE_URLS": f'{{"binance": "{where.sandbox_url}"}}',
-        # Ten times Binance's limits, at the sandbox and here: a first import takes seconds.
+        "EXCHANGE_BASE_URLS": json.dumps(dict.fromkeys(_LIMITS, where.sandbox_url)),
+        # Ten times the exchanges' limits, at the sandbox and here: a first import takes seconds.
         "EXCHANGE_BUDGETS": json.dumps(
-            {"binance": {name: limit * FASTER for name, limit in _BINANCE_LIMITS.items()}}
+            {
+                exchange: {pool: limit * FASTER for pool, limit in pools.items()}
+                for exchange, pools in _LIMITS.items()
+            }
         ),
         "PYTHONUNBUFFERED": "1",
     }

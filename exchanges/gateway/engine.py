@@ -98,9 +98,8 @@ class Line:
             try:
                 return await self._once(client, call, args, params, account)
             except WrongClock:
-                if last or not self.exchange.keeps_time:
+                if last or not await self._corrected(client):
                     raise
-                await self._set_clock(client)
             except Unreachable as error:
                 if last or isinstance(error, (TimedOut, OnMaintenance)) or _answered(client):
                     raise  # a dropped connection is worth one more try, an answer is not
@@ -139,13 +138,23 @@ class Line:
         client.timeout = math.ceil(seconds * 1000)
         return await getattr(client, call.method)(*args, {**call.fixed, **params})
 
+    async def _corrected(self, client: Any) -> bool:
+        """Whether another try may go better: with a higher nonce, or the clock measured anew."""
+        if not self.dialect.keeps_time:
+            return True
+        if not self.exchange.keeps_time:
+            return False
+        await self._set_clock(client)
+        return True
+
     async def _set_clock(self, client: Any) -> None:
         await self.clock(again=True)
         client.options["timeDifference"] = self.exchange.template.options["timeDifference"]
 
     async def clock(self, *, again: bool = False) -> None:
         """Have the exchange's clock measured, unless the process knows it already."""
-        await self._in_time(self.exchange.measure_clock(again=again))
+        if self.dialect.keeps_time:
+            await self._in_time(self.exchange.measure_clock(again=again))
 
     async def markets(self) -> Markets:
         """The exchange's markets, shared by the process."""
