@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from celery import current_app
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Coalesce, Least
 
 from portfolios import basis, books, discrepancies, lot_tables, matches, valuations
@@ -31,8 +31,10 @@ log = get_logger(__name__)
 BACKFILL_TASK = "portfolios.tasks.backfill_prices"
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_SECONDS = 10.0
-# One that was queued by the sweep, or failed, is queued again after this.
-QUEUE_AGAIN_AFTER = timedelta(minutes=5)
+# One that was queued by the sweep is queued again after this, should its message have been lost.
+QUEUE_AGAIN_AFTER = timedelta(seconds=30)
+# One that failed is tried again after this; when the database was away, as soon as it is back.
+AFTER_FAILURE = timedelta(minutes=5)
 SWEEP_AT_MOST = 1_000
 
 
@@ -84,8 +86,11 @@ def derive(*, user_id: UUID, now: datetime) -> bool:
     except LeaseLost:
         log.info("derivation.lease_lost")
         return False
+    except (OperationalError, InterfaceError):
+        _release(work)
+        raise
     except BaseException:
-        _release(work, again_at=now + QUEUE_AGAIN_AFTER)
+        _release(work, again_at=now + AFTER_FAILURE)
         raise
     if _release(work):
         books.enqueue(user_id)
@@ -271,7 +276,7 @@ def _renew(work: _Work) -> None:
 def sweep(*, now: datetime) -> int:
     """Queue whoever is behind and in nobody's hands; returns how many.
 
-    Each is marked as queued for five minutes in the statement that picks them, so two sweeps at
+    Each is marked as queued for half a minute in the statement that picks them, so two sweeps at
     once queue them once, and one whose message was lost comes up again.
     """
     with tenancy.as_system("derive who is behind"), connection.cursor() as cursor:
