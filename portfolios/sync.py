@@ -43,7 +43,7 @@ SYNC_TASK = "portfolios.tasks.sync_batch"
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_SECONDS = 10.0
 # A dispatched connection is due again after this, should its message have been lost.
-REDISPATCH = timedelta(seconds=45)
+REDISPATCH = timedelta(seconds=30)
 FULL_VISIT_EVERY = timedelta(days=1)
 KEEP_SCHEDULED_RUNS = timedelta(days=14)
 BATCH = 50
@@ -165,7 +165,7 @@ def _enqueue(exchange: str, connection_ids: Sequence[UUID]) -> None:
 def dispatch_due(*, now: datetime) -> int:
     """Queue every connection that is due, in batches per exchange; returns how many.
 
-    Each is marked as dispatched for 45 seconds in the same statement that picks it, so two beats
+    Each is marked as dispatched for 30 seconds in the same statement that picks it, so two beats
     at once dispatch it once, and one whose message was lost comes up again.
     """
     with tenancy.as_system("dispatch due syncs"), database.cursor() as cursor:
