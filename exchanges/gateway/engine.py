@@ -85,7 +85,7 @@ class Line:
             try:
                 return await self._once(client, call, args, params, account)
             except WrongClock:
-                if last or not self.exchange.keeps_time:
+                if last or not (self.dialect.keeps_time and self.exchange.keeps_time):
                     raise
                 await self._set_clock(client)
             except Unreachable as error:
@@ -130,7 +130,8 @@ class Line:
 
     async def clock(self, *, again: bool = False) -> None:
         """Have the exchange's clock measured, unless the process knows it already."""
-        await self._in_time(self.exchange.measure_clock(again=again))
+        if self.dialect.keeps_time:
+            await self._in_time(self.exchange.measure_clock(again=again))
 
     async def markets(self) -> Markets:
         """The exchange's markets, shared by the process."""

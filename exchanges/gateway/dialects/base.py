@@ -251,6 +251,10 @@ class Dialect:
     read_tickers: Callable[[Any, Markets, datetime], Iterable[Ticker]] | None = None
     candles: CandleCall | None = None
     major_quotes: frozenset[str] = frozenset()
+    # Whether requests carry our time, measured against the exchange's. Where only a growing nonce
+    # is asked for, a measured offset does harm: processes that measured differently would send
+    # one key's nonces out of order.
+    keeps_time: bool = True
     limits_by_key: bool = False  # "too many requests" is meant for the key, not for our address
     symbols: bool = False  # scoped feeds are scoped by symbol (else by account)
 

@@ -77,7 +77,7 @@ class _Public:
         return {
             "timezone": "UTC",
             "serverTime": context.now,
-            "rateLimits": exchange_info.rate_limits(context.exchange.settings.weight_limit),
+            "rateLimits": exchange_info.rate_limits(context.exchange.allowance.weight),
             "exchangeFilters": [],
             "symbols": entries,
         }
