@@ -324,6 +324,47 @@ def prices_arrived(*, assets: Collection[UUID], now: datetime) -> int:
     return len(waiting)
 
 
+def tell_who_waits_in_vain(*, now: datetime) -> int:
+    """Whoever waits for prices although all of theirs were fetched is told; returns how many.
+
+    A worker can die after it stored prices and before it told of them; and who began to wait
+    while they were being stored was not seen by whoever told. Loops for nobody: figures wait only
+    for what is still to be fetched.
+    """
+    with tenancy.as_system("who waits in vain"), connection.cursor() as cursor:
+        cursor.execute(_IN_VAIN)
+        found: dict[UUID, dict[UUID, datetime]] = {}
+        for user_id, asset_id, since in cursor.fetchall():
+            found.setdefault(user_id, {}).update({asset_id: since} if asset_id else {})
+    for user_id, touched in found.items():
+        with tenancy.as_user(user_id):
+            books.changed(user_id=user_id, touched=touched, now=now)
+            _revalue_what_waits(user_id)
+    return len(found)
+
+
+# Lots of which every price was answered, and valuations of which no price is open.
+_IN_VAIN = """
+SELECT bases.user_id, bases.asset_id, bases.waits_from FROM asset_bases AS bases
+JOIN portfolio_states AS states USING (user_id)
+WHERE states.ledger_revision = states.derived_revision AND bases.waits_for IS NOT NULL
+  AND NOT EXISTS (
+    SELECT FROM price_needs AS needs
+    WHERE needs.asset_id = ANY(bases.waits_for) AND needs.state <> 'done')
+UNION ALL
+SELECT states.user_id, NULL, NULL FROM portfolio_states AS states
+JOIN users ON users.id = states.user_id
+WHERE states.ledger_revision = states.derived_revision AND states.waits_for_prices
+  AND NOT EXISTS (
+    SELECT FROM price_needs AS needs WHERE needs.state = 'open' AND needs.asset_id IN (
+        SELECT asset_id FROM asset_bases WHERE user_id = states.user_id
+        UNION SELECT asset_id FROM holdings WHERE user_id = states.user_id
+        UNION SELECT assets.id FROM assets
+              WHERE assets.slug = lower(users.base_currency) OR assets.slug IN (
+                  SELECT lower(currency) FROM manual_prices WHERE user_id = states.user_id)))
+"""
+
+
 def _waiting_for(assets: Sequence[UUID]) -> dict[UUID, dict[UUID, datetime]]:
     """By person, the assets whose lots want these prices, and those whose valuations alone do."""
     found: dict[UUID, dict[UUID, datetime]] = {}
