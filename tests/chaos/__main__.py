@@ -1,6 +1,7 @@
 """The matrix of faults: ``make chaos SEEDS=1``, or ``python -m tests.chaos --help``."""
 
 import argparse
+import signal
 import sys
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from tests.chaos.system import running
 
 def main() -> int:
     """Run what is not done yet; 1 when a row failed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # everything ends with it
     chosen = _arguments()
     rows = [
         row for seed in chosen.seeds for row in matrix.rows(seed)

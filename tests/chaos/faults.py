@@ -160,9 +160,7 @@ class Storm(_AtTheExchange):
 
     def _fault(self) -> dict[str, Any]:
         wait = self.draw.randrange(2, 9)
-        body = {"code": -1003, "msg": "Too many requests."}
-        headers = {"Retry-After": str(wait)}
-        return {"kind": "status", "status": 429, "body": body, "headers": headers}
+        return {"kind": "storm", "retry_after": wait}
 
 
 class ServerError(_AtTheExchange):
@@ -174,7 +172,7 @@ class ServerError(_AtTheExchange):
 
 
 class Timeout(_AtTheExchange):
-    """The exchange takes the request and says nothing for longer than we wait."""
+    """The exchange answers, and the answer is lost: it never comes, or the connection ends."""
 
     name = "timeout after commit"
 
@@ -183,18 +181,18 @@ class Timeout(_AtTheExchange):
         self.lasts = self.draw.uniform(10.5, 12.0)
 
     def _fault(self) -> dict[str, Any]:
-        return {"kind": "hang"}
+        return {"kind": "lost_answer", "by": self.draw.choice(["hang", "hang", "drop"])}
 
 
 class Malformed(_AtTheExchange):
-    """A page with a row that is none, a page that is no JSON, or half a page."""
+    """A page with a row that is none, one that is no JSON, half of one, or doubled rows."""
 
     name = "malformed page"
 
     def _fault(self) -> dict[str, Any]:
         return self.draw.choice([
             {"kind": "garbage", "broken": "row"}, {"kind": "garbage", "broken": "json"},
-            {"kind": "truncate"},
+            {"kind": "truncate"}, {"kind": "duplicates"},
         ])  # fmt: skip
 
 

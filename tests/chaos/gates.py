@@ -48,4 +48,4 @@ class Gate:
 
     def _lock(self) -> None:
         assert self._connection is not None
-        self._connection.execute(f"LOCK TABLE {self._table} IN {self._mode} MODE")  # noqa: S608
+        self._connection.execute(f"LOCK TABLE {self._table} IN {self._mode} MODE")

@@ -86,9 +86,7 @@ class Operation:
             self._slow = None
 
     def _await_requests(self, since: int, wanted: int, path: str = "") -> None:
-        wait_until(
-            lambda: self.system.requests(path) >= since + wanted, REACH_SECONDS, every=0.005
-        )
+        wait_until(lambda: self.system.requests(path) >= since + wanted, REACH_SECONDS, every=0.005)
 
     def _account_is_wrong(self, person: Person) -> list[str]:
         truth = self.system.sandbox(f"accounts/{person.account}/books")
@@ -376,7 +374,7 @@ class Export(Operation):
                 wrong.append(f"{told['name']} is damaged")
         for table in self.tables:
             written = len(json.loads(archive.read(f"json/{table}.json")))
-            sql = f"SELECT count(*) FROM {table} WHERE user_id = %s"  # noqa: S608
+            sql = f"SELECT count(*) FROM {table} WHERE user_id = %s"
             if written != self.system.rows(sql, self.person.user_id)[0][0]:
                 wrong.append(f"{table} is not whole")
         return wrong
@@ -404,7 +402,7 @@ class Backfill(Operation):
         self.asset = self._choose()
         self.before = self._figures()
         for table in ("historic_prices", "price_needs"):
-            self.system.rows(f"DELETE FROM {table} WHERE asset_id = %s RETURNING 1", self.asset)  # noqa: S608
+            self.system.rows(f"DELETE FROM {table} WHERE asset_id = %s RETURNING 1", self.asset)
         self._slow_down()
 
     def begin(self) -> None:

@@ -57,9 +57,9 @@ def _is_quiet(system: System, people: list[Person]) -> bool:
     """Every account read, every price of the past fetched, every figure computed; and it stays
     so for a second, since one thing leads to another."""
     for _ in range(3):
-        wrong = verdicts.unsettled(system) or waiting(system)
-        wrong += [line for person in people for line in verdicts.account(system, person.connection_id)]
-        if wrong:
+        if verdicts.unsettled(system) or waiting(system):
+            return False
+        if any(verdicts.account(system, person.connection_id) for person in people):
             return False
         time.sleep(0.5)
     return True

@@ -61,10 +61,8 @@ class Supervised:
         with suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(signal.SIGINT if self.name == "postgresql" else signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill_family()
 
     def kill_family(self) -> None:
