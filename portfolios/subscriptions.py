@@ -17,6 +17,7 @@ def subscribe() -> None:
     """Called once as the app is ready."""
     log.subscribe(Action.CONNECTION_CREATED, sync.start_first)
     log.subscribe(Action.SYNC_FINISHED, watch.after_sync)
+    log.subscribe(Action.TASK_PARKED, sync.put_aside)
     log.subscribe(Action.USER_PREFERENCES_CHANGED, compute_anew_as_chosen)
     log.subscribe(Action.CONNECTION_REMOVED, compute_anew)
     log.subscribe(Action.USER_CLOSING, stop_reading)

@@ -24,6 +24,7 @@ from django.db import transaction
 
 from accounts.models import User
 from audit import log as activity
+from audit import parking
 from audit.actions import Action
 from audit.log import Happening
 from billing import entitlements, plans
@@ -47,6 +48,7 @@ REDISPATCH = timedelta(seconds=30)
 FULL_VISIT_EVERY = timedelta(days=1)
 KEEP_SCHEDULED_RUNS = timedelta(days=14)
 BATCH = 50
+PUT_ASIDE = "sync_put_aside"
 _STOPPED = (ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY)
 
 
@@ -166,7 +168,8 @@ def dispatch_due(*, now: datetime) -> int:
     """Queue every connection that is due, in batches per exchange; returns how many.
 
     Each is marked as dispatched for 30 seconds in the same statement that picks it, so two beats
-    at once dispatch it once, and one whose message was lost comes up again.
+    at once dispatch it once, and one whose message was lost comes up again. One that was in the
+    hands of a worker that died goes alone, so that it takes nobody with it a second time.
     """
     with tenancy.as_system("dispatch due syncs"), database.cursor() as cursor:
         cursor.execute(
@@ -176,17 +179,34 @@ def dispatch_due(*, now: datetime) -> int:
                     SELECT id FROM exchange_connections
                     WHERE next_sync_at <= %s AND (lease_until IS NULL OR lease_until < %s)
                     ORDER BY next_sync_at LIMIT 5000 FOR UPDATE SKIP LOCKED
-                ) RETURNING exchange_id, id
+                ) RETURNING exchange_id, id, claimed_by IS NOT NULL
                 """,
             [now + REDISPATCH, now, now],
         )
-        due: dict[str, list[UUID]] = {}
-        for exchange, connection_id in cursor.fetchall():
-            due.setdefault(exchange, []).append(connection_id)
-    for exchange, found in due.items():
-        for start in range(0, len(found), BATCH):
-            _enqueue(exchange, found[start : start + BATCH])
+        due: dict[tuple[str, int], list[UUID]] = {}
+        for exchange, connection_id, was_dropped in cursor.fetchall():
+            due.setdefault((exchange, 1 if was_dropped else BATCH), []).append(connection_id)
+    for (exchange, size), found in due.items():
+        for start in range(0, len(found), size):
+            _enqueue(exchange, found[start : start + size])
     return sum(map(len, due.values()))
+
+
+def put_aside(happening: Happening) -> None:
+    """Subscriber of ``system.task.parked``: a visit that kills its workers pauses its account."""
+    told = happening.details
+    if told["task"] != SYNC_TASK:
+        return
+    keys = told["arguments"]["connection_ids"]
+    with tenancy.as_system("put syncs aside"):
+        for row in ExchangeConnection.objects.filter(id__in=keys):
+            connections.pause(user_id=row.user_id, connection_id=row.id, reason=PUT_ASIDE)
+        ExchangeConnection.objects.filter(id__in=keys).update(claimed_by=None, lease_until=None)
+        SyncRun.objects.filter(
+            connection_id__in=keys, state__in=[SyncState.QUEUED, SyncState.RUNNING]
+        ).update(state=SyncState.FAILED, error=PUT_ASIDE, finished_at=clock.now())
+    # Paused, they are not dispatched; who resumes one wants it tried.
+    parking.forgive(name=SYNC_TASK, arguments=told["arguments"])
 
 
 # --- visiting -----------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import DataKey
+from audit.actions import Action
+from audit.log import Happening
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
 from portfolios import sync
 from portfolios.models import (
@@ -284,3 +286,38 @@ def test_a_credential_whose_data_key_is_gone_asks_for_a_new_key(alice, connect, 
     assert visit(connection) == {"failed": 1}
     found = fresh(connection)
     assert (found.state, found.claimed_by) == (ConnectionState.NEEDS_NEW_KEY, None)
+
+
+def test_a_visit_that_kills_its_workers_is_paused_and_its_run_closed(alice, connect, exchange):
+    """S42: told by the act of the parking."""
+    connection = connect(alice, 3)
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.filter(id=connection.id).update(
+            claimed_by=connection.id, lease_until=clock.now()
+        )
+        SyncRun.objects.update(state="running")
+    arguments = {"exchange": "binance", "connection_ids": [str(connection.id)]}
+    sync.put_aside(Happening(
+        Action.TASK_PARKED, None, {"task": sync.SYNC_TASK, "arguments": arguments, "deaths": 3}
+    ))  # fmt: skip
+    found = fresh(connection)
+    assert (found.state, found.reason, found.next_sync_at) == ("paused", "sync_put_aside", None)
+    assert found.claimed_by is None
+    assert {(run.state, run.error) for run in runs(connection)} <= {("failed", "sync_put_aside")}
+
+
+def test_what_a_dead_worker_held_is_dispatched_alone(alice, bob, connect, queued):
+    """S42: one of a batch killed its worker, and nobody knows which."""
+    held, free = [connect(alice, 3), connect(bob, 4)], [connect(alice, 5), connect(bob, 6)]
+    now = clock.now()
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.update(next_sync_at=now)
+        ExchangeConnection.objects.filter(id__in=[row.id for row in held]).update(
+            claimed_by=alice.id, lease_until=now - timedelta(seconds=1)
+        )
+    before = len(queued("sync"))
+    assert sync.dispatch_due(now=now) == 4
+    batches = [set(told["connection_ids"]) for _, told in queued("sync")[before:]]
+    alone = [{str(row.id)} for row in held]
+    assert sorted(batches, key=len)[:2] in (alone, alone[::-1])
+    assert {str(row.id) for row in free} in batches
