@@ -18,7 +18,8 @@ def main() -> int:
     chosen = _arguments()
     rows = [
         row for seed in chosen.seeds for row in matrix.rows(seed)
-        if chosen.kind in row.kind and chosen.operation in row.operation
+        if any(part in row.kind for part in chosen.kind.split(","))
+        if any(part in row.operation for part in chosen.operation.split(","))
     ]  # fmt: skip
     book = results.Book(fresh=chosen.fresh)
     left = [row for row in rows if not book.has(row)]
@@ -47,7 +48,7 @@ def _run(left: list[Row], book: "results.Book") -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="1", type=_seeds, help="1, or 1,4, or 1-5")
-    parser.add_argument("--kind", default="", help="only kinds of fault with this in their name")
+    parser.add_argument("--kind", default="", help="only kinds with one of these in their name")
     parser.add_argument("--operation", default="", help="only such operations")
     parser.add_argument("--fresh", action="store_true", help="also what is done already")
     return parser.parse_args()

@@ -66,12 +66,17 @@ def _is_quiet(system: System, people: list[Person]) -> bool:
 
 
 def waiting(system: System) -> list[str]:
-    """Prices that are due to be fetched, and figures that wait for one."""
+    """Prices that are due to be fetched, and figures that wait for one although all were.
+
+    An hour that has not ended is waited for, and rightly so.
+    """
     rows = system.rows("""
         SELECT 'prices wanted', count(*) FROM price_needs
             WHERE state = 'open' AND next_try_at <= now()
-        UNION ALL SELECT 'figures without a price', count(*) FROM asset_bases
-            WHERE waits_for IS NOT NULL
+        UNION ALL SELECT 'figures that wait in vain', count(*) FROM asset_bases AS bases
+            WHERE waits_for IS NOT NULL AND NOT EXISTS (
+                SELECT FROM price_needs AS needs
+                WHERE needs.asset_id = ANY(bases.waits_for) AND needs.state = 'open')
         UNION ALL SELECT 'valuations without a price', count(*) FROM portfolio_states
             WHERE waits_for_prices
     """)
