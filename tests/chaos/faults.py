@@ -1,6 +1,7 @@
 """The twelve kinds of fault: how each strikes, how long it lasts, how it is lifted."""
 
 import random
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -76,10 +77,17 @@ class _Killed(Fault):
 
 
 class RedisKilled(_Killed):
+    """It comes back with what its file holds, or having lost everything."""
+
     name = "redis killed"
 
     def _process(self) -> Supervised:
         return self.system.valkey
+
+    def lift(self) -> None:
+        if self.draw.random() < 0.5:
+            shutil.rmtree(self.system.folder / "valkey" / "appendonlydir", ignore_errors=True)
+        super().lift()
 
 
 class RedisPaused(Fault):

@@ -42,15 +42,22 @@ def credentials(keys: str) -> dict[str, Any]:
 
 def people(keys: str, count: int) -> dict[str, Any]:
     """People with a data key each, so that a rotation has several batches."""
-    from accounts import datakeys
-    from accounts.models import User
-    from tracker import tenancy
+    from django.conf import settings
+
+    from accounts.models import DataKey, User
+    from tracker import tenancy, vault
 
     _use(keys)
     with tenancy.as_system("chaos"):
-        rows = [User(email=f"key-{number}@example.com") for number in range(count)]
-        for row in User.objects.bulk_create(rows):
-            datakeys.obtain(row.id)
+        rows = User.objects.bulk_create(
+            User(email=f"key-{number}@example.com") for number in range(count)
+        )
+        wrap = settings.ENCRYPTION_KEYRING.wrap
+        wrapped = [(row.id, wrap(vault.new_data_key(), user_id=row.id)) for row in rows]
+        DataKey.objects.bulk_create(
+            DataKey(user_id=user_id, key_id=key.key_id, wrapped_key=key.ciphertext)
+            for user_id, key in wrapped
+        )
     return {"made": count}
 
 

@@ -85,7 +85,7 @@ def _watched(system: System, row: Row, operation: Operation) -> Outcome:
         wrong = _wrong(system, operation)
         if not wrong:
             return Outcome(row, "passed", round(seconds, 1))
-        time.sleep(0.25)
+        time.sleep(0.5)
     return Outcome(row, "failed", DEADLINE, "; ".join(wrong))
 
 

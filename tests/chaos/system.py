@@ -84,7 +84,11 @@ class System:
             *celery_app, "worker", "-Q", "sync,derive,default,exports,backtests", "-c", "2",
             "--without-gossip", "--without-mingle", "-l", "WARNING",
         ))  # fmt: skip
-        self.beat = self._process("beat", (*celery_app, "beat", "-l", "WARNING"))
+        # Two schedulers have one effect (S44), so two there are.
+        self.beats = [
+            self._process(name, (*celery_app, "beat", "-l", "WARNING"))
+            for name in ("beat", "second-beat")
+        ]
         for process in self.application:
             process.start()
         self._start_inspector()
@@ -92,7 +96,7 @@ class System:
 
     @property
     def application(self) -> Sequence[Supervised]:
-        return self.web, self.worker, self.beat
+        return self.web, self.worker, *self.beats
 
     def restart_application(self) -> None:
         """As a deployment with another environment does."""

@@ -288,6 +288,16 @@ def test_a_credential_whose_data_key_is_gone_asks_for_a_new_key(alice, connect, 
     assert (found.state, found.claimed_by) == (ConnectionState.NEEDS_NEW_KEY, None)
 
 
+def test_the_first_retry_comes_soon_and_the_next_ones_later(alice, connect, visit, sandbox):
+    """S41: most faults are over in seconds; one that lasts is not hammered."""
+    connection, waits = connect(alice, 9), []
+    with sandbox.fault(path="/", account=9, kind="status", status=502):
+        for _ in range(4):
+            assert visit(connection) == {"failed": 1}
+            waits.append(round((fresh(connection).next_sync_at - clock.now()).total_seconds(), -1))
+    assert waits == [30, 120, 240, 480]
+
+
 def test_a_visit_that_kills_its_workers_is_paused_and_its_run_closed(alice, connect, exchange):
     """S42: told by the act of the parking."""
     connection = connect(alice, 3)
