@@ -85,4 +85,5 @@ class Action(StrEnum):
     IMPORT_APPLIED = "portfolio.import.applied"
     IMPORT_FAILED = "portfolio.import.failed"
     IMPORT_REMOVED = "portfolio.import.removed"
+    TASK_PARKED = "system.task.parked"
     STAFF_ACTED = "staff.acted"

@@ -84,6 +84,7 @@ SENTENCES: Mapping[Action, str] = {
     Action.IMPORT_APPLIED: "A file of entries was booked.",
     Action.IMPORT_FAILED: "Booking a file of entries failed.",
     Action.IMPORT_REMOVED: "A file of entries was removed.",
+    Action.TASK_PARKED: "Work that stopped its workers was put aside.",
     Action.STAFF_ACTED: "Support changed something.",
 }
 

@@ -5,8 +5,10 @@ absent, and is not asked for again. An asset that no market quotes is ``nowhere`
 for again after a week.
 """
 
+import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,13 +21,16 @@ from exchanges.closes import LENGTHS, Priced, days, floor_hour, hours, quoted_da
 from exchanges.models import NeedState, PriceNeed
 from exchanges.quoting import Desk
 from exchanges.spans import Span
+from tracker.logs import get_logger
 
 __all__ = [
     "LENGTHS", "Priced", "Want", "backfill_due", "days", "floor_hour", "hours", "outstanding",
     "pending", "quoted_days", "unanswered", "waiting", "want",
 ]  # fmt: skip
 
-LEASE = timedelta(minutes=3)  # longer than one window takes; renewed with each
+log = get_logger(__name__)
+LEASE = timedelta(seconds=30)  # renewed while its worker lives
+RENEW_EVERY_SECONDS = 10.0
 SETTLING = timedelta(minutes=2)  # how long after its end an interval is asked for
 LOOK_AGAIN = timedelta(days=7)
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=12)
@@ -183,12 +188,12 @@ def backfill_due(
     began = time.monotonic()
     while left > 0 and (job := _claim(now)):
         outcome = _Outcome([])
-        for window in _windows(_over(job.spans, job.interval, now), job.interval)[:left]:
-            _renew(job, now + timedelta(seconds=time.monotonic() - began))
-            _fetch(desk, job, window, outcome)
-            left -= 1
-            if report:
-                report(1)
+        with _lease_kept(job, lambda: now + timedelta(seconds=time.monotonic() - began)):
+            for window in _windows(_over(job.spans, job.interval, now), job.interval)[:left]:
+                _fetch(desk, job, window, outcome)
+                left -= 1
+                if report:
+                    report(1)
         if _settle(job, outcome, now):
             answered.add(job.asset_id)
     return answered | desk.gained
@@ -229,6 +234,36 @@ def _claim(now: datetime) -> _Job | None:
         taken = [row[0] for row in cursor.fetchall()]
     needs = list(PriceNeed.objects.filter(id__in=taken).order_by("since"))
     return _Job(needs[0].asset_id, needs[0].interval, needs) if needs else None
+
+
+@contextmanager
+def _lease_kept(job: _Job, instant: Callable[[], datetime]) -> Iterator[None]:
+    """Renew the lease of a job until its windows are read, however long exchanges take."""
+    _renew(job, instant())
+    done = threading.Event()
+    thread = threading.Thread(target=_renew_until, args=(done, job, instant), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _renew_until(done: threading.Event, job: _Job, instant: Callable[[], datetime]) -> None:
+    try:
+        while not done.wait(RENEW_EVERY_SECONDS):
+            _renew_safely(job, instant())
+    finally:
+        connection.close()  # this thread's own
+
+
+def _renew_safely(job: _Job, now: datetime) -> None:
+    try:
+        _renew(job, now)
+    except Exception as error:  # the database may be away; the next renewal tries again
+        log.warning("backfill.lease_not_renewed", error=type(error).__name__)
+        connection.close()
 
 
 def _renew(job: _Job, now: datetime) -> None:

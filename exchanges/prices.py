@@ -23,6 +23,8 @@ from tracker.logs import get_logger
 from tracker.money import UNIT_QUANTUM, fits_units
 
 log = get_logger(__name__)
+# So long a fetch that has begun keeps others from beginning; one whose worker died is then made.
+FETCHING_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ class Quote:
 def refresh_due(*, now: datetime) -> int:
     """Fetch from every price exchange whose last fetch is five minutes old; returns prices kept.
 
-    One exchange that is down leaves its prices as they were, and the others go on.
+    One exchange that is down leaves its prices as they were, and the others go on. Five minutes
+    count from what was stored: a fetch that came to nothing is made again with the next tick.
     """
     kept = 0
     for exchange in settings.PRICE_EXCHANGES:
-        if cache.add(f"prices:fetched:{exchange}", "1", timeout=settings.PRICE_CACHE_SECONDS):
+        if cache.add(_fetched(exchange), "1", timeout=FETCHING_SECONDS):
             kept += _refresh_safely(exchange, now)
     return kept
 
@@ -77,12 +80,19 @@ def latest(asset_ids: Sequence[UUID]) -> list[Quote]:
 
 def _refresh_safely(exchange: str, now: datetime) -> int:
     try:
-        return refresh(exchange, now=now)
+        kept = refresh(exchange, now=now)
     except GatewayError as error:
         log.warning("prices.source_failed", exchange=exchange, code=error.code)
         # Ask again at the next tick instead of in five minutes.
-        cache.delete(f"prices:fetched:{exchange}")
+        cache.delete(_fetched(exchange))
         return 0
+    cache.set(_fetched(exchange), "1", timeout=settings.PRICE_CACHE_SECONDS)
+    return kept
+
+
+def _fetched(exchange: str) -> str:
+    """Is there while prices of this exchange are young, or being fetched."""
+    return f"prices:fetched:{exchange}"
 
 
 def _store(exchange: str, rows: Mapping[UUID, UsdPrice], now: datetime) -> int:

@@ -56,7 +56,8 @@ def derive_portfolio(*, user_id: str, **kwargs: object) -> None:
 
 @shared_task(ignore_result=True)
 def sweep_behind(**kwargs: object) -> None:
-    """Queue whoever is behind and in nobody's hands. Runs every minute; idempotent."""
+    """Queue whoever is behind and in nobody's hands, or waits in vain. Idempotent."""
+    derivation.tell_who_waits_in_vain(now=clock.now())
     derivation.sweep(now=clock.now())
 
 

@@ -292,7 +292,8 @@ class _Books:
     def _waits(self) -> dict[Any, "_Wait"]:
         """By asset, the prices that may still come and that its entries want.
 
-        An hour is settled once markets answered and the close of its day is there to stand in.
+        An hour is settled once markets answered, about the close of its day as well, which stands
+        in for it.
         """
         found: dict[Any, _Wait] = defaultdict(_Wait)
         missing = self._prices.missing if self._prices else []
@@ -300,7 +301,7 @@ class _Books:
             return found
         days = self._prices.missing_days
         history.want(needs=[*missing, *days])
-        lacking = _by_hour([*history.unanswered(needs=missing), *days])
+        lacking = _by_hour(history.unanswered(needs=[*missing, *days]))
         for leg in self._legs if lacking else ():
             for at in self._instants(leg):
                 if assets := lacking.get(history.floor_hour(at)):

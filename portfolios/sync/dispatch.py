@@ -22,7 +22,7 @@ from tracker import tenancy
 SYNC_TASK = "portfolios.tasks.sync_batch"
 UPDATES, IMPORTS = "sync", "imports"  # queues
 # A dispatched connection is due again after this, should its message have been lost.
-REDISPATCH = timedelta(seconds=45)
+REDISPATCH = timedelta(seconds=30)
 KEEP_SCHEDULED_RUNS = timedelta(days=14)
 BATCH = 50
 IMPORTS_AT_ONCE = 10  # of one batch; each may take long
@@ -34,18 +34,29 @@ WHERE id IN (
     WHERE next_sync_at <= %(now)s AND (lease_until IS NULL OR lease_until < %(now)s)
       AND {exchanges}
     ORDER BY next_sync_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
-) RETURNING exchange_id, id, state = 'pending'
+) RETURNING exchange_id, id, state = 'pending', claimed_by IS NOT NULL
 """
 _ANY_BUT = _DUE.format(exchanges="exchange_id <> ALL(%(exchanges)s)")
 _ONE_OF = _DUE.format(exchanges="exchange_id = ANY(%(exchanges)s)")
 
 
 class Due(NamedTuple):
-    """A connection that was picked, and whether its history was never read to the end."""
+    """A connection that was picked: whether its history was never read to the end, and whether a
+    worker died that had it in its hands."""
 
     exchange: str
     connection_id: UUID
     first_import: bool
+    was_dropped: bool
+
+    @property
+    def queue(self) -> str:
+        return IMPORTS if self.first_import else UPDATES
+
+    @property
+    def at_once(self) -> int:
+        """With how many others it goes: alone, where it might take them with it again."""
+        return 1 if self.was_dropped else IMPORTS_AT_ONCE if self.first_import else BATCH
 
 
 def enqueue(exchange: str, connection_ids: Sequence[UUID], *, queue: str = UPDATES) -> None:
@@ -62,8 +73,9 @@ def enqueue(exchange: str, connection_ids: Sequence[UUID], *, queue: str = UPDAT
 def dispatch_due(*, now: datetime) -> int:
     """Queue every connection that is due, in batches per exchange; returns how many.
 
-    Each is marked as dispatched for 45 seconds in the same statement that picks it, so two beats
-    at once dispatch it once, and one whose message was lost comes up again.
+    Each is marked as dispatched for 30 seconds in the same statement that picks it, so two beats
+    at once dispatch it once, and one whose message was lost comes up again. One that was in the
+    hands of a worker that died goes alone, so that it takes nobody with it a second time.
     """
     with tenancy.as_system("dispatch due syncs"):
         broken = circuits.standing(now=now)
@@ -85,15 +97,13 @@ def _pick(statement: str, exchanges: list[str], now: datetime, *, most: int) -> 
 
 
 def _enqueue_all(due: Iterable[Due]) -> None:
-    groups: dict[tuple[str, bool], list[UUID]] = {}
+    groups: dict[tuple[str, str, int], list[UUID]] = {}
     for item in due:
-        groups.setdefault((item.exchange, item.first_import), []).append(item.connection_id)
-    for (exchange, first_import), found in groups.items():
-        size = IMPORTS_AT_ONCE if first_import else BATCH
+        key = (item.exchange, item.queue, item.at_once)
+        groups.setdefault(key, []).append(item.connection_id)
+    for (exchange, queue, size), found in groups.items():
         for start in range(0, len(found), size):
-            enqueue(
-                exchange, found[start : start + size], queue=IMPORTS if first_import else UPDATES
-            )
+            enqueue(exchange, found[start : start + size], queue=queue)
 
 
 def forget_old_runs(*, now: datetime) -> int:

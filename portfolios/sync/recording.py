@@ -42,6 +42,8 @@ from portfolios.models import PortfolioState, SyncRun, SyncState
 from portfolios.sync import holdings
 from tracker import bulk, ids, live, money, tenancy, vault
 
+# Most faults are over in seconds, so the first retry comes soon; only then the pauses grow.
+FIRST_RETRY_AFTER = timedelta(seconds=30)
 RETRY_AFTER = timedelta(minutes=2)
 RETRY_AT_MOST = timedelta(hours=6)
 _COUNTED = ("new_trades", "new_transfers", "new_rewards")
@@ -294,7 +296,10 @@ def _success(
     if before.state == ConnectionState.PAUSED:  # paused while the visit ran: it stays so
         changes |= {"state": before.state, "reason": before.reason, "next_sync_at": None}
     if not complete and any(not failure.permanent for failure in report.failures):
-        changes["next_sync_at"] = now + min(claim.sync_every, RETRY_AFTER)
+        first = before.state != ConnectionState.PARTIAL
+        changes["next_sync_at"] = now + min(
+            claim.sync_every, FIRST_RETRY_AFTER if first else RETRY_AFTER
+        )
     return changes
 
 
@@ -332,9 +337,11 @@ def _failure(before: ExchangeConnection, error: GatewayError, now: datetime) -> 
         return {
             "state": state, "reason": error.code, "failures": failures, "next_sync_at": None,
         }  # fmt: skip
-    wait = min(RETRY_AFTER * 2 ** min(failures - 1, 10), RETRY_AT_MOST)
+    wait = FIRST_RETRY_AFTER
+    if failures > 1:
+        wait = min(RETRY_AFTER * 2 ** min(failures - 2, 10), RETRY_AT_MOST)
     if isinstance(error, Unreachable):  # the exchange's trouble, for which circuits are there
-        wait = RETRY_AFTER
+        wait = min(wait, RETRY_AFTER)
     if error.retry_after:
         wait = max(wait, timedelta(seconds=error.retry_after))
     next_sync_at = _unless_paused(before, now + wait)

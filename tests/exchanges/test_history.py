@@ -327,5 +327,5 @@ def test_the_needs_of_a_worker_that_died_are_taken_up_when_its_lease_lapses(
 
     with pytest.raises(Died):
         history.backfill_due(now=now, report=die)
-    assert history.backfill_due(now=now + timedelta(seconds=30)) == set()
+    assert history.backfill_due(now=now + history.LEASE / 2) == set()
     assert history.backfill_due(now=now + history.LEASE + timedelta(minutes=1)) == {btc}

@@ -325,6 +325,35 @@ def test_a_coin_that_a_market_takes_up_later_gets_the_price_of_then(alice, accou
     assert open_lots(alice) == [("1", "5")]
 
 
+def test_who_was_not_told_of_prices_is_found_by_the_sweep_and_only_once(alice, account):
+    """S41: the worker died between storing prices and telling of them."""
+    factories.asset("USD")
+    book(alice, account, reward("1", day(0), "COIN"))
+    derive(alice)
+    assert derivation.tell_who_waits_in_vain(now=clock.now()) == 0  # still to be fetched
+    PriceNeed.objects.update(state=NeedState.DONE)
+    _keep("COIN", "1h", day(0), "5")
+    assert derivation.tell_who_waits_in_vain(now=clock.now()) == 1
+    derive(alice)
+    assert open_lots(alice) == [("1", "5")]
+    PriceNeed.objects.filter(state=NeedState.OPEN).update(state=NeedState.DONE)
+    while derivation.tell_who_waits_in_vain(now=clock.now()):
+        assert derive(alice)  # valuations may have waited too; an end there must be
+    assert not freshness(alice).updating
+
+
+def test_who_waits_for_what_no_market_ever_quoted_is_not_told_again_and_again(alice, account):
+    factories.asset("USD")
+    book(alice, account, reward("1", day(0), "COIN"))
+    derive(alice)
+    for state_of_needs in (NeedState.NOWHERE, NeedState.DONE):
+        PriceNeed.objects.update(state=state_of_needs)
+        while derivation.tell_who_waits_in_vain(now=clock.now()):
+            derive(alice)
+            PriceNeed.objects.filter(state=NeedState.OPEN).update(state=state_of_needs)
+    assert open_lots(alice) == [("1", "?")]
+
+
 def test_who_does_not_wait_for_a_price_is_left_alone(alice, account):
     book(alice, account, buy("1", "100", day(0)))
     derive(alice)

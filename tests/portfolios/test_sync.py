@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import DataKey
+from audit.actions import Action
+from audit.log import Happening
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
 from portfolios.models import (
     Holding,
@@ -18,7 +20,7 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
-from portfolios.sync import dispatch, visiting
+from portfolios.sync import aside, dispatch, visiting
 from tracker import clock, tenancy
 
 
@@ -284,3 +286,48 @@ def test_a_credential_whose_data_key_is_gone_asks_for_a_new_key(alice, connect, 
     assert visit(connection) == {"failed": 1}
     found = fresh(connection)
     assert (found.state, found.claimed_by) == (ConnectionState.NEEDS_NEW_KEY, None)
+
+
+def test_the_first_retry_comes_soon_and_the_next_ones_later(alice, connect, visit, sandbox):
+    """S41: most faults are over in seconds; one that lasts is not hammered."""
+    connection, waits = connect(alice, 9), []
+    with sandbox.fault(path="/", account=9, kind="status", status=502):
+        for _ in range(4):
+            assert visit(connection) == {"failed": 1}
+            waits.append(round((fresh(connection).next_sync_at - clock.now()).total_seconds(), -1))
+    assert waits == [30, 120, 240, 480]
+
+
+def test_a_visit_that_kills_its_workers_is_paused_and_its_run_closed(alice, connect, exchange):
+    """S42: told by the act of the parking."""
+    connection = connect(alice, 3)
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.filter(id=connection.id).update(
+            claimed_by=connection.id, lease_until=clock.now()
+        )
+        SyncRun.objects.update(state="running")
+    arguments = {"exchange": "binance", "connection_ids": [str(connection.id)]}
+    aside.put_aside(Happening(
+        Action.TASK_PARKED, None, {"task": dispatch.SYNC_TASK, "arguments": arguments, "deaths": 3}
+    ))  # fmt: skip
+    found = fresh(connection)
+    assert (found.state, found.reason, found.next_sync_at) == ("paused", "sync_put_aside", None)
+    assert found.claimed_by is None
+    assert {(run.state, run.error) for run in runs(connection)} <= {("failed", "sync_put_aside")}
+
+
+def test_what_a_dead_worker_held_is_dispatched_alone(alice, bob, connect, queued):
+    """S42: one of a batch killed its worker, and nobody knows which."""
+    held, free = [connect(alice, 3), connect(bob, 4)], [connect(alice, 5), connect(bob, 6)]
+    now = clock.now()
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.update(next_sync_at=now)
+        ExchangeConnection.objects.filter(id__in=[row.id for row in held]).update(
+            claimed_by=alice.id, lease_until=now - timedelta(seconds=1)
+        )
+    before = len(queued(dispatch.IMPORTS))
+    assert dispatch.dispatch_due(now=now) == 4
+    batches = [set(told["connection_ids"]) for _, told in queued(dispatch.IMPORTS)[before:]]
+    alone = [{str(row.id)} for row in held]
+    assert sorted(batches, key=len)[:2] in (alone, alone[::-1])
+    assert {str(row.id) for row in free} in batches
