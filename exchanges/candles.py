@@ -3,11 +3,11 @@
 Nothing here talks to an exchange. A candle of four hours or a week is added up from the stored
 hours or days in it: it opens with the first, closes with the last, reaches as far as any of them,
 and its volume is their sum (unknown if one is unknown). It is ``closed`` when every part of it
-is, or when no market had what it lacks.
+is there and closed, or when markets were asked about all of it and had no more.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -67,16 +67,25 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One asset's candles of one interval in whole intervals from ``since`` to ``until``."""
+    """One asset's candles of one interval in whole intervals from ``since`` to ``until``.
+
+    ``begun`` is the end of the last stored interval that has begun: nothing is known after it.
+    """
 
     asset_id: UUID
     interval: str
     since: datetime
     until: datetime
+    begun: datetime
 
     @property
     def span(self) -> Span:
         return self.since, self.until
+
+    @property
+    def knowable(self) -> list[Span]:
+        """The stretch of which there can be candles; none when all of it lies in the future."""
+        return spans.within([self.span], (self.since, self.begun))
 
     @property
     def stored(self) -> str:
@@ -92,13 +101,24 @@ class Reading:
     gaps: list[Gap]
 
 
-def read(*, asset_id: UUID, interval: str, since: datetime, until: datetime) -> Reading:
+def series_of(
+    *, asset_id: UUID, interval: str, since: datetime, until: datetime, now: datetime
+) -> Series:
+    """The candles of a stretch, widened to whole intervals."""
+    span = intervals.widened((since, until), interval)
+    begun = intervals.ends(now, intervals.stored_as(interval))
+    return Series(asset_id, interval, *span, begun)
+
+
+def read(
+    *, asset_id: UUID, interval: str, since: datetime, until: datetime, now: datetime
+) -> Reading:
     """What is stored of a stretch, widened to whole intervals: for a million rows as for ten.
 
     Rows come in chunks as they are gone through, so that no statement and no transaction stays
     open meanwhile. The last may be growing still, and is not ``closed`` then.
     """
-    series = Series(asset_id, interval, *intervals.widened((since, until), interval))
+    series = series_of(asset_id=asset_id, interval=interval, since=since, until=until, now=now)
     told = standing(series)
     return Reading(_rows(series, told), gaps(series, told=told, held=held(series)))
 
@@ -156,9 +176,9 @@ def gaps(series: Series, *, told: Sequence[Standing], held: Sequence[Span]) -> l
     """
     settled = [known.span for known in told if known.is_told]
     failed = [known.span for known in told if known.error]
-    lacking = spans.without(spans.without([series.span], held), settled)
+    lacking = spans.without(spans.without(series.knowable, held), settled)
     filled = [intervals.widened(span, series.interval) for span in held]
-    empty = spans.common(spans.without([series.span], filled), settled)
+    empty = spans.common(spans.without(series.knowable, filled), settled)
     found = [Gap(*span, Reason.NO_MARKET) for span in empty]
     found += [Gap(*span, Reason.SOURCE_UNAVAILABLE) for span in spans.common(lacking, failed)]
     found += [Gap(*span, Reason.NOT_FETCHED) for span in spans.without(lacking, failed)]
@@ -213,7 +233,7 @@ def as_json(series: Series, *, told: Sequence[Standing]) -> bytes:
 def _rows(series: Series, told: Sequence[Standing]) -> Iterator[Row]:
     statement = _ROWS.format(bars=_bars(series))
     for since, until in spans.cut(series.span, _CHUNK * LENGTHS[series.interval]):
-        chunk = Series(series.asset_id, series.interval, since, until)
+        chunk = replace(series, since=since, until=until)
         with connection.cursor() as cursor:
             cursor.execute(statement, _parameters(chunk, told))
             yield from cursor.fetchall()

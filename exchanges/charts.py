@@ -57,10 +57,10 @@ def _head(series: Series, code: str, missing: Sequence[Gap]) -> dict[str, Any]:
 def _queue(series: Series, told: Sequence[Standing], now: datetime) -> bool:
     """Note what was never wanted and have grown candles fetched anew; whether any is to come."""
     old = any(_is_old(known, now) for known in told)
-    wanted = spans.without([series.span], [known.span for known in told])
+    wanted = spans.without(series.knowable, [known.span for known in told])
     if wanted:
-        want = Want(series.asset_id, series.stored, *series.span)
-        history.want(needs=[want], kind=NeedKind.CANDLE)
+        needs = [Want(series.asset_id, series.stored, *span) for span in wanted]
+        history.want(needs=needs, kind=NeedKind.CANDLE)
     if wanted or (old and candles.ask_again(series, now=now)):
         transaction.on_commit(_enqueue, robust=True)
     return old
@@ -90,7 +90,9 @@ def _series(asset_id: UUID, query: Mapping[str, str], now: datetime) -> Series:
     since = _instant(query, "from", now) or _default_since(until, interval)
     if since >= until:
         raise InvalidInput.of("from", "This does not lie before the end of the range.")
-    return _bounded(Series(asset_id, interval, *intervals.widened((since, until), interval)))
+    return _bounded(
+        candles.series_of(asset_id=asset_id, interval=interval, since=since, until=until, now=now)
+    )
 
 
 def _default_since(until: datetime, interval: str) -> datetime:

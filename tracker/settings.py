@@ -326,6 +326,8 @@ SPECTACULAR_SETTINGS = {
         ],
         "FactKindEnum": ["trade", "transfer", "reward", "adjustment"],
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
+        "ReasonEnum": "portfolios.models.AdjustmentReason",
+        "CandleGapReasonEnum": ["not_fetched", "source_unavailable", "no_market"],
         "DataExportStateEnum": "accounts.models.privacy.DataExport.State",
         "TestStatusEnum": ["ok"],
         "ChangeStatusEnum": ["complete", "partial"],
