@@ -25,13 +25,13 @@ def measure() -> list[Result]:
     token = rows.access_token(user, now)
     with web_server() as port:
         few, many, stock = _charts(port, token, asset_id)
-    rate = MANY / seconds(lambda: _read(asset_id, now), rounds=3)
+    ours, bare = seconds(lambda: _read(asset_id, now)), seconds(lambda: _fetch(asset_id))
     return [
         Result("chart, 300 candles, 1 connection, p50", few, "ms", "", None, "≤ 10 ms", few <= 10),
         Result("chart, 2,000 candles, 1 connection, p50", many, "ms",
                f"stock DRF serializer {stock:.0f} ms", many / stock, "≤ 1/3", many * 3 <= stock),
-        Result("candles read for a backtest", rate, "rows/s", "", None, "≥ 200,000",
-               rate >= 200_000),
+        Result("candles read for a backtest", MANY / ours, "rows/s",
+               f"bare cursor {MANY / bare:,.0f}", bare / ours, "≥ 0.8", ours * 0.8 <= bare),
     ]  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def _candles(now: datetime) -> UUID:
     """A million candles of five minutes of one asset, all of them known."""
     until = FIRST + MANY * LENGTH
     asset = Asset.objects.create(slug="btc", code="BTC")
-    partitions.ensure(candle_table.TABLE, first=FIRST, last=until, protected=False)
+    partitions.ensure(candle_table.TABLE, first=FIRST.date(), last=until.date(), protected=False)
     with tenancy.as_system("benchmark"), connection.cursor() as cursor:
         cursor.execute("TRUNCATE candles, price_needs")
         cursor.execute(
@@ -96,3 +96,15 @@ def _read(asset_id: UUID, now: datetime) -> None:
     found = candles.read(asset_id=asset_id, interval="5m", since=FIRST, until=until, now=now)
     assert sum(1 for _ in found.rows) == MANY
     assert found.gaps == []
+
+
+def _fetch(asset_id: UUID) -> None:
+    """The same columns in one answer, all of them held at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT at, trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close), "
+            "trim_scale(volume), closed FROM candles "
+            "WHERE asset_id = %s AND interval = '5m' ORDER BY at",
+            [asset_id],
+        )
+        assert len(cursor.fetchall()) == MANY
