@@ -58,12 +58,12 @@ class PriceAdmin(ReadOnlyAdmin):
 
 @admin.register(PriceNeed)
 class PriceNeedAdmin(ReadOnlyAdmin):
-    """Past prices that figures want: which are still to come, and what keeps them."""
+    """Past prices that figures and charts want: which are still to come, and what keeps them."""
 
     list_display = (
-        "asset", "interval", "since", "until", "state", "attempts", "next_try_at", "error",
+        "asset", "kind", "interval", "since", "until", "state", "attempts", "next_try_at", "error",
     )  # fmt: skip
-    list_filter = ("state", "interval")
+    list_filter = ("state", "kind", "interval")
     list_select_related = ("asset",)
     ordering = ("-id",)
     search_fields = ("asset__code", "=error")

@@ -149,6 +149,59 @@ class HistoricPrice(models.Model):
         return f"{self.usd} USD"
 
 
+class CandleInterval(models.TextChoices):
+    """How long one stored candle stands for; longer ones are added up (``intervals``)."""
+
+    FIVE_MINUTES = "5m", "five minutes"
+    QUARTER = "15m", "fifteen minutes"
+    HOUR = "1h", "an hour"
+    DAY = "1d", "a UTC day"
+
+
+class Candle(models.Model):
+    """What one unit cost in US dollars while an interval lasted; the same for everybody.
+
+    Only what a market really quoted. ``at`` is the first instant of the interval. The table is
+    partitioned by month of ``at``. It has no foreign key in the database: assets are never
+    deleted, and each new month would have to lock them.
+    """
+
+    pk = models.CompositePrimaryKey("asset_id", "interval", "at")
+    asset = models.ForeignKey(
+        Asset, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    interval = models.CharField(max_length=3, choices=CandleInterval.choices)
+    at = models.DateTimeField()
+    open = UnitsField(help_text="US dollars for one unit.")
+    high = UnitsField(help_text="Certainly reached; see bars.py.")
+    low = UnitsField()
+    close = UnitsField()
+    volume = UnitsField(null=True, blank=True, help_text="Units; null where no market tells.")
+    source = models.CharField(max_length=96, help_text="Exchange and the markets crossed.")
+    closed = models.BooleanField(help_text="Over when it was fetched, so that it stays as it is.")
+    fetched_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "candles"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(low__gt=0, low__lte=models.F("open"), high__gte=models.F("open"))
+                & models.Q(low__lte=models.F("close"), high__gte=models.F("close")),
+                name="candles_in_order",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.interval} {self.close} USD"
+
+
+class NeedKind(models.TextChoices):
+    """What is to be fetched."""
+
+    CLOSE = "close", "closes, for the books"
+    CANDLE = "candle", "candles, for charts"
+
+
 class NeedState(models.TextChoices):
     """How far a wanted stretch of prices is."""
 
@@ -158,11 +211,12 @@ class NeedState(models.TextChoices):
 
 
 class PriceNeed(models.Model):
-    """A stretch of one asset's prices that somebody's figures want. Names no person."""
+    """A stretch of one asset's prices that somebody's figures or charts want. Names no person."""
 
     id = models.BigAutoField(primary_key=True)
     asset = models.ForeignKey(Asset, models.CASCADE, related_name="+", db_index=False)
-    interval = models.CharField(max_length=2, choices=PriceInterval.choices)
+    kind = models.CharField(max_length=6, choices=NeedKind.choices, default=NeedKind.CLOSE)
+    interval = models.CharField(max_length=3, choices=CandleInterval.choices)
     since = models.DateTimeField()
     until = models.DateTimeField(help_text="Not included.")
     state = models.CharField(max_length=8, choices=NeedState.choices, default=NeedState.OPEN)
@@ -170,12 +224,18 @@ class PriceNeed(models.Model):
     next_try_at = models.DateTimeField(default=clock.now)
     leased_until = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=48, default="", blank=True)
+    asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When markets last told all they had so far."
+    )
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         db_table = "price_needs"
         constraints = [
-            models.UniqueConstraint(fields=["asset", "interval", "since"], name="price_needs_once"),
+            # Also how the needs of one asset and interval are read.
+            models.UniqueConstraint(
+                fields=["asset", "kind", "interval", "since"], name="price_needs_once"
+            ),
             models.CheckConstraint(
                 condition=models.Q(since__lt=models.F("until")), name="price_needs_forward"
             ),

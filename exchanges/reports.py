@@ -210,10 +210,18 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """When an hour or a day began at a market, and its last price."""
+    """What a market traded at while an interval lasted, from ``start`` on.
+
+    Prices are units of the quote for one of the base, ``volume`` is in units of the base. What
+    the exchange does not tell, or tells in no sane way, is None; the close is always there.
+    """
 
     start: datetime
     close: Decimal
+    open: Decimal | None = None
+    high: Decimal | None = None
+    low: Decimal | None = None
+    volume: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -326,6 +326,8 @@ SPECTACULAR_SETTINGS = {
         ],
         "FactKindEnum": ["trade", "transfer", "reward", "adjustment"],
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
+        "ReasonEnum": "portfolios.models.AdjustmentReason",
+        "CandleGapReasonEnum": ["not_fetched", "source_unavailable", "no_market"],
         "DataExportStateEnum": "accounts.models.privacy.DataExport.State",
         "TestStatusEnum": ["ok"],
         "ChangeStatusEnum": ["complete", "partial"],
@@ -503,6 +505,7 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.extend_valuations": {"queue": "derive"},
     # Long jobs, which must not hold up what is due every minute.
     "portfolios.tasks.backfill_prices": {"queue": "exports"},
+    "exchanges.tasks.fetch_candles": {"queue": "exports"},
     "portfolios.tasks.apply_import": {"queue": "exports"},
     "accounts.tasks.make_export": {"queue": "exports"},
 }
@@ -538,6 +541,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "audit.scan-failures": {"task": "audit.tasks.scan_failures", "schedule": 60.0},
     "audit.deliver-webhooks": {"task": "audit.tasks.deliver_webhooks", "schedule": 60.0},
     "exchanges.refresh-prices": {"task": "exchanges.tasks.refresh_prices", "schedule": 20.0},
+    "exchanges.fetch-candles": {"task": "exchanges.tasks.fetch_candles", "schedule": 60.0},
     "portfolios.dispatch-due-syncs": {
         "task": "portfolios.tasks.dispatch_due_syncs",
         "schedule": 10.0,

@@ -269,9 +269,14 @@ TABLES: Mapping[str, Table] = {
     "exchanges.HistoricPrice": _shared(
         "prices of the past", "id", "asset", "interval", "at", "usd", "source", "fetched_at"
     ),
+    "exchanges.Candle": _shared(
+        "prices of the past, for charts", "asset", "interval", "at", "open", "high", "low",
+        "close", "volume", "source", "closed", "fetched_at",
+    ),
     "exchanges.PriceNeed": _shared(
-        "which prices of the past are to be fetched", "id", "asset", "interval", "since", "until",
-        "state", "attempts", "next_try_at", "leased_until", "error", "created_at",
+        "which prices of the past are to be fetched", "id", "asset", "kind", "interval", "since",
+        "until", "state", "attempts", "next_try_at", "leased_until", "error", "asked_at",
+        "created_at",
     ),
     "exchanges.ExchangeConnection": _table(
         "reading an exchange account that the person connected",

@@ -95,9 +95,9 @@ def fetch_candles(
 ) -> list[Candle]:
     """The candles of a market that begin in [since, until), in order; gaps are left out.
 
-    ``interval`` is ``"1h"`` or ``"1d"``. The last one may still be growing when ``until`` is not
-    over. Raises GatewayError: SymbolUnknown where the exchange no longer answers for the market,
-    Unsupported where it has no candles at all.
+    ``interval`` is ``"5m"``, ``"15m"``, ``"1h"`` or ``"1d"``. The last one may still be growing
+    when ``until`` is not over. Raises GatewayError: SymbolUnknown where the exchange no longer
+    answers for the market, Unsupported where it has no candles, or none of this length.
     """
     from exchanges.gateway import visits as visiting
 

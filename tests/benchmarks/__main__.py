@@ -25,6 +25,7 @@ NAMES = (
     "derive",
     "returns",
     "performance",
+    "candles",
 )
 
 

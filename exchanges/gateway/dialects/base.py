@@ -275,19 +275,22 @@ class Surroundings:
 # (market, interval, since, until, limit), times in milliseconds, ``until`` not included -> the
 # positional arguments and the parameters of the call
 Asking = Callable[[str, str, int, int, int], tuple[tuple[Any, ...], dict[str, Any]]]
+CANDLE_INTERVALS = frozenset({"5m", "15m", "1h", "1d"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandleCall:
-    """How an exchange tells past prices: rows of (start in milliseconds, open, high, low, close).
+    """How an exchange tells past prices: rows of (start in milliseconds, open, high, low, close,
+    volume in units of the base).
 
-    ``limit`` is how many come in one answer.
+    ``limit`` is how many come in one answer, ``intervals`` which of ours it knows.
     """
 
     call: Call
     limit: int
     asking: Asking
     rows: Rows
+    intervals: frozenset[str] = CANDLE_INTERVALS
 
 
 def unified_candles(

@@ -11,6 +11,7 @@ from typing import Any
 from exchanges.gateway import errors, rows
 from exchanges.gateway.budget import Pool
 from exchanges.gateway.dialects.base import (
+    CANDLE_INTERVALS,
     Call,
     CandleCall,
     Dialect,
@@ -201,7 +202,10 @@ def _candles(described: Any, pool: Pool) -> CandleCall | None:
         return None
     limit = _features(described, "fetchOHLCV").get("limit") or LIMIT
     call = Call("fetch_ohlcv", 1, pool)
-    return CandleCall(call=call, limit=min(limit, 1000), asking=unified_candles, rows=the_list)
+    return CandleCall(
+        call=call, limit=min(limit, 1000), asking=unified_candles, rows=the_list,
+        intervals=CANDLE_INTERVALS & set(described.timeframes or CANDLE_INTERVALS),
+    )  # fmt: skip
 
 
 def _trades(described: Any, pool: Pool) -> Feed:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("exchanges", "0004_history_and_manual_accounts"),
+        ("exchanges", "0005_candles"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
