@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from exchanges.sandbox import config, control, exchange, faults
-from exchanges.sandbox.binance import dialect, endpoint, exchange_info
+from exchanges.sandbox.binance import dialect, endpoint, exchange_info, streams
 
 _JSON = "application/json;charset=UTF-8"
 _BACKLOG = 1024
@@ -75,6 +75,10 @@ def make_app(settings: config.Config) -> web.Application:
     gateway = Gateway(served, dialect.Dialect(served, listing))
     app = web.Application()
     app.add_routes(control.Controls(served).routes())
+    streaming = streams.Streams(served)
+    app.add_routes(streaming.routes())
+    app.on_startup.append(streaming.start)
+    app.on_shutdown.append(streaming.stop)
     app.router.add_route("*", "/{path:.*}", gateway.handle)
 
     async def let_go(app: web.Application) -> None:
