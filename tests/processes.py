@@ -23,6 +23,7 @@ class Managed:
 
     process: "subprocess.Popen[bytes]"
     written: IO[bytes]
+    port: int = 0  # of a server, once it is known
 
     def stop(self) -> int:
         """End it as a platform does; returns its exit code."""

@@ -381,6 +381,12 @@ CONNECTION_TEST_SECONDS = 10
 SYNC_DEADLINE_SECONDS = _int("SYNC_DEADLINE_SECONDS", 120)
 SYNC_CONCURRENCY = _int("SYNC_CONCURRENCY", 64)
 
+# --- live connections ---------------------------------------------------------------------------
+# Of one process of serve_stream; each takes some tens of kilobytes.
+LIVE_MAX_CONNECTIONS = _int("LIVE_MAX_CONNECTIONS", 10_000)
+# How long a connection may read nothing at all before it is dropped.
+LIVE_PATIENCE_SECONDS = _int("LIVE_PATIENCE_SECONDS", 30)
+
 # --- e-mail, push, pages ------------------------------------------------------------------------
 # Where the API and its pages are reached from outside; links in e-mails begin with it.
 PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000" if DEBUG else "").rstrip("/")

@@ -1,0 +1,47 @@
+import asyncio
+import os
+import signal
+from argparse import ArgumentParser
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from portfolios.live.server import Server
+from tracker import gunicorn
+
+DATABASE_THREADS = 8
+
+
+class Command(BaseCommand):
+    help = "Serve live prices, portfolio values and sync progress over WebSocket, until stopped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        port = int(os.environ.get("LIVE_PORT") or os.environ.get("PORT") or 8020)
+        parser.add_argument("--port", type=int, default=port, help="0 takes a free one.")
+        parser.add_argument("--host", default=gunicorn.HOST)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(self._serve(options["host"], options["port"]))
+
+    async def _serve(self, host: str, port: int) -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(DATABASE_THREADS))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await Server().run(host, port, stop=stop, listening=self._announce)
+
+    def _announce(self, port: int) -> None:
+        self.stdout.write(f"Live connections on port {port}")
+        self.stdout.flush()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists; asyncio's own loop does the same, slower."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
