@@ -57,3 +57,8 @@ def plan(tier: str) -> Plan:
 def all_names() -> tuple[str, ...]:
     """The tiers in force, in the order of the table."""
     return tuple(table())
+
+
+def with_live_prices() -> str:
+    """The first tier whose people see prices move; the default tier where there is none."""
+    return next((name for name, plan in table().items() if plan.live_prices), DEFAULT_TIER)

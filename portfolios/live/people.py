@@ -331,14 +331,12 @@ class People:
     async def know_base(self, currency: str) -> None:
         """Have the price of a currency that somebody counts in. Raises Refused."""
         try:
-            if currency not in self._fanout.bases:
-                base = await reads.in_thread(reads.base_of, currency)
-                if base is not None:
-                    self._fanout.bases[currency] = base
+            base = await reads.in_thread(reads.base_of, currency)
         except reads.UNAVAILABLE:
             raise Refused("unavailable") from None
-        if base_id := self._fanout.bases.get(currency):
-            await self._know([base_id])
+        if base is not None:
+            self._fanout.bases[currency] = base
+            await self._know([base])
 
     async def _held(self, assets: list[UUID]) -> list[Quote]:
         if not assets:

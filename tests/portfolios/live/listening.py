@@ -120,7 +120,7 @@ def token_that_lives(signed_in: sessions.SignedIn, seconds: float) -> str:
 def holding(user: User, code: str, quantity: int | str) -> Asset:
     """Units of an asset that this person holds by an account of theirs."""
     asset = factories.asset(code)
-    connected = factories.connection(user, label=f"{code}{time.monotonic_ns()}")
+    connected = factories.connection(user, label=f"{code}{time.monotonic_ns()}"[:60])
     from exchanges.models import ExchangeConnection
     from portfolios.models import Holding
 
