@@ -9,6 +9,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 import orjson
@@ -16,6 +17,7 @@ from django.conf import settings
 from websockets.asyncio.server import broadcast
 
 from exchanges import pricelist
+from exchanges.crossing import DOLLAR
 from exchanges.prices import Quote
 from portfolios.live.clients import Client
 from tracker import clock
@@ -85,6 +87,13 @@ class Fanout:
     def watched(self) -> set[UUID]:
         """Every asset that somebody watches."""
         return set(self._watching)
+
+    def base(self, currency: str, now: datetime) -> Quote | None:
+        """What a currency is worth; a dollar is a dollar at any time."""
+        asset_id = self.bases.get(currency)
+        if asset_id is not None and currency == DOLLAR:
+            return Quote(asset_id, DOLLAR, Decimal(1), Decimal(1), DOLLAR, now)
+        return self.newest.get(asset_id) if asset_id else None
 
     # --- what is told ---------------------------------------------------------------------------
     def take(self, quotes: Iterable[Quote]) -> None:
@@ -209,8 +218,8 @@ class _Rows:
 
     def _told(self, asset_id: UUID, currency: str) -> dict[str, object]:
         fanout = self._fanout
-        quote, base = fanout.newest.get(asset_id), fanout.bases.get(currency)
+        quote, base = fanout.newest.get(asset_id), fanout.base(currency, self._now)
         return pricelist.row(
             asset_id, quote.code if quote else fanout.codes.get(asset_id, ""), quote,
-            base=fanout.newest.get(base) if base else None, currency=currency, now=self._now,
+            base=base, currency=currency, now=self._now,
         )  # fmt: skip

@@ -289,7 +289,9 @@ class People:
         if person.portfolio is None or not clients:
             return
         person.told_at = asyncio.get_running_loop().time()
-        fields = worth.shown(person.portfolio, self._fanout.newest, now=clock.now())
+        portfolio, now = person.portfolio, clock.now()
+        base = self._fanout.base(portfolio.currency, now)
+        fields = worth.shown(portfolio, self._fanout.newest, base=base, now=now)
         message = messages.write("portfolio", **fields)
         for client in clients:
             client.missed_portfolio = not client.tell(message)

@@ -65,9 +65,10 @@ def load(user_id: UUID, currency: str, *, now: datetime) -> Portfolio:
     return Portfolio(currency, base, held, rows[0][6], rows[0][7])
 
 
-def shown(portfolio: Portfolio, ticks: Mapping[UUID, Quote], *, now: datetime) -> dict[str, Any]:
-    """The fields of a ``portfolio`` message."""
-    base = ticks.get(portfolio.base) if portfolio.base else None
+def shown(
+    portfolio: Portfolio, ticks: Mapping[UUID, Quote], *, base: Quote | None, now: datetime
+) -> dict[str, Any]:
+    """The fields of a ``portfolio`` message; ``base`` is what its currency is worth."""
     total, unpriced, stale, oldest = Decimal(0), 0, portfolio.stale, None
     for asset_id, held in portfolio.held.items():
         price, as_of, fetched = _priced(held, ticks.get(asset_id), base)

@@ -25,6 +25,8 @@ NAMES = (
     "derive",
     "returns",
     "performance",
+    "fanout",
+    "tick_delay",
 )
 
 

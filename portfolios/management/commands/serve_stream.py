@@ -1,5 +1,6 @@
 import asyncio
 import os
+import resource
 import signal
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", default=gunicorn.HOST)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _allow_many_files()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(self._serve(options["host"], options["port"]))
 
@@ -36,6 +38,12 @@ class Command(BaseCommand):
     def _announce(self, port: int) -> None:
         self.stdout.write(f"Live connections on port {port}")
         self.stdout.flush()
+
+
+def _allow_many_files() -> None:
+    """Each connection is an open file, and systems begin with few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
