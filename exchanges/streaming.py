@@ -43,7 +43,7 @@ _Priced = Quote | UsdPrice
 class Pace:
     """How often things happen, in seconds."""
 
-    flush: float = 0.025  # between two messages to Redis, at least
+    flush: float = 0.04  # between two messages to Redis, at least
     cross: float = 1.0  # until a coin follows the coin it is crossed through
     record: float = 5.0  # between two writes to PostgreSQL
     silence: float = 30.0  # without a tick, until a stream counts as broken

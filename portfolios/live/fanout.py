@@ -19,7 +19,7 @@ from websockets.asyncio.server import broadcast
 from exchanges import pricelist
 from exchanges.crossing import DOLLAR
 from exchanges.prices import Quote
-from portfolios.live.clients import Client
+from portfolios.live.clients import Client, Connection
 from tracker import clock
 
 REST_SECONDS = 1.0  # of an asset after it was sent
@@ -32,7 +32,7 @@ class _Group:
     """Everybody who watches these assets in this currency."""
 
     key: Key
-    clients: set[Client] = field(default_factory=set)
+    clients: dict[Connection, Client] = field(default_factory=dict)
 
 
 class Fanout:
@@ -67,7 +67,7 @@ class Fanout:
             group = self._groups[key] = _Group(key)
             for asset_id in assets:
                 self._watching[asset_id].add(group)
-        group.clients.add(client)
+        group.clients[client.connection] = client
         self._group_of[client] = group
 
     def forget(self, client: Client) -> None:
@@ -75,7 +75,7 @@ class Fanout:
         group = self._group_of.pop(client, None)
         if group is None:
             return
-        group.clients.discard(client)
+        del group.clients[client.connection]
         if not group.clients:
             del self._groups[group.key]
             for asset_id in group.key[0]:
@@ -158,15 +158,12 @@ class Fanout:
         return found
 
     def _send_to(self, group: _Group, moved: list[UUID], message: bytes) -> None:
-        reading = []
-        for client in group.clients:
-            if client.connection.paused:
-                client.missed.update(moved)
-                self._counts["missed"] += 1
-            else:
-                reading.append(client.connection)
+        behind = [client for connection, client in group.clients.items() if connection.paused]
+        for client in behind:
+            client.missed.update(moved)
+        reading = group.clients.keys() - {c.connection for c in behind} if behind else group.clients
         broadcast(reading, message, text=True)
-        self._counts["messages"] += len(reading)
+        self._counts.update(messages=len(reading), missed=len(behind))
 
     # --- resting --------------------------------------------------------------------------------
     def _rest(self, assets: Collection[UUID]) -> None:

@@ -30,6 +30,7 @@ log = get_logger(__name__)
 LOOK_SECONDS = 0.05
 REST_SECONDS = 1.0  # between two figures of one portfolio, and between two readings of it
 READ_AGAIN_SECONDS = 60.0
+_AWAY = (RedisError, OSError)
 _SYNC = Draft202012Validator(
     {"type": "object", "properties": dict(messages.SYNC_FIELDS), "required": ["connection"]}
 )
@@ -312,7 +313,7 @@ class People:
         """Have the latest price and the code of assets: from Redis, else from PostgreSQL."""
         fanout = self._fanout
         wanted = [asset_id for asset_id in assets if asset_id not in fanout.newest]
-        for quote in await self._held(wanted):
+        for quote in await self._held_or_none(wanted):
             fanout.newest.setdefault(quote.asset_id, quote)
         try:
             missing = [asset_id for asset_id in wanted if asset_id not in fanout.newest]
@@ -327,7 +328,12 @@ class People:
     async def refresh(self) -> None:
         """Read the ticks of everything that is watched, after Redis was away."""
         wanted = list(self._fanout.watched | set(self._holding))
-        self._fanout.take(await self._held(wanted))
+        while wanted:
+            try:
+                self._fanout.take(await self._held(wanted))
+                break
+            except _AWAY:
+                await asyncio.sleep(REST_SECONDS)
         self.all_moved()
 
     async def know_base(self, currency: str) -> None:
@@ -340,13 +346,15 @@ class People:
             self._fanout.bases[currency] = base
             await self._know([base])
 
-    async def _held(self, assets: list[UUID]) -> list[Quote]:
-        if not assets:
-            return []
+    async def _held_or_none(self, assets: list[UUID]) -> list[Quote]:
         try:
-            found = await self._redis.mget(ticks.keys_of(assets))
-        except (RedisError, OSError):
-            return []
+            return await self._held(assets)
+        except _AWAY:
+            return []  # then PostgreSQL has them, a little older
+
+    async def _held(self, assets: list[UUID]) -> list[Quote]:
+        """The ticks that Redis has. Raises RedisError, OSError."""
+        found = await self._redis.mget(ticks.keys_of(assets)) if assets else []
         return [ticks.read(cast(bytes, held)) for held in found if held]
 
 

@@ -1,6 +1,7 @@
 """The live server: who may connect, what they may ask, and when their connection ends."""
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -50,12 +51,13 @@ class Server:
         self.counts: Counter[str] = Counter()
         self._clients: set[Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._redis = _redis(_REDIS_SECONDS)
+        # A connection that was lost while it rested is made anew once.
+        self._redis = _redis(_REDIS_SECONDS, retries=1)
         self._places = Places(self._redis)
         self._fanout = Fanout(counts=self.counts, on_sent=self._on_sent)
         self._people = People(fanout=self._fanout, redis=self._redis, counts=self.counts)
         self._news = News(
-            _redis(_LISTEN_SECONDS), on_ticks=self._fanout.take, on_news=self._on_news,
+            _redis(_LISTEN_SECONDS, retries=0), on_ticks=self._fanout.take, on_news=self._on_news,
             on_back=lambda: self._start(self._people.refresh()),
         )  # fmt: skip
 
@@ -64,11 +66,11 @@ class Server:
     ) -> None:
         """Serve until ``stop`` is set; then every connection is closed with 1001."""
         server = await serve(
-            self._handle, host, port,
+            self._handle, sock=_listening_socket(host, port),
             create_connection=Connection, process_request=self._at_the_door, compression=None,
             max_size=messages.MOST_BYTES, max_queue=4, write_limit=BUFFER_BYTES,
             ping_interval=HEARTBEAT_SECONDS, ping_timeout=HEARTBEAT_SECONDS, close_timeout=5,
-            server_header=None, backlog=2048,
+            server_header=None,
         )  # fmt: skip
         for work in self._for_ever():
             self._start(work)
@@ -347,9 +349,18 @@ async def _logged(work: Awaitable[Any]) -> None:
         log.exception("live.failed")
 
 
-def _redis(seconds: float) -> redis.asyncio.Redis:
-    """Without retries: who waits for Redis here decides how."""
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """Its connections inherit a small send buffer: what lies there is as old as the reader is
+    slow, and the system would let it grow to megabytes for each."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=2048)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+    return listening
+
+
+def _redis(seconds: float, *, retries: int) -> redis.asyncio.Redis:
+    """Without waits of its own: who needs Redis here decides how long."""
     return redis.asyncio.Redis.from_url(
         settings.REDIS_URL, socket_timeout=seconds, socket_connect_timeout=_REDIS_SECONDS,
-        health_check_interval=10, retry=Retry(NoBackoff(), 0),
+        health_check_interval=10, retry=Retry(NoBackoff(), retries),
     )  # fmt: skip

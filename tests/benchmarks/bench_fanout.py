@@ -12,7 +12,7 @@ from tests.benchmarks.measure import Result
 from tracker import clock
 
 CLIENTS, PEOPLE, ASSETS = 2_000, 100, 300
-TURNS, ROUNDS = 7, 40
+TURNS, ROUNDS = 21, 12
 
 
 def measure() -> list[Result]:

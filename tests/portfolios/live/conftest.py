@@ -20,7 +20,7 @@ def serving() -> Iterator[processes.Managed]:
     arguments = ["serve_stream", "--port", "0"]
     with processes.managed(*arguments, DJANGO_SETTINGS_MODULE=SETTINGS) as process:
         line = "Live connections on port "
-        eventually(lambda: line in process.output(), "the server's port")
+        eventually(lambda: line in process.output(), "the server's port", seconds=150)
         process.port = int(process.output().partition(line)[2].split()[0])
         yield process
 

@@ -5,5 +5,5 @@ from datetime import timedelta
 from tracker.settings import *  # noqa: F403
 
 PRICE_STALE_AFTER = timedelta(seconds=6)
-LIVE_PATIENCE_SECONDS = 2
+LIVE_PATIENCE_SECONDS = 8
 LIVE_MAX_CONNECTIONS = 40
