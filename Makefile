@@ -18,7 +18,7 @@ $(VENV)/.installed: requirements/development.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-run: install ## Run everything here: API, worker, beat, sandbox exchange (PORT=8000)
+run: install ## Run everything here: API, worker, beat, live prices, sandbox exchange (PORT=8000)
 	@exec $(BIN)/python manage.py run_local
 
 test: install ## Run all tests on real servers, in parallel

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from accounts.models import User
+from billing import plans
 from exchanges import connections, prices
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Credential
@@ -30,6 +31,7 @@ def introduce(where: Ports) -> str:
         f"Docs:             {where.web_url}/api/docs",
         f"Admin:            {settings.PUBLIC_URL}{settings.ADMIN_PREFIX}",
         f"Sandbox exchange: {where.sandbox_url}",
+        f"Live prices:      {where.web_url}/live",
         f"Demo login:       {DEMO}  {logins['demo']}",
         f"Staff login:      {STAFF}  {logins['staff']}",
         "",
@@ -51,7 +53,9 @@ def seed(where: Ports, *, logins: dict[str, str], now: datetime) -> None:
     with tenancy.as_system("seed demo"):
         demo = User.objects.filter(email=DEMO).first()
         if demo is None:
-            demo = User.objects.create_user(DEMO, logins["demo"])
+            demo = User.objects.create_user(
+                DEMO, logins["demo"], subscription_tier=plans.with_live_prices()
+            )
         if not User.objects.filter(email=STAFF).exists():
             User.objects.create_superuser(STAFF, logins["staff"])
         connected = ExchangeConnection.objects.filter(user_id=demo.id).exists()

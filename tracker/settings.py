@@ -448,6 +448,21 @@ EMAIL_TIMEOUT = 10
 EXPO_ACCESS_TOKEN = os.environ.get("EXPO_ACCESS_TOKEN", "")
 EXPO_URL = os.environ.get("EXPO_URL", "https://exp.host")
 
+# --- live connections ---------------------------------------------------------------------------
+# Of one process of serve_stream; each takes some tens of kilobytes.
+LIVE_MAX_CONNECTIONS = _int("LIVE_MAX_CONNECTIONS", 10_000)
+# Where it is reached from outside, without a path; /ws/ of the web address unless it stands apart.
+LIVE_URL = os.environ.get("LIVE_URL", "").rstrip("/") or re.sub("^http", "ws", PUBLIC_URL)
+if os.environ.get("LIVE_URL") and (
+    not re.fullmatch(r"wss?://[^/\s]+", LIVE_URL)
+    or (PRODUCTION and not LIVE_URL.startswith("wss://"))
+):
+    SETTINGS_PROBLEMS.append("LIVE_URL is not a wss:// address without a path.")
+# Whether /live shows a page on which somebody signs in and watches; for trying things out.
+LIVE_PAGE = _switch("LIVE_PAGE", default=DEBUG)
+# How long a connection may read nothing at all before it is dropped.
+LIVE_PATIENCE_SECONDS = _int("LIVE_PATIENCE_SECONDS", 30)
+
 # --- privacy and retention ----------------------------------------------------------------------
 # Who runs this, as /terms and /privacy name them.
 OPERATOR = {

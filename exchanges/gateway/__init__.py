@@ -10,6 +10,7 @@ Where an exchange is reached: ``EXCHANGE_BASE_URLS``. How fast: ``EXCHANGE_BUDGE
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from exchanges.gateway import loop
@@ -26,6 +27,9 @@ from exchanges.reports import (
     Ticker,
     Visit,
 )
+
+if TYPE_CHECKING:
+    from exchanges.gateway.streams import TickerStream
 
 _MARGIN = 0.5  # seconds that the caller's thread waits beyond the loop's own timeout
 
@@ -81,6 +85,23 @@ def fetch_tickers(exchange: str) -> list[Ticker]:
     from exchanges.gateway import visits as visiting
 
     return loop.run(visiting.fetch_tickers(exchange), timeout=60)
+
+
+def can_stream(exchange: str) -> bool:
+    """Whether an exchange streams the tickers of all its markets. Raises UnknownExchange."""
+    from exchanges.gateway import streams
+
+    return streams.can_stream(exchange)
+
+
+def stream_tickers(exchange: str) -> "TickerStream":
+    """The tickers of all spot markets of an exchange as they change; the caller closes it.
+
+    It connects in the background: what goes wrong is raised by ``take``.
+    """
+    from exchanges.gateway import streams
+
+    return streams.TickerStream(exchange)
 
 
 def fetch_markets(exchange: str) -> list[Listing]:

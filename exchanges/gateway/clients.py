@@ -130,9 +130,23 @@ def _is_timeout(error: BaseException) -> bool:
     return isinstance(error, (ccxt.RequestTimeout, asyncio.TimeoutError))
 
 
-def _build_template(name: str, base: str | None) -> Any:
-    import ccxt.async_support as ccxt
+def watching(name: str) -> Any:
+    """A client of ccxt.pro for one exchange, of its own because it holds connections; the caller
+    closes it. Raises UnknownExchange."""
+    import ccxt.pro
 
+    client = _build(ccxt.pro, name, addresses.base_url(name))
+    client.newUpdates = True
+    return client
+
+
+def _build_template(name: str, base: str | None) -> Any:
+    import ccxt.async_support
+
+    return _build(ccxt.async_support, name, base)
+
+
+def _build(ccxt: Any, name: str, base: str | None) -> Any:
     logging.getLogger("ccxt").setLevel(logging.ERROR)  # at DEBUG it logs signed requests
     if name not in ccxt.exchanges:
         raise UnknownExchange(details={"exchange": name})

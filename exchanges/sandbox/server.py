@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 
 from exchanges.sandbox import config, control, exchange, wire
-from exchanges.sandbox.binance import dialect, exchange_info
+from exchanges.sandbox.binance import dialect, exchange_info, streams
 from exchanges.sandbox.faults import acts, fault
 from exchanges.sandbox.kraken import dialect as kraken
 
@@ -103,6 +103,10 @@ def make_app(settings: config.Config) -> web.Application:
     gateway = Gateway(served, dialect.Dialect(served, listing), spoken)
     app = web.Application()
     app.add_routes(control.Controls(served).routes())
+    streaming = streams.Streams(served)
+    app.add_routes(streaming.routes())
+    app.on_startup.append(streaming.start)
+    app.on_shutdown.append(streaming.stop)
     app.router.add_route("*", "/{path:.*}", gateway.handle)
 
     async def let_go(app: web.Application) -> None:

@@ -26,6 +26,8 @@ NAMES = (
     "returns",
     "performance",
     "candles",
+    "fanout",
+    "tick_delay",
 )
 
 
