@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from django.conf import settings
 
 from exchanges.gateway import loop
 from exchanges.gateway.errors import RateLimited
+from exchanges.reports import BudgetState, PoolState
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +175,7 @@ class Budget:
     async def _ask_redis(
         self, exchange: str, pool: str, limit: float, need: float
     ) -> tuple[float, float]:
-        keys = [f"exchange-budget:{exchange}:{pool}", _stop_key(exchange)]
+        keys = [_grants_key(exchange, pool), _stop_key(exchange)]
         want = max(need, math.floor(limit / CHUNK_PART))
         answer = await self._script(keys=keys, args=[limit, need, want, WINDOW, SLICE])
         granted, pause, stopped = (float(part) for part in answer)
@@ -197,6 +198,42 @@ def shared() -> Budget:
     url = getattr(settings, "REDIS_URL", "") or ""
     limits = getattr(settings, "EXCHANGE_BUDGETS", None) or {}
     return loop.local(("budget", url, repr(limits)), lambda: Budget(url, limits))
+
+
+def state(exchange: str, pools: Iterable[Pool]) -> BudgetState | None:
+    """What all processes together were granted of ``pools`` in the last minute and a half, and for
+    how long the exchange must be left alone; None when Redis does not answer. Ordinary code."""
+    import redis
+
+    pools = list(pools)
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=_REDIS_TIMEOUT) as client:
+            pipe = client.pipeline(transaction=False)
+            pipe.time()
+            pipe.pttl(_stop_key(exchange))
+            for pool in pools:
+                pipe.hgetall(_grants_key(exchange, pool.name))
+            (seconds, micros), stopped, *grants = pipe.execute()
+    except (redis.RedisError, ValueError, OSError):
+        return None
+    now = seconds + micros / 1_000_000
+    limits = Budget("", getattr(settings, "EXCHANGE_BUDGETS", None) or {})
+    return BudgetState(
+        tuple(
+            PoolState(pool.name, _used(granted, now), limits.limit(exchange, pool))
+            for pool, granted in zip(pools, grants, strict=True)
+        ),
+        stopped / 1000 if stopped > 0 else None,
+    )
+
+
+def _used(granted: Mapping[bytes, bytes], now: float) -> float:
+    """What slices that still count were granted, as the script reckons."""
+    return sum(
+        float(weight)
+        for number, weight in granted.items()
+        if (int(number) + 1) * SLICE + WINDOW > now
+    )
 
 
 def _connect(url: str) -> tuple[Any, Any]:
@@ -234,6 +271,10 @@ async def _sleep(pause: float, give_up: float) -> None:
     if time.monotonic() + pause > give_up:
         raise RateLimited(retry_after=math.ceil(pause))
     await asyncio.sleep(max(pause, 0.01))
+
+
+def _grants_key(exchange: str, pool: str) -> str:
+    return f"exchange-budget:{exchange}:{pool}"
 
 
 def _stop_key(exchange: str) -> str:

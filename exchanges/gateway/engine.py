@@ -42,13 +42,16 @@ from exchanges.gateway.errors import (
 from exchanges.gateway.markets import Markets
 from exchanges.gateway.pagination import Span
 from exchanges.gateway.rows import BadRow
+from exchanges.gateway.timeline import CallLog, count_rows
 from exchanges.reports import (
     AccountReport,
+    Asked,
     Balance,
     Covered,
     Credential,
     Fact,
     Failure,
+    Form,
     Quarantined,
     Trade,
     Transfer,
@@ -60,7 +63,7 @@ FUTURE = timedelta(days=2)  # a row dated further ahead than this is not believe
 LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's coverage this long
 DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
 DELISTED_REST = timedelta(days=30)
-_ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
+ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
 _NOT_ENABLED = (MissingPermission, WrongKey, Unsupported)  # for what is optional
 _HOPELESS = (RateLimited, OnMaintenance, TimedOut, WrongKey, AddressNotAllowed, WrongClock)
 
@@ -68,9 +71,17 @@ _HOPELESS = (RateLimited, OnMaintenance, TimedOut, WrongKey, AddressNotAllowed, 
 class Line:
     """The way to one exchange: paces, sends, translates errors, and repeats what may be."""
 
-    def __init__(self, exchange: clients.Exchange, dialect: Dialect, *, deadline: float) -> None:
+    def __init__(
+        self,
+        exchange: clients.Exchange,
+        dialect: Dialect,
+        *,
+        deadline: float,
+        calls: CallLog | None = None,
+    ) -> None:
         self.exchange, self.dialect, self.deadline = exchange, dialect, deadline
         self.budget = budget.shared()
+        self.calls = calls or CallLog()
 
     @property
     def left(self) -> float:
@@ -97,7 +108,21 @@ class Line:
         self, client: Any, call: Call, args: Any, params: Mapping[str, Any], account: str
     ) -> Any:
         clients.forget_answer(client)
-        await self._pace(call, account)
+        began, sent = time.monotonic(), None
+        try:
+            await self._pace(call, account)
+            sent = time.monotonic()
+            answer = await self._sent(client, call, args, params)
+        except GatewayError as problem:
+            self._note(client, call, began, sent, code=problem.code)
+            raise
+        except asyncio.CancelledError:
+            self._note(client, call, began, sent, code=TimedOut.code)
+            raise
+        self._note(client, call, began, sent, rows=count_rows(answer))
+        return answer
+
+    async def _sent(self, client: Any, call: Call, args: Any, params: Mapping[str, Any]) -> Any:
         problem = None
         try:
             return await self._send(client, call, args, params)
@@ -109,6 +134,29 @@ class Line:
         if isinstance(problem, RateLimited) and not self.dialect.limits_by_key:
             await self.budget.stop(self.exchange.name, problem.retry_after)
         raise problem
+
+    def _note(
+        self,
+        client: Any,
+        call: Call,
+        began: float,
+        sent: float | None,
+        *,
+        rows: int = -1,
+        code: str = "",
+    ) -> None:
+        """Keep what the call was and how it ended: no address, no value, no word of the answer.
+
+        ``sent`` is None for a call that waited for its turn in vain.
+        """
+        ended = time.monotonic()
+        waited, took = (sent or ended) - began, ended - sent if sent else 0.0
+        self.calls.note(
+            Asked(
+                self.calls.at(began), call.method, call.weight, call.pool.name,
+                int(waited * 1000), int(took * 1000), client.last_status or 0, rows, code,
+            )
+        )  # fmt: skip
 
     async def _pace(self, call: Call, account: str) -> None:
         pool = call.pool
@@ -153,15 +201,20 @@ class Line:
         raise TimedOut
 
     async def _load(self, template: Any, load: Any) -> Markets:
-        await self._pace(self.dialect.markets_call, "")
-        problem = None
+        call = self.dialect.markets_call
+        began = time.monotonic()
+        await self._pace(call, "")
+        sent, problem = time.monotonic(), None
         try:
-            return await load(template)
+            found = await load(template)
+            self._note(template, call, began, sent, rows=len(found.by_id))
+            return found
         except asyncio.CancelledError:
             raise
         except Exception as error:
             codes = self.dialect.error_codes
             problem = translation.translate(error, client=template, codes=codes)
+        self._note(template, call, began, sent, code=problem.code)
         raise problem
 
 
@@ -316,11 +369,12 @@ class AccountVisit:
         before = len(self.surroundings.bad)
         try:
             holdings = list(call.parse(answer, self.surroundings))
-        except _ANSWER_FAULTS:
-            self._quarantine("balances", call.wallet, "the answer has another shape", answer)
+        except ANSWER_FAULTS:
+            reason = "the answer has another shape"
+            self._quarantine("balances", call.wallet, reason, answer, form=Form.BALANCE)
             raise Malformed from None
         for reason, row in self.surroundings.bad[before:]:
-            self._quarantine("balances", call.wallet, reason, row)
+            self._quarantine("balances", call.wallet, reason, row, form=Form.BALANCE)
         if len(self.surroundings.bad) > before:
             raise Malformed  # a wallet with an unreadable row is not known to its end
         return holdings
@@ -424,7 +478,7 @@ class AccountVisit:
         except GatewayError as error:
             if not (feed.optional and _not_enabled(error)):
                 self._failed(feed, scope, error)
-        except _ANSWER_FAULTS:
+        except ANSWER_FAULTS:
             self._failed(feed, scope, Malformed())
         if covered := progress.covered(self.visit.now):
             self.covered.append(covered)
@@ -442,10 +496,12 @@ class AccountVisit:
             async for page in pagination.pages(feed, ask, progress.span):
                 pending = self._take(feed, scope, page.rows, collected)
                 if page.overfull:
-                    self._quarantine(feed.name, scope, "more rows than one page can hold", [])
+                    reason = "more rows than one page can hold"
+                    self._quarantine(feed.name, scope, reason, [], form=Form.GAP)
                 progress.move(page, pending)
-        except _ANSWER_FAULTS:
-            self._quarantine(feed.name, scope, "the page has another shape", last)
+        except ANSWER_FAULTS:
+            reason = "the page has another shape"
+            self._quarantine(feed.name, scope, reason, last, form=Form.PAGE)
             raise Malformed from None
 
     def _take(
@@ -455,17 +511,18 @@ class AccountVisit:
         counted: Counter[str] = Counter()
         pending: list[datetime] = []
         for row in page:
+            name = ""
             try:
-                name = _row_name(feed, row, counted)
+                name = row_name(feed, row, counted)
                 if feed.interpret:
                     collected.setdefault(name, row)
                     continue
                 facts = list(feed.parse(row, name, self.surroundings)) if feed.parse else []
                 pending += self._add(facts)
             except BadRow as problem:
-                self._quarantine(feed.name, scope, str(problem), row)
-            except _ANSWER_FAULTS:
-                self._quarantine(feed.name, scope, "the row has another shape", row)
+                self._quarantine(feed.name, scope, str(problem), row, name=name)
+            except ANSWER_FAULTS:
+                self._quarantine(feed.name, scope, "the row has another shape", row, name=name)
         return min(pending, default=None)
 
     def _add(self, facts: Iterable[Fact]) -> list[datetime]:
@@ -495,8 +552,9 @@ class AccountVisit:
                 self._add([fact])
             except BadRow as problem:
                 bad.append((str(problem), fact.exchange_id))
+        names = {id(row): name for name, row in collected.items()}
         for reason, row in bad:
-            self._quarantine(feed.name, "", reason, row)
+            self._quarantine(feed.name, "", reason, row, name=names.get(id(row), ""))
 
     # --- outcome --------------------------------------------------------------------------------
 
@@ -504,9 +562,11 @@ class AccountVisit:
         self._last_error = error
         self.failures.append(Failure(feed.name, scope, error.code, error.permanent))
 
-    def _quarantine(self, feed: str, scope: str, reason: str, row: Any) -> None:
-        payload = rows.payload(row, secrets=self._secrets)
-        self.quarantined.append(Quarantined(feed, scope, reason, payload))
+    def _quarantine(
+        self, feed: str, scope: str, reason: str, row: Any, *, form: Form = Form.ROW, name: str = ""
+    ) -> None:
+        payload, is_whole = rows.payload(row, secrets=self._secrets)
+        self.quarantined.append(Quarantined(feed, scope, reason, payload, form, name, is_whole))
 
     def _finished(self) -> AccountReport:
         return AccountReport(
@@ -519,6 +579,7 @@ class AccountVisit:
             failures=tuple(self.failures),
             quarantined=tuple(self.quarantined),
             complete_history=self._complete_history(),
+            timeline=self.line.calls.timeline(),
         )
 
     def _complete_history(self) -> bool:
@@ -575,7 +636,7 @@ def _resumable(cursor: str) -> str:
     return cursor.removeprefix(DELISTED).strip()
 
 
-def _row_name(feed: Feed, row: Any, counted: Counter[str]) -> str:
+def row_name(feed: Feed, row: Any, counted: Counter[str]) -> str:
     """The exchange's id of a row, else its value and how often it came in this page so far.
 
     Windows share their edges, so a row can come twice; real twins come together in one page.

@@ -23,6 +23,7 @@ from exchanges.gateway.errors import (
     TimedOut,
     Unsupported,
 )
+from exchanges.gateway.timeline import CallLog
 from exchanges.reports import (
     AccountReport,
     Candle,
@@ -48,15 +49,17 @@ async def visit_account(
     visit: Visit, *, deadline_seconds: float
 ) -> AccountReport | tuple[UUID, GatewayError]:
     """One account's report, or whose visit failed and why. Never raises."""
+    calls = CallLog()
     try:
-        return await _bounded(_visit(visit, deadline_seconds), deadline_seconds + GRACE)
+        return await _bounded(_visit(visit, deadline_seconds, calls), deadline_seconds + GRACE)
     except GatewayError as error:
+        error.timeline = calls.timeline()
         return visit.connection_id, _bare(error)
 
 
-async def _visit(visit: Visit, deadline_seconds: float) -> AccountReport:
+async def _visit(visit: Visit, deadline_seconds: float, calls: CallLog) -> AccountReport:
     credential = credentials.opened(visit.credential)
-    line = _line(visit.exchange, deadline_seconds)
+    line = _line(visit.exchange, deadline_seconds, calls)
     with line.exchange.account(credential) as client:
         report = await AccountVisit(visit, line, client, credential).report()
         if not report.complete_history or line.dialect.key_check is None:
@@ -75,14 +78,16 @@ async def _with_key(
         answer = await line.ask(client, check.call, account="check")
         told = _read_key(check, answer)
     except GatewayError:
-        return report
+        told = None
     if told is None:
-        return report
+        return replace(report, timeline=line.calls.timeline())
     privileges, restricted = told
     if privileges in _TOO_POWERFUL:
         details = {"privileges": str(privileges), "address_restricted": restricted}
         raise KeyTooPowerful(details=details)
-    return replace(report, privileges=privileges, address_restricted=restricted)
+    return replace(
+        report, privileges=privileges, address_restricted=restricted, timeline=line.calls.timeline()
+    )
 
 
 def _read_key(check: KeyCheck, answer: Any) -> tuple[Privileges, bool | None] | None:
@@ -174,9 +179,14 @@ async def fetch_candles(
     return await _bounded(work, CANDLES_DEADLINE + GRACE)
 
 
-def _line(exchange: str, seconds: float) -> Line:
-    found = clients.exchange(exchange)
-    return Line(found, table.dialect(exchange), deadline=time.monotonic() + seconds)
+def _line(exchange: str, seconds: float, calls: CallLog | None = None) -> Line:
+    found, deadline = clients.exchange(exchange), time.monotonic() + seconds
+    return Line(found, table.dialect(exchange), deadline=deadline, calls=calls)
+
+
+async def bounded(work: Coroutine[Any, Any, T]) -> T:
+    """The result of work that asks the exchange for its markets at most."""
+    return await _bounded(work, CATALOGUE_DEADLINE + GRACE)
 
 
 async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:

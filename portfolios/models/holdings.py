@@ -87,6 +87,9 @@ class SyncRun(models.Model):
     quarantined = models.PositiveIntegerField(default=0)
     problems = models.JSONField(default=list, help_text="Feeds that failed, with stable codes.")
     error = models.CharField(max_length=48, default="", blank=True)
+    timeline = models.JSONField(
+        default=dict, blank=True, help_text="The calls of the visit, of a few newest runs."
+    )
 
     class Meta:
         db_table = "sync_runs"

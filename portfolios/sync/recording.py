@@ -5,7 +5,6 @@ coverage moves in the same transaction as the rows, or not at all. Recording the
 twice changes nothing the second time.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,10 +14,9 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts import datakeys
 from audit import log
 from audit.actions import Action
-from exchanges import assets
+from exchanges import assets, quarantine
 from exchanges.gateway.errors import (
     CredentialUnreadable,
     GatewayError,
@@ -27,21 +25,24 @@ from exchanges.gateway.errors import (
     SymbolUnknown,
     WrongKey,
 )
-from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
+from exchanges.models import ConnectionState, Coverage, ExchangeConnection
 from exchanges.reports import (
     AccountReport,
     Covered,
     Fact,
+    Form,
     Quarantined,
+    Timeline,
 )
 from portfolios.importing import superseded
 from portfolios.ledger import books, facts
 from portfolios.models import PortfolioState, SyncRun, SyncState
-from portfolios.sync import holdings
-from tracker import bulk, ids, money, tenancy, vault
+from portfolios.sync import holdings, timelines
+from tracker import money, tenancy
 
 RETRY_AFTER = timedelta(minutes=2)
 RETRY_AT_MOST = timedelta(hours=6)
+TOO_LONG = "number_too_long"
 _COUNTED = ("new_trades", "new_transfers", "new_rewards")
 _NEEDS_NEW_KEY = (
     WrongKey.code, MissingPermission.code, KeyTooPowerful.code, CredentialUnreadable.code,
@@ -79,7 +80,7 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         moved = holdings.apply_report(user_id=claim.user_id, report=report, assets=meanings)
         _record_coverage(claim, report.covered)
         retired = _retire_imported(claim, report.covered)
-        _record_quarantine(claim, report.quarantined)
+        _record_quarantine(claim, report, now)
         state = SyncState.PARTIAL if _is_partial(claim, report) else SyncState.COMPLETE
         changes = _success(claim, report, state, connection, now)
         _settle(claim, connection, changes)
@@ -118,7 +119,7 @@ def record_failure(*, claim: Claim, error: GatewayError, now: datetime) -> None:
         if isinstance(error, KeyTooPowerful):
             told = error.details
             _note_key(claim, connection, told.get("privileges"), told.get("address_restricted"))
-        _finish_run(claim, SyncState.FAILED, now, error=error.code)
+        _finish_run(claim, SyncState.FAILED, now, error=error.code, calls=error.timeline)
         if changes.get("state", connection.state) != connection.state:
             log.record(
                 Action.SYNC_FINISHED, user_id=claim.user_id, outcome="failed", code=error.code,
@@ -133,15 +134,11 @@ def _codes(report: AccountReport) -> set[str]:
 # --- numbers that do not fit --------------------------------------------------------------------
 def _without_unstorable(report: AccountReport) -> AccountReport:
     """Put aside what PostgreSQL could only store rounded: kept, said, never altered."""
-    facts = tuple(fact for fact in report.facts if _storable(fact))
+    facts = tuple(fact for fact in report.facts if storable(fact))
     balances = tuple(item for item in report.balances if money.fits_units(item.quantity))
-    aside = [
-        Quarantined(fact.feed, "", "number_too_long", repr(fact))
-        for fact in report.facts
-        if not _storable(fact)
-    ]
+    aside = [too_long(fact) for fact in report.facts if not storable(fact)]
     aside += [
-        Quarantined("balances", item.wallet, "number_too_long", repr(item))
+        Quarantined("balances", item.wallet, TOO_LONG, repr(item), Form.NUMBER)
         for item in report.balances
         if not money.fits_units(item.quantity)
     ]
@@ -152,7 +149,13 @@ def _without_unstorable(report: AccountReport) -> AccountReport:
     )
 
 
-def _storable(fact: Fact) -> bool:
+def too_long(fact: Fact) -> Quarantined:
+    """A fact with a number that does not fit, for the quarantine."""
+    return Quarantined(fact.feed, "", TOO_LONG, repr(fact), Form.NUMBER, fact.exchange_id)
+
+
+def storable(fact: Fact) -> bool:
+    """Whether every number of a fact can be stored as it is."""
     # A price may be a quotient without end; it is rounded, because the ledger does not read it.
     numbers = [getattr(fact, name) for name in fact.__dataclass_fields__ if name != "price"]
     return all(money.fits_units(item) for item in numbers if isinstance(item, Decimal))
@@ -167,10 +170,7 @@ def _is_partial(claim: Claim, report: AccountReport) -> bool:
     failures = [item for item in report.failures if item.code != SymbolUnknown.code]
     if failures or report.quarantined:
         return True
-    waiting = QuarantinedPage.objects.filter(
-        user_id=claim.user_id, connection_id=claim.connection_id
-    )
-    return waiting.exclude(feed="balances").exists()
+    return quarantine.waits(user_id=claim.user_id, connection_id=claim.connection_id)
 
 
 # --- coverage and quarantine --------------------------------------------------------------------
@@ -224,22 +224,11 @@ def _earliest(
     return merged
 
 
-def _record_quarantine(claim: Claim, items: Iterable[Quarantined]) -> None:
-    rows = []
-    for item in items:
-        row = QuarantinedPage(
-            id=ids.new_id(), user_id=claim.user_id, connection_id=claim.connection_id,
-            feed=item.feed, scope=item.scope, reason=item.reason[:64],
-        )  # fmt: skip
-        data_key = datakeys.obtain(claim.user_id)
-        row.payload = vault.seal(
-            item.payload, data_key=data_key, user_id=claim.user_id, row_id=row.id, field="payload"
-        )
-        row.payload_digest = hashlib.blake2b(
-            item.payload.encode(), key=data_key, digest_size=32
-        ).digest()
-        rows.append(row)
-    bulk.insert_new(rows)
+def _record_quarantine(claim: Claim, report: AccountReport, now: datetime) -> None:
+    quarantine.drop_read_again(user_id=claim.user_id, report=report)
+    quarantine.keep(
+        user_id=claim.user_id, connection_id=claim.connection_id, items=report.quarantined, now=now
+    )
 
 
 # --- connection, run, portfolio -----------------------------------------------------------------
@@ -335,6 +324,7 @@ def _finish_run(
     counts: Mapping[str, int] | None = None,
     report: AccountReport | None = None,
     error: str = "",
+    calls: Timeline = Timeline(),
 ) -> None:
     problems = [
         {"feed": item.feed, "scope": item.scope, "code": item.code}
@@ -344,8 +334,10 @@ def _finish_run(
         user_id=claim.user_id, connection_id=claim.connection_id, state=SyncState.RUNNING
     ).update(
         state=state, finished_at=now, problems=problems, error=error,
-        quarantined=len(report.quarantined) if report else 0, **(counts or {}),
+        quarantined=len(report.quarantined) if report else 0,
+        timeline=timelines.to_plain(report.timeline if report else calls), **(counts or {}),
     )  # fmt: skip
+    timelines.forget_older(user_id=claim.user_id, connection_id=claim.connection_id)
 
 
 def _tell_the_books(
