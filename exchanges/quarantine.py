@@ -45,18 +45,21 @@ def _digest(item: Quarantined, data_key: bytes) -> bytes:
     return hashlib.blake2b(told.encode(), key=data_key, digest_size=32).digest()
 
 
-def opened(rows: Collection[QuarantinedPage]) -> list[Kept]:
-    """The payloads of one person's rows. Raises Tampered when one does not open."""
-    return [
-        Kept(
-            row.id, Form(row.form), row.name,
-            vault.unseal(
-                bytes(row.payload), data_key=datakeys.obtain(row.user_id), user_id=row.user_id,
-                row_id=row.id, field="payload",
-            ),
-        )
-        for row in rows
-    ]  # fmt: skip
+def opened(rows: Iterable[QuarantinedPage]) -> list[Kept]:
+    """The payloads of one person's rows; one that does not open is left out, and stays."""
+    return [kept for row in rows if (kept := _opened(row))]
+
+
+def _opened(row: QuarantinedPage) -> Kept | None:
+    data_key = datakeys.obtain(row.user_id)
+    try:
+        payload = vault.unseal(
+            bytes(row.payload), data_key=data_key, user_id=row.user_id, row_id=row.id,
+            field="payload",
+        )  # fmt: skip
+    except vault.Tampered:
+        return None
+    return Kept(row.id, Form(row.form), row.name, payload)
 
 
 def drop_read_again(*, user_id: UUID, report: AccountReport) -> int:

@@ -8,7 +8,7 @@ from exchanges import history
 from portfolios import derivation
 from portfolios.importing import imports
 from portfolios.returns import valuations
-from portfolios.sync import dispatch, visiting
+from portfolios.sync import dispatch, replaying, visiting
 from portfolios.valuing import snapshots
 from tracker import clock
 
@@ -25,6 +25,14 @@ def sync_batch(*, exchange: str, connection_ids: list[str], **kwargs: object) ->
 def dispatch_due_syncs(**kwargs: object) -> None:
     """Queue the connections that are due. Runs every 30 seconds; idempotent."""
     dispatch.dispatch_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def replay_quarantine(*, page_ids: list[str], actor_id: str, **kwargs: object) -> None:
+    """Read some quarantined payloads again for a member of staff."""
+    replaying.replay_pages(
+        page_ids=[UUID(key) for key in page_ids], actor_id=UUID(actor_id), now=clock.now()
+    )
 
 
 @shared_task(ignore_result=True)

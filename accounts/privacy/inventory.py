@@ -285,8 +285,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "exchanges.QuarantinedPage": _table(
         "rows of an exchange that could not be read yet, encrypted",
-        personal="id user connection feed scope reason payload created_at",
-        operational="ccxt_version", secret="payload_digest",
+        personal="id user connection feed scope reason name payload created_at",
+        operational="ccxt_version form is_whole", secret="payload_digest",
     ),
     # --- portfolios -----------------------------------------------------------------------------
     "portfolios.Trade": _table(
@@ -376,6 +376,7 @@ TABLES: Mapping[str, Table] = {
         kept="scheduled ones 14 days, others 365 days after: finished",
         personal="id user connection trigger state requested_at started_at finished_at "
         "new_trades new_transfers new_rewards quarantined problems error",
+        operational="timeline",
     ),
     "portfolios.PortfolioState": _table(
         "knowing what must be computed anew", personal="user",

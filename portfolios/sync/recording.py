@@ -30,6 +30,7 @@ from exchanges.reports import (
     AccountReport,
     Covered,
     Fact,
+    Failure,
     Form,
     Quarantined,
     Timeline,
@@ -43,6 +44,7 @@ from tracker import money, tenancy
 RETRY_AFTER = timedelta(minutes=2)
 RETRY_AT_MOST = timedelta(hours=6)
 TOO_LONG = "number_too_long"
+ROWS_QUARANTINED = "rows_quarantined"
 _COUNTED = ("new_trades", "new_transfers", "new_rewards")
 _NEEDS_NEW_KEY = (
     WrongKey.code, MissingPermission.code, KeyTooPowerful.code, CredentialUnreadable.code,
@@ -167,10 +169,13 @@ def _is_partial(claim: Claim, report: AccountReport) -> bool:
     A market that the exchange has closed for good is known to be out of reach; that is said by
     its coverage, and does not make every sync partial.
     """
-    failures = [item for item in report.failures if item.code != SymbolUnknown.code]
-    if failures or report.quarantined:
+    if _missing(report) or report.quarantined:
         return True
     return quarantine.waits(user_id=claim.user_id, connection_id=claim.connection_id)
+
+
+def _missing(report: AccountReport) -> list[Failure]:
+    return [item for item in report.failures if item.code != SymbolUnknown.code]
 
 
 # --- coverage and quarantine --------------------------------------------------------------------
@@ -263,9 +268,8 @@ def _success(
 
 
 def _reason(report: AccountReport) -> str:
-    if report.failures:
-        return report.failures[0].code[:48]
-    return "rows_quarantined"
+    missing = _missing(report)
+    return missing[0].code[:48] if missing else ROWS_QUARANTINED
 
 
 def _jitter(claim: Claim) -> timedelta:
@@ -324,7 +328,7 @@ def _finish_run(
     counts: Mapping[str, int] | None = None,
     report: AccountReport | None = None,
     error: str = "",
-    calls: Timeline = Timeline(),
+    calls: Timeline | None = None,
 ) -> None:
     problems = [
         {"feed": item.feed, "scope": item.scope, "code": item.code}
@@ -335,7 +339,8 @@ def _finish_run(
     ).update(
         state=state, finished_at=now, problems=problems, error=error,
         quarantined=len(report.quarantined) if report else 0,
-        timeline=timelines.to_plain(report.timeline if report else calls), **(counts or {}),
+        timeline=timelines.to_plain(report.timeline if report else calls or Timeline()),
+        **(counts or {}),
     )  # fmt: skip
     timelines.forget_older(user_id=claim.user_id, connection_id=claim.connection_id)
 
