@@ -60,7 +60,7 @@ def create(
     privileges = _test(user_id, exchange, credential)
     connection = ExchangeConnection(
         id=ids.new_id(), user_id=user_id, exchange_id=exchange, label=label,
-        privileges=privileges, created_at=now, next_sync_at=now,
+        privileges=privileges, privileges_read_at=now, created_at=now, next_sync_at=now,
     )  # fmt: skip
     try:
         with tenancy.as_user(user_id):
@@ -75,7 +75,7 @@ def create(
         raise LabelTaken from None
 
 
-def test(*, user_id: UUID, connection_id: UUID) -> Privileges:
+def test(*, user_id: UUID, connection_id: UUID, now: datetime) -> Privileges:
     """Test the stored key of a connection. Raises NotFound or what the gateway says."""
     with tenancy.as_user(user_id):
         connection = find(user_id=user_id, connection_id=connection_id)
@@ -85,7 +85,9 @@ def test(*, user_id: UUID, connection_id: UUID) -> Privileges:
             raise CredentialUnreadable
     privileges = _test(user_id, connection.exchange_id, sealed)
     with tenancy.as_user(user_id):
-        ExchangeConnection.objects.filter(id=connection_id).update(privileges=privileges)
+        ExchangeConnection.objects.filter(id=connection_id).update(
+            privileges=privileges, privileges_read_at=now
+        )
         log.record(
             Action.CONNECTION_TESTED, user_id=user_id, connection_id=str(connection_id),
             privileges=privileges,
@@ -239,7 +241,8 @@ def _apply(
         changes["label"] = label
     if credential is not None:
         credentials.store(user_id=user_id, connection_id=connection_id, credential=credential)
-        changes |= {"privileges": privileges, "next_sync_at": now, "failures": 0}
+        changes |= {"privileges": privileges, "privileges_read_at": now}
+        changes |= {"next_sync_at": now, "failures": 0}
         changes |= {"address_restricted": None}  # read with the next full visit
         changes |= {"state": ConnectionState.PENDING, "reason": ""}
     if changes:

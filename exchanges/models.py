@@ -212,6 +212,7 @@ class ExchangeConnection(models.Model):
     address_restricted = models.BooleanField(
         null=True, blank=True, help_text="Whether the key works from some addresses only."
     )
+    privileges_read_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now)
     last_synced_at = models.DateTimeField(null=True, blank=True)
     last_complete_at = models.DateTimeField(null=True, blank=True)

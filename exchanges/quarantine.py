@@ -15,6 +15,14 @@ from exchanges.reports import AccountReport, Form, Kept, Quarantined
 from tracker import bulk, ids, vault
 
 REPLAYED = (Form.ROW, Form.PAGE)
+TOO_LARGE = "too large to replay"
+FATES = {
+    Form.ROW: "can be replayed",
+    Form.PAGE: "can be replayed; goes when the feed is read well",
+    Form.BALANCE: "goes when the wallet is read well",
+    Form.NUMBER: "understood, but too long to store exactly",
+    Form.GAP: "rows that the exchange did not hand out",
+}
 _LONGEST_NAME = 128
 
 

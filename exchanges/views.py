@@ -137,7 +137,7 @@ class ConnectionViewSet(IdempotentPostMixin, ConditionalMixin, ViewSet):
     @action(detail=True, methods=["post"])
     def test(self, request: Any, pk: UUID) -> Response:
         """Ask the exchange whether the stored key still works."""
-        privileges = connections.test(user_id=request.user.id, connection_id=pk)
+        privileges = connections.test(user_id=request.user.id, connection_id=pk, now=clock.now())
         return Response({"status": "ok", "privileges": privileges})
 
 

@@ -28,11 +28,18 @@ def dispatch_due_syncs(**kwargs: object) -> None:
 
 
 @shared_task(ignore_result=True)
-def replay_quarantine(*, page_ids: list[str], actor_id: str, **kwargs: object) -> None:
-    """Read some quarantined payloads again for a member of staff."""
-    replaying.replay_pages(
-        page_ids=[UUID(key) for key in page_ids], actor_id=UUID(actor_id), now=clock.now()
-    )
+def replay_quarantine(
+    *,
+    actor_id: str,
+    connection_id: str | None = None,
+    page_ids: list[str] | None = None,
+    **kwargs: object,
+) -> None:
+    """Read quarantined payloads again for a member of staff: a connection's, or those named."""
+    replaying.replay_for_staff(
+        actor_id=UUID(actor_id), connection_id=UUID(connection_id) if connection_id else None,
+        page_ids=None if page_ids is None else [UUID(key) for key in page_ids], now=clock.now(),
+    )  # fmt: skip
 
 
 @shared_task(ignore_result=True)

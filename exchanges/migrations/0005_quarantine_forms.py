@@ -1,4 +1,5 @@
-"""What a payload in quarantine is, what its row is called, and whether it was cut off.
+"""What a payload in quarantine is, what its row is called, and whether it was cut off; when an
+exchange was last asked what a key may do.
 
 SQL for the rows that are there, because their form can be told by feed and reason, and that a
 payload was cut off by its length.
@@ -49,5 +50,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="quarantinedpage",
             index=models.Index(fields=["created_at"], name="quarantined_pages_by_age"),
+        ),
+        migrations.AddField(
+            model_name="exchangeconnection",
+            name="privileges_read_at",
+            field=models.DateTimeField(blank=True, null=True),
         ),
     ]

@@ -86,7 +86,7 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         state = SyncState.PARTIAL if _is_partial(claim, report) else SyncState.COMPLETE
         changes = _success(claim, report, state, connection, now)
         _settle(claim, connection, changes)
-        _note_key(claim, connection, report.privileges, report.address_restricted)
+        _note_key(claim, connection, report.privileges, report.address_restricted, now)
         _finish_run(claim, state, now, counts=counts, report=report)
         _tell_the_books(
             claim, _earliest(stored.touched, retired), now, moved=moved,
@@ -120,7 +120,8 @@ def record_failure(*, claim: Claim, error: GatewayError, now: datetime) -> None:
         _settle(claim, connection, changes)
         if isinstance(error, KeyTooPowerful):
             told = error.details
-            _note_key(claim, connection, told.get("privileges"), told.get("address_restricted"))
+            restricted = told.get("address_restricted")
+            _note_key(claim, connection, told.get("privileges"), restricted, now)
         _finish_run(claim, SyncState.FAILED, now, error=error.code, calls=error.timeline)
         if changes.get("state", connection.state) != connection.state:
             log.record(
@@ -300,13 +301,17 @@ def _settle(claim: Claim, connection: ExchangeConnection, changes: Mapping[str, 
 
 
 def _note_key(
-    claim: Claim, before: ExchangeConnection, privileges: str | None, restricted: bool | None
+    claim: Claim,
+    before: ExchangeConnection,
+    privileges: str | None,
+    restricted: bool | None,
+    now: datetime,
 ) -> None:
     """Keep what the exchange says about the key, and log it when that has changed (S27)."""
     if privileges is None:
         return
     ExchangeConnection.objects.filter(id=before.id).update(
-        privileges=str(privileges), address_restricted=restricted
+        privileges=str(privileges), address_restricted=restricted, privileges_read_at=now
     )
     told = None not in (before.address_restricted, restricted)
     moved = told and before.address_restricted != restricted

@@ -56,13 +56,19 @@ class Outcome:
 
 
 def accounts(
-    *, exchange: str = "", feed: str = "", page_ids: Collection[UUID] | None = None
+    *,
+    exchange: str = "",
+    feed: str = "",
+    connection_id: UUID | None = None,
+    page_ids: Collection[UUID] | None = None,
 ) -> list[Account]:
     """Every connection with payloads that can be read again, in the order of their owners."""
     with tenancy.as_system("replay the quarantine"):
         rows = _replayable(feed=feed, page_ids=page_ids)
         if exchange:
             rows = rows.filter(connection__exchange_id=exchange)
+        if connection_id:
+            rows = rows.filter(connection_id=connection_id)
         found = rows.order_by("user_id", "connection_id").distinct()
         names = ("user_id", "connection_id", "connection__exchange_id")
         return [Account(*row) for row in found.values_list(*names)]
@@ -100,10 +106,19 @@ def replay(
     return Outcome(len(understood), len(rows) - len(understood), new)
 
 
-def replay_pages(*, page_ids: Collection[UUID], actor_id: UUID, now: datetime) -> Outcome:
-    """Read some payloads again for a member of staff; an exchange that is away is left out."""
+def replay_for_staff(
+    *,
+    actor_id: UUID,
+    now: datetime,
+    connection_id: UUID | None = None,
+    page_ids: Collection[UUID] | None = None,
+) -> Outcome:
+    """Read one connection's payloads again, or those named, for a member of staff.
+
+    An exchange whose markets cannot be had is left out; staff see that the rows are still there.
+    """
     total = Outcome()
-    for account in accounts(page_ids=page_ids):
+    for account in accounts(connection_id=connection_id, page_ids=page_ids):
         try:
             total += replay(account, page_ids=page_ids, actor_id=actor_id, now=now)
         except GatewayError as error:

@@ -9,7 +9,7 @@ from django.core.management import call_command
 
 from accounts import datakeys
 from audit.actions import Action
-from audit.models import ActivityLog, SecurityAlert
+from audit.models import ActivityLog, SecurityAlert, WebhookDelivery
 from exchanges import drift, gateway
 from exchanges.gateway.dialects import binance, table
 from exchanges.gateway.rows import BadRow
@@ -301,7 +301,7 @@ def test_other_people_s_rows_are_never_touched(alice, bob, connect, visit, sandb
     his_before = counts(his), [row.id for row in kept(his)]
     mine = [row.id for row in kept(hers)]
     staff = ids.new_id()
-    outcome = replaying.replay_pages(page_ids=mine, actor_id=staff, now=clock.now())
+    outcome = replaying.replay_for_staff(page_ids=mine, actor_id=staff, now=clock.now())
     assert outcome == replaying.Outcome(len(mine), 0, len(mine))
     assert (counts(his), [row.id for row in kept(his)]) == his_before
     assert fresh(his).state == ConnectionState.PARTIAL
@@ -327,7 +327,7 @@ def test_a_payload_sealed_for_somebody_else_stays_shut(alice, bob, connect, visi
 def test_operators_are_told_once_when_several_accounts_fail(
     alice, bob, charlie, connect, visit, release, settings
 ):
-    settings.ALERT_WEBHOOKS = {}
+    settings.ALERT_WEBHOOKS = {"ops": {"url": "https://ops.example.com", "secret": "unused"}}
     mine = [connect(person, 3 + n) for n, person in enumerate((alice, bob, charlie))]
     release(deposits=knows_no_such_status)
     visit(*mine[:2])
@@ -338,9 +338,10 @@ def test_operators_are_told_once_when_several_accounts_fail(
     assert drift.watch(now=now) == 0
     (alarm,) = alarms()
     assert (alarm.user_id, alarm.severity) == (None, "medium")
-    assert alarm.evidence["exchange"], alarm.evidence["feed"] == ("binance", "deposits")
+    assert (alarm.evidence["exchange"], alarm.evidence["feed"]) == ("binance", "deposits")
     assert alarm.evidence["accounts"] == 3
     assert alarm.evidence["reasons"] == ["status is unknown"]
+    assert [row.endpoint for row in WebhookDelivery.objects.filter(alert=alarm)] == ["ops"]
 
 
 def test_the_same_drift_is_told_again_after_a_day_or_when_it_grew_tenfold(
