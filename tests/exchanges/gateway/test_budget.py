@@ -137,3 +137,28 @@ def test_without_redis_a_process_has_a_small_share() -> None:
         nowhere = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
         through = granted(Budget(nowhere, {}), weight=20, calls=400)
     assert through == 6000 // budget.FALLBACK_PART // 20
+
+
+def test_how_a_budget_stands_can_be_read_from_outside(url: str, settings: Any) -> None:
+    """Of all processes together, and while an exchange has told us to stop."""
+    settings.REDIS_URL, settings.EXCHANGE_BUDGETS = url, {"binance": {"sapi": 100}}
+    pools = [IP, Pool("sapi:deposits", 12000), Pool("free", 0)]
+    mine, other = Budget(url, {}), Budget(url, {})
+    asyncio.run(mine.take("binance", IP, 500, wait=0))
+    asyncio.run(other.take("binance", IP, 70, wait=0))
+    state = budget.state("binance", pools)
+    assert state is not None
+    assert [(pool.name, pool.used, pool.allowed) for pool in state.pools] == [
+        ("ip", 570, 6000), ("sapi:deposits", 0, 100), ("free", 0, 0),
+    ]  # fmt: skip
+    assert state.stopped_for is None
+    asyncio.run(Budget(url, {}).stop("binance", 30))
+    stopped = budget.state("binance", pools)
+    assert stopped is not None
+    assert stopped.stopped_for is not None
+    assert 0 < stopped.stopped_for <= 30
+
+
+def test_a_budget_without_redis_is_not_known(settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert budget.state("binance", [IP]) is None
