@@ -18,7 +18,7 @@ from django.urls import path, reverse
 from exchanges import admin as exchanges_admin
 from exchanges import gateway, remedies
 from exchanges.models import ConnectionKind, Coverage, ExchangeConnection, QuarantinedPage
-from exchanges.reports import Asked, BudgetState
+from exchanges.reports import Asked, BudgetState, PoolState
 from portfolios.models import SyncRun
 from portfolios.sync import diagnosis, support
 from portfolios.sync.diagnosis import FeedCoverage, Visited
@@ -168,8 +168,11 @@ def _meters(state: BudgetState | None) -> dict[str, Any] | None:
         return None
     return {
         "stopped_for": state.stopped_for,
-        "pools": [
-            (pool, min(100.0, 100 * pool.used / pool.allowed) if pool.allowed else 0.0)
-            for pool in state.pools
-        ],
+        "used": [(pool, _share(pool)) for pool in state.pools if pool.used],
+        "unused": [pool for pool in state.pools if not pool.used],
     }
+
+
+def _share(pool: PoolState) -> float:
+    """In percent; a call heavier than its pool goes beyond a hundred."""
+    return min(100.0, 100 * pool.used / pool.allowed) if pool.allowed else 0.0

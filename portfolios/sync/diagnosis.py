@@ -32,7 +32,7 @@ class Health:
 
     remedy: Remedy
     plan: str
-    sync_every: timedelta
+    cadence: str
     is_leased: bool
 
 
@@ -93,7 +93,7 @@ def health(connection: ExchangeConnection, *, now: datetime) -> Health:
     """The connection itself."""
     tier = connection.user.subscription_tier
     return Health(
-        remedies.of(connection.reason), tier, plans.plan(tier).sync_every,
+        remedies.of(connection.reason), tier, _length(plans.plan(tier).sync_every),
         is_leased=bool(connection.lease_until and connection.lease_until > now),
     )  # fmt: skip
 
@@ -162,6 +162,8 @@ def _notes(
 
 def _length(span: timedelta) -> str:
     hours = span.total_seconds() / 3600
+    if hours < 2:
+        return f"{hours * 60:.0f} minutes"
     return f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"
 
 
