@@ -67,6 +67,8 @@ class Action(StrEnum):
     KEYS_ROTATED = "exchange.keys.rotated"
     SYNC_REQUESTED = "portfolio.sync.requested"
     SYNC_FINISHED = "portfolio.sync.finished"
+    REPLAY_REQUESTED = "portfolio.quarantine.replay_requested"
+    QUARANTINE_REPLAYED = "portfolio.quarantine.replayed"
     TRANSFERS_MATCHED = "portfolio.transfers.matched"
     TRANSFERS_UNMATCHED = "portfolio.transfers.unmatched"
     TRANSFER_NOTED = "portfolio.transfer.noted"

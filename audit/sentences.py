@@ -66,6 +66,8 @@ SENTENCES: Mapping[Action, str] = {
     Action.KEYS_ROTATED: "Encryption keys were exchanged.",
     Action.SYNC_REQUESTED: "A sync was asked for.",
     Action.SYNC_FINISHED: "A sync brought news.",
+    Action.REPLAY_REQUESTED: "Support asked for unreadable rows to be read again.",
+    Action.QUARANTINE_REPLAYED: "Rows that could not be read before were read.",
     Action.TRANSFERS_MATCHED: "A withdrawal and a deposit were paired.",
     Action.TRANSFERS_UNMATCHED: "A withdrawal and a deposit were taken apart.",
     Action.TRANSFER_NOTED: "It was said what a transfer was.",

@@ -77,7 +77,7 @@ def create(
     privileges = _test(user_id, exchange, credential, connection_id)
     connection = ExchangeConnection(
         id=connection_id, user_id=user_id, exchange_id=exchange, label=label,
-        privileges=privileges, created_at=now, next_sync_at=now,
+        privileges=privileges, privileges_read_at=now, created_at=now, next_sync_at=now,
     )  # fmt: skip
     try:
         with tenancy.as_user(user_id):
@@ -113,7 +113,9 @@ def test(*, user_id: UUID, connection_id: UUID, now: datetime) -> Privileges:
                 claimed_by=None, lease_until=None
             )
     with tenancy.as_user(user_id):
-        ExchangeConnection.objects.filter(id=connection_id).update(privileges=privileges)
+        ExchangeConnection.objects.filter(id=connection_id).update(
+            privileges=privileges, privileges_read_at=now
+        )
         log.record(
             Action.CONNECTION_TESTED, user_id=user_id, connection_id=str(connection_id),
             privileges=privileges,
@@ -296,7 +298,8 @@ def _apply(
         changes["label"] = label
     if credential is not None:
         credentials.store(user_id=user_id, connection_id=connection_id, credential=credential)
-        changes |= {"privileges": privileges, "next_sync_at": now, "failures": 0}
+        changes |= {"privileges": privileges, "privileges_read_at": now}
+        changes |= {"next_sync_at": now, "failures": 0}
         changes |= {"address_restricted": None}  # read with the next full visit
         changes |= {"state": ConnectionState.PENDING, "reason": ""}
     if changes:

@@ -4,7 +4,7 @@
 from django.conf import settings
 from django.db import models
 
-from exchanges.reports import Privileges
+from exchanges.reports import Form, Privileges
 from tracker import clock, ids
 from tracker.money import UnitsField
 
@@ -292,6 +292,7 @@ class ExchangeConnection(models.Model):
     address_restricted = models.BooleanField(
         null=True, blank=True, help_text="Whether the key works from some addresses only."
     )
+    privileges_read_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now)
     last_synced_at = models.DateTimeField(null=True, blank=True)
     last_complete_at = models.DateTimeField(null=True, blank=True)
@@ -391,6 +392,13 @@ class QuarantinedPage(models.Model):
     feed = models.CharField(max_length=32)
     scope = models.CharField(max_length=64, default="", blank=True)
     reason = models.CharField(max_length=64)
+    form = models.CharField(
+        max_length=8, choices=[(str(form), str(form)) for form in Form], default=Form.ROW
+    )
+    name = models.CharField(max_length=128, default="", blank=True, help_text="Id of the row.")
+    is_whole = models.BooleanField(
+        default=True, help_text="No: it was cut off, and is too large to replay."
+    )
     payload = models.BinaryField(help_text="Sealed with the user's data key.")
     payload_digest = models.BinaryField(max_length=32)
     ccxt_version = models.CharField(max_length=16, default="")
@@ -403,6 +411,10 @@ class QuarantinedPage(models.Model):
                 fields=["user", "connection", "feed", "payload_digest"],
                 name="quarantined_pages_once",
             ),
+        ]
+        indexes = [
+            # drift.watch: what began to fail within the hour
+            models.Index(fields=["created_at"], name="quarantined_pages_by_age"),
         ]
 
     def __str__(self) -> str:

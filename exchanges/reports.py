@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -153,14 +154,108 @@ class Failure:
     permanent: bool
 
 
+class Form(StrEnum):
+    """What a payload in quarantine is, which says what can become of it."""
+
+    ROW = "row"  # one row of a feed, or the rows of one event
+    PAGE = "page"  # a whole answer; its coverage stayed where it was
+    BALANCE = "balance"  # of a wallet; the next visit asks anew
+    NUMBER = "number"  # understood, but longer than a column can hold
+    GAP = "gap"  # rows that the exchange held back
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A row or page that could not be understood, kept for a later replay."""
+    """A row or page that could not be understood, kept for a later replay.
+
+    ``name`` is what the visit called the row, so that a replay gives its fact the same id; empty
+    where it had none. A payload that is not ``is_whole`` was cut off, and cannot be read again.
+    """
 
     feed: str
     scope: str
     reason: str
     payload: str = field(repr=False)
+    form: Form = Form.ROW
+    name: str = ""
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A payload out of the quarantine, to be read again."""
+
+    key: UUID
+    form: Form
+    name: str
+    payload: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """What a dialect makes today of payloads that it could not read once.
+
+    ``understood`` are the keys of those that need not be kept any more; ``left`` are rows of
+    pages among them that are still not understood.
+    """
+
+    facts: tuple[Fact, ...] = ()
+    understood: frozenset[UUID] = frozenset()
+    left: tuple[Quarantined, ...] = ()
+
+
+class Asked(NamedTuple):
+    """One call of a visit: what was asked, never with which values.
+
+    Times are in milliseconds; ``at`` counts from the beginning of the visit. ``status`` is 0
+    where nothing was answered, ``rows`` -1 where the answer is no list, ``code`` our own error.
+    """
+
+    at: int
+    method: str
+    weight: float
+    pool: str
+    waited: int
+    took: int
+    status: int
+    rows: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The calls of a visit in order: the first ones, then the last ones, ``left_out`` between."""
+
+    first: tuple[Asked, ...] = ()
+    last: tuple[Asked, ...] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """Weight granted in the last minute, and how much may be; ``allowed`` 0 means any."""
+
+    name: str
+    used: float
+    allowed: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """How an exchange's rate budget stands now; ``stopped_for`` are seconds, else None."""
+
+    pools: tuple[PoolState, ...]
+    stopped_for: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedDescription:
+    """A feed as a dialect declares it: since when there is any, how far back it answers."""
+
+    name: str
+    launched: datetime
+    horizon: timedelta | None
+    is_scoped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +281,7 @@ class AccountReport:
     resume_after: int = 0
     privileges: Privileges | None = None  # what the key may do, where it was asked again
     address_restricted: bool | None = None  # whether it works from some addresses only
+    timeline: Timeline = Timeline()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,15 +318,6 @@ class Candle:
     high: Decimal | None = None
     low: Decimal | None = None
     volume: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FeedDescription:
-    """A kind of history: since when it exists, and how far back the exchange answers."""
-
-    name: str
-    launched: datetime
-    horizon: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)

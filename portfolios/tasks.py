@@ -8,7 +8,7 @@ from exchanges import history
 from portfolios import derivation
 from portfolios.importing import imports
 from portfolios.returns import valuations
-from portfolios.sync import dispatch, health, visiting
+from portfolios.sync import dispatch, health, replaying, visiting
 from portfolios.valuing import snapshots
 from tracker import clock
 
@@ -28,6 +28,21 @@ def sync_batch(
 def dispatch_due_syncs(**kwargs: object) -> None:
     """Queue the connections that are due. Runs every 30 seconds; idempotent."""
     dispatch.dispatch_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def replay_quarantine(
+    *,
+    actor_id: str,
+    connection_id: str | None = None,
+    page_ids: list[str] | None = None,
+    **kwargs: object,
+) -> None:
+    """Read quarantined payloads again for a member of staff: a connection's, or those named."""
+    replaying.replay_for_staff(
+        actor_id=UUID(actor_id), connection_id=UUID(connection_id) if connection_id else None,
+        page_ids=None if page_ids is None else [UUID(key) for key in page_ids], now=clock.now(),
+    )  # fmt: skip
 
 
 @shared_task(ignore_result=True)

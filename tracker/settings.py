@@ -392,6 +392,9 @@ CONNECTION_TEST_SECONDS = 10
 # A visit that waits longer for the exchange's rate limits stores what it has and goes on later.
 SYNC_DEADLINE_SECONDS = _int("SYNC_DEADLINE_SECONDS", 120)
 SYNC_CONCURRENCY = _int("SYNC_CONCURRENCY", 64)
+# Operators are told when rows of one feed cannot be read of so many accounts within this time.
+QUARANTINE_ALARM_ACCOUNTS = _int("QUARANTINE_ALARM_ACCOUNTS", 3)
+QUARANTINE_ALARM_WITHIN = timedelta(minutes=_int("QUARANTINE_ALARM_MINUTES", 60))
 
 # --- e-mail, push, pages ------------------------------------------------------------------------
 # Where the API and its pages are reached from outside; links in e-mails begin with it.
@@ -522,6 +525,7 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.backfill_prices": {"queue": "exports"},
     "exchanges.tasks.fetch_candles": {"queue": "exports"},
     "portfolios.tasks.apply_import": {"queue": "exports"},
+    "portfolios.tasks.replay_quarantine": {"queue": "exports"},
     "accounts.tasks.make_export": {"queue": "exports"},
 }
 # Sweeps find what a dead process left behind: a lease of 30 seconds, a sweep after it, and the
@@ -557,6 +561,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "audit.deliver-webhooks": {"task": "audit.tasks.deliver_webhooks", "schedule": 60.0},
     "exchanges.refresh-prices": {"task": "exchanges.tasks.refresh_prices", "schedule": 20.0},
     "exchanges.fetch-candles": {"task": "exchanges.tasks.fetch_candles", "schedule": 60.0},
+    "exchanges.watch-quarantine": {"task": "exchanges.tasks.watch_quarantine", "schedule": 60.0},
     "portfolios.dispatch-due-syncs": {
         "task": "portfolios.tasks.dispatch_due_syncs",
         "schedule": 10.0,

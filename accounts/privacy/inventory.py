@@ -280,8 +280,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "exchanges.ExchangeConnection": _table(
         "reading an exchange account that the person connected",
-        personal="id user exchange kind label state reason privileges address_restricted "
-        "created_at last_synced_at last_complete_at last_full_at",
+        personal="id user exchange kind label state reason privileges privileges_read_at "
+        "address_restricted created_at last_synced_at last_complete_at last_full_at",
         operational="next_sync_at claimed_by lease_until failures",
     ),
     "exchanges.ExchangeCredential": _table(
@@ -295,8 +295,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "exchanges.QuarantinedPage": _table(
         "rows of an exchange that could not be read yet, encrypted",
-        personal="id user connection feed scope reason payload created_at",
-        operational="ccxt_version", secret="payload_digest",
+        personal="id user connection feed scope reason name payload created_at",
+        operational="ccxt_version form is_whole", secret="payload_digest",
     ),
     # --- portfolios -----------------------------------------------------------------------------
     "portfolios.Trade": _table(
@@ -386,7 +386,7 @@ TABLES: Mapping[str, Table] = {
         kept="scheduled ones 14 days, others 365 days after: finished",
         personal="id user connection trigger state requested_at started_at finished_at "
         "new_trades new_transfers new_rewards quarantined problems error",
-        operational="phase visits calls_done calls_left seconds_left",
+        operational="phase visits calls_done calls_left seconds_left timeline",
     ),
     "portfolios.PortfolioState": _table(
         "knowing what must be computed anew", personal="user",

@@ -8,8 +8,10 @@ is cheap: ccxt is imported with the first call.
 Where an exchange is reached: ``EXCHANGE_BASE_URLS``. How fast: ``EXCHANGE_BUDGETS``.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cache
+from importlib import metadata
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,12 +19,16 @@ from exchanges.gateway import loop
 from exchanges.gateway.errors import GatewayError
 from exchanges.reports import (
     AccountReport,
+    BudgetState,
     Candle,
     Credential,
     ExchangeDescription,
+    FeedDescription,
+    Kept,
     Listing,
     Privileges,
     Progress,
+    Reread,
     SealedCredential,
     Ticker,
     Visit,
@@ -124,6 +130,47 @@ def fetch_candles(
 
     work = visiting.fetch_candles(exchange, market, interval, since, until)
     return loop.run(work, timeout=60)
+
+
+def replay(
+    exchange: str,
+    *,
+    feed: str,
+    scope: str,
+    rows: Sequence[Kept],
+    codes: Collection[str] = (),
+    now: datetime,
+) -> Reread:
+    """What today's dialect makes of payloads that were quarantined: no account, no key.
+
+    ``codes`` are those ever seen on the connection. A page is read row by row. Raises GatewayError
+    when the dialect needs the public list of markets and it cannot be had.
+    """
+    from exchanges.gateway import replaying
+    from exchanges.gateway import visits as visiting
+
+    work = visiting.bounded(replaying.reread(exchange, feed, scope, rows, codes, now))
+    return loop.run(work, timeout=60)
+
+
+def budget_state(exchange: str) -> BudgetState | None:
+    """How the exchange's rate budget stands now; None when Redis does not answer."""
+    from exchanges.gateway import budget, declared
+
+    return budget.state(exchange, declared.pools(exchange))
+
+
+def describe_feeds(exchange: str) -> list[FeedDescription]:
+    """The feeds that are read of an exchange, in order. Raises GatewayError."""
+    from exchanges.gateway import declared
+
+    return declared.feeds(exchange)
+
+
+@cache
+def ccxt_version() -> str:
+    """The release of ccxt that answers are read with, without importing it."""
+    return metadata.version("ccxt")
 
 
 def describe_exchanges() -> list[ExchangeDescription]:

@@ -17,14 +17,15 @@ import logging
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from exchanges.gateway import loop
+from exchanges.gateway import loop, proxies
 from exchanges.gateway.errors import RateLimited
+from exchanges.reports import BudgetState, PoolState
 
 logger = logging.getLogger(__name__)
 
@@ -246,6 +247,50 @@ def shared() -> Budget:
     url = getattr(settings, "REDIS_URL", "") or ""
     limits = getattr(settings, "EXCHANGE_BUDGETS", None) or {}
     return loop.local(("budget", url, repr(limits)), lambda: Budget(url, limits))
+
+
+def state(exchange: str, pools: Iterable[Pool]) -> BudgetState | None:
+    """What all processes together were granted of ``pools`` in the last minute and a half, and for
+    how long the exchange must be left alone; None when Redis does not answer. Ordinary code.
+
+    Where several outgoing addresses are used, each pool is told once for each: ``ip@1f2e3d4c``.
+    """
+    import redis
+
+    addresses = [proxies.label(proxy) for proxy in proxies.of_exchange(exchange)]
+    asked = [(_asked_from(exchange, label), label, pool) for label in addresses for pool in pools]
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=_REDIS_TIMEOUT) as client:
+            pipe = client.pipeline(transaction=False)
+            pipe.time()
+            for label in addresses:
+                pipe.pttl(_stop_key(_asked_from(exchange, label)))
+            for asked_from, _, pool in asked:
+                pipe.hgetall(_budget_key(asked_from, pool.name))
+            (seconds, micros), *told = pipe.execute()
+    except (redis.RedisError, ValueError, OSError):
+        return None
+    now, stopped = seconds + micros / 1_000_000, max(told[: len(addresses)])
+    limits = Budget("", getattr(settings, "EXCHANGE_BUDGETS", None) or {})
+    return BudgetState(
+        tuple(
+            PoolState(
+                f"{pool.name}@{label}" if label else pool.name, _used(granted, now),
+                limits.limit(exchange, pool),
+            )
+            for (_, label, pool), granted in zip(asked, told[len(addresses) :], strict=True)
+        ),
+        stopped / 1000 if stopped > 0 else None,
+    )  # fmt: skip
+
+
+def _used(granted: Mapping[bytes, bytes], now: float) -> float:
+    """What slices that still count were granted, in either lane, as the script reckons."""
+    return sum(
+        float(weight)
+        for number, weight in granted.items()
+        if (int(number.removeprefix(b"b")) + 1) * SLICE + WINDOW > now
+    )
 
 
 def _connect(url: str) -> tuple[Any, Any]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from exchanges.gateway.dialects import table
-from exchanges.reports import ExchangeDescription, FeedDescription
+from exchanges.gateway import declared
+from exchanges.reports import ExchangeDescription
 
 _OURS = {"apiKey": "api_key", "secret": "api_secret"}
 _THIRD = ("password", "uid", "accountId")  # what the app calls a passphrase
@@ -49,8 +49,5 @@ def _describe(one: Any, version: str) -> ExchangeDescription:
         supports=tuple(name for name in _SUPPORTS if one.has.get(name) is True),
         website=website if isinstance(website, str) else website[0],
         ccxt_version=version,
-        feeds=tuple(
-            FeedDescription(feed.name, feed.launched, feed.horizon)
-            for feed in table.dialect(one.id).feeds
-        ),
+        feeds=tuple(declared.feeds(one.id)),
     )

@@ -42,13 +42,16 @@ from exchanges.gateway.errors import (
 from exchanges.gateway.markets import Markets
 from exchanges.gateway.pagination import Span
 from exchanges.gateway.rows import BadRow
+from exchanges.gateway.timeline import CallLog, count_rows
 from exchanges.reports import (
     AccountReport,
+    Asked,
     Balance,
     Covered,
     Credential,
     Fact,
     Failure,
+    Form,
     Quarantined,
     Trade,
     Transfer,
@@ -62,7 +65,7 @@ LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's c
 OPENING_MARGIN = timedelta(days=1)  # nothing is lost where clocks or time zones differ
 DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
 DELISTED_REST = timedelta(days=30)
-_ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
+ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
 _NOT_ENABLED = (MissingPermission, WrongKey, Unsupported)  # for what is optional
 _HOPELESS = (RateLimited, OnMaintenance, TimedOut, WrongKey, AddressNotAllowed, WrongClock)
 
@@ -78,10 +81,12 @@ class Line:
         deadline: float,
         proxy: str = proxies.DIRECT,
         lane: str = budget.URGENT,
+        calls: CallLog | None = None,
     ) -> None:
         self.exchange, self.dialect, self.deadline = exchange, dialect, deadline
         self.proxy, self.address, self.lane = proxy, proxies.label(proxy), lane
         self.budget = budget.shared()
+        self.calls = calls or CallLog()
         if dialect.prepare:
             dialect.prepare(exchange.template)
 
@@ -109,7 +114,21 @@ class Line:
         self, client: Any, call: Call, args: Any, params: Mapping[str, Any], account: str
     ) -> Any:
         clients.forget_answer(client)
-        await self._pace(call, account)
+        began, sent = time.monotonic(), None
+        try:
+            await self._pace(call, account)
+            sent = time.monotonic()
+            answer = await self._sent(client, call, args, params)
+        except GatewayError as problem:
+            self._note(client, call, began, sent, code=problem.code)
+            raise
+        except asyncio.CancelledError:
+            self._note(client, call, began, sent, code=TimedOut.code)
+            raise
+        self._note(client, call, began, sent, rows=count_rows(answer))
+        return answer
+
+    async def _sent(self, client: Any, call: Call, args: Any, params: Mapping[str, Any]) -> Any:
         problem = None
         try:
             return await self._send(client, call, args, params)
@@ -121,6 +140,29 @@ class Line:
         if isinstance(problem, RateLimited) and not self.dialect.limits_by_key:
             await self.budget.stop(self.exchange.name, problem.retry_after, address=self.address)
         raise problem
+
+    def _note(
+        self,
+        client: Any,
+        call: Call,
+        began: float,
+        sent: float | None,
+        *,
+        rows: int = -1,
+        code: str = "",
+    ) -> None:
+        """Keep what the call was and how it ended: no address, no value, no word of the answer.
+
+        ``sent`` is None for a call that waited for its turn in vain.
+        """
+        ended = time.monotonic()
+        waited, took = (sent or ended) - began, ended - sent if sent else 0.0
+        self.calls.note(
+            Asked(
+                self.calls.at(began), call.method, call.weight, call.pool.name,
+                int(waited * 1000), int(took * 1000), client.last_status or 0, rows, code,
+            )
+        )  # fmt: skip
 
     async def _pace(self, call: Call, account: str) -> None:
         pool = call.pool
@@ -177,15 +219,20 @@ class Line:
         raise TimedOut
 
     async def _load(self, template: Any, load: Any) -> Markets:
-        await self._pace(self.dialect.markets_call, "")
-        problem = None
+        call = self.dialect.markets_call
+        began = time.monotonic()
+        await self._pace(call, "")
+        sent, problem = time.monotonic(), None
         try:
-            return await load(template)
+            found = await load(template)
+            self._note(template, call, began, sent, rows=len(found.by_id))
+            return found
         except asyncio.CancelledError:
             raise
         except Exception as error:
             codes = self.dialect.error_codes
             problem = translation.translate(error, client=template, codes=codes)
+        self._note(template, call, began, sent, code=problem.code)
         raise problem
 
 
@@ -342,8 +389,10 @@ class AccountVisit:
         answer = await self._ask(call.call)
         try:
             return list(call.accounts(answer, self.surroundings))  # type: ignore[misc]
-        except _ANSWER_FAULTS:
-            self._quarantine("balances", call.wallet, "the answer has another shape", answer)
+        except ANSWER_FAULTS:
+            self._quarantine(
+                "balances", call.wallet, "the answer has another shape", answer, form=Form.BALANCE
+            )
         raise Malformed
 
     def _due(self, call: WalletCall) -> bool:
@@ -408,11 +457,12 @@ class AccountVisit:
         before = len(self.surroundings.bad)
         try:
             holdings = list(call.parse(answer, self.surroundings))
-        except _ANSWER_FAULTS:
-            self._quarantine("balances", call.wallet, "the answer has another shape", answer)
+        except ANSWER_FAULTS:
+            reason = "the answer has another shape"
+            self._quarantine("balances", call.wallet, reason, answer, form=Form.BALANCE)
             raise Malformed from None
         for reason, row in self.surroundings.bad[before:]:
-            self._quarantine("balances", call.wallet, reason, row)
+            self._quarantine("balances", call.wallet, reason, row, form=Form.BALANCE)
         if len(self.surroundings.bad) > before:
             raise Malformed  # a wallet with an unreadable row is not known to its end
         return holdings
@@ -533,7 +583,7 @@ class AccountVisit:
         except GatewayError as error:
             if not (self._is_refusal(feed, error) or _is_other_account(feed, error)):
                 self._failed(feed, scope, error)
-        except _ANSWER_FAULTS:
+        except ANSWER_FAULTS:
             self._failed(feed, scope, Malformed())
         if covered := progress.covered(self.visit.now):
             self.covered.append(covered)
@@ -545,7 +595,7 @@ class AccountVisit:
             return None
         try:
             return opening.read(await self._ask(opening.call)) - OPENING_MARGIN
-        except (GatewayError, *_ANSWER_FAULTS):
+        except (GatewayError, *ANSWER_FAULTS):
             return None
 
     def _is_refusal(self, feed: Feed, error: GatewayError) -> bool:
@@ -571,10 +621,12 @@ class AccountVisit:
             async for page in pagination.pages(feed, ask, progress.span):
                 pending = self._take(feed, scope, page.rows, collected)
                 if page.overfull:
-                    self._quarantine(feed.name, scope, "more rows than one page can hold", [])
+                    reason = "more rows than one page can hold"
+                    self._quarantine(feed.name, scope, reason, [], form=Form.GAP)
                 progress.move(page, pending)
-        except _ANSWER_FAULTS:
-            self._quarantine(feed.name, scope, "the page has another shape", last)
+        except ANSWER_FAULTS:
+            reason = "the page has another shape"
+            self._quarantine(feed.name, scope, reason, last, form=Form.PAGE)
             raise Malformed from None
 
     def _take(
@@ -585,17 +637,18 @@ class AccountVisit:
         pending: list[datetime] = []
         self.surroundings.scope = scope
         for row in page:
+            name = ""
             try:
-                name = _row_name(feed, row, counted)
+                name = row_name(feed, row, counted)
                 if feed.interpret:
                     collected.setdefault(name, row)
                     continue
                 facts = list(feed.parse(row, name, self.surroundings)) if feed.parse else []
                 pending += self._add(facts)
             except BadRow as problem:
-                self._quarantine(feed.name, scope, str(problem), row)
-            except _ANSWER_FAULTS:
-                self._quarantine(feed.name, scope, "the row has another shape", row)
+                self._quarantine(feed.name, scope, str(problem), row, name=name)
+            except ANSWER_FAULTS:
+                self._quarantine(feed.name, scope, "the row has another shape", row, name=name)
         return min(pending, default=None)
 
     def _add(self, facts: Iterable[Fact]) -> list[datetime]:
@@ -625,8 +678,9 @@ class AccountVisit:
                 self._add([fact])
             except BadRow as problem:
                 bad.append((str(problem), fact.exchange_id))
+        names = {id(row): name for name, row in collected.items()}
         for reason, row in bad:
-            self._quarantine(feed.name, "", reason, row)
+            self._quarantine(feed.name, "", reason, row, name=names.get(id(row), ""))
 
     # --- outcome --------------------------------------------------------------------------------
 
@@ -639,9 +693,11 @@ class AccountVisit:
         else:
             self.failures.append(failure)
 
-    def _quarantine(self, feed: str, scope: str, reason: str, row: Any) -> None:
-        payload = rows.payload(row, secrets=self._secrets)
-        kept = Quarantined(feed, scope, reason, payload)
+    def _quarantine(
+        self, feed: str, scope: str, reason: str, row: Any, *, form: Form = Form.ROW, name: str = ""
+    ) -> None:
+        payload, is_whole = rows.payload(row, secrets=self._secrets)
+        kept = Quarantined(feed, scope, reason, payload, form, name, is_whole)
         if kept not in self.quarantined:  # windows share their edges
             self.quarantined.append(kept)
 
@@ -659,6 +715,7 @@ class AccountVisit:
             complete_history=self._complete_history(),
             unfinished=unfinished,
             resume_after=self._resume_after,
+            timeline=self.line.calls.timeline(),
         )
 
     def _complete_history(self) -> bool:
@@ -733,7 +790,7 @@ def _resumable(cursor: str) -> str:
     return cursor.removeprefix(DELISTED).strip()
 
 
-def _row_name(feed: Feed, row: Any, counted: Counter[str]) -> str:
+def row_name(feed: Feed, row: Any, counted: Counter[str]) -> str:
     """The exchange's id of a row, else its value and how often it came in this page so far.
 
     Windows share their edges, so a row can come twice; real twins come together in one page.

@@ -24,6 +24,7 @@ from exchanges.gateway.errors import (
     TimedOut,
     Unsupported,
 )
+from exchanges.gateway.timeline import CallLog
 from exchanges.reports import (
     AccountReport,
     Candle,
@@ -49,16 +50,23 @@ async def visit_account(
     visit: Visit, *, deadline_seconds: float, watch: Watch | None = None
 ) -> AccountReport | tuple[UUID, GatewayError]:
     """One account's report, or whose visit failed and why. Never raises."""
+    calls = CallLog()
     try:
-        return await _bounded(_visit(visit, deadline_seconds, watch), deadline_seconds + GRACE)
+        work = _visit(visit, deadline_seconds, watch, calls)
+        return await _bounded(work, deadline_seconds + GRACE)
     except GatewayError as error:
+        error.timeline = calls.timeline()
         return visit.connection_id, _bare(error)
 
 
-async def _visit(visit: Visit, deadline_seconds: float, watch: Watch | None) -> AccountReport:
+async def _visit(
+    visit: Visit, deadline_seconds: float, watch: Watch | None, calls: CallLog
+) -> AccountReport:
     credential = credentials.opened(visit.credential)
     lane = budget.BULK if visit.first_import and visit.history else budget.URGENT
-    line = _line(visit.exchange, deadline_seconds, account=visit.connection_id, lane=lane)
+    line = _line(
+        visit.exchange, deadline_seconds, account=visit.connection_id, lane=lane, calls=calls
+    )
     with line.exchange.account(credential, line.proxy) as client:
         report = await AccountVisit(visit, line, client, credential, watch).report()
         if not report.complete_history or line.dialect.key_check is None:
@@ -77,14 +85,16 @@ async def _with_key(
         answer = await _ask_check(line, client, check)
         told = _read_key(check, answer)
     except GatewayError:
-        return report
+        told = None
     if told is None:
-        return report
+        return replace(report, timeline=line.calls.timeline())
     privileges, restricted = told
     if privileges in _TOO_POWERFUL:
         details = {"privileges": str(privileges), "address_restricted": restricted}
         raise KeyTooPowerful(details=details)
-    return replace(report, privileges=privileges, address_restricted=restricted)
+    return replace(
+        report, privileges=privileges, address_restricted=restricted, timeline=line.calls.timeline()
+    )
 
 
 def _read_key(check: KeyCheck, answer: Any) -> tuple[Privileges, bool | None] | None:
@@ -210,11 +220,23 @@ async def fetch_candles(
 
 
 def _line(
-    exchange: str, seconds: float, *, account: UUID | None = None, lane: str = budget.URGENT
+    exchange: str,
+    seconds: float,
+    *,
+    account: UUID | None = None,
+    lane: str = budget.URGENT,
+    calls: CallLog | None = None,
 ) -> Line:
     found, proxy = clients.exchange(exchange), proxies.of_account(exchange, account)
-    deadline = time.monotonic() + seconds
-    return Line(found, table.dialect(exchange), deadline=deadline, proxy=proxy, lane=lane)
+    return Line(
+        found, table.dialect(exchange), deadline=time.monotonic() + seconds, proxy=proxy,
+        lane=lane, calls=calls,
+    )  # fmt: skip
+
+
+async def bounded(work: Coroutine[Any, Any, T]) -> T:
+    """The result of work that asks the exchange for its markets at most."""
+    return await _bounded(work, CATALOGUE_DEADLINE + GRACE)
 
 
 async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from exchanges.models import Asset
 from exchanges.prices import Quote
-from portfolios import valuation
+from portfolios.valuing import valuation
 from tracker import money, tenancy
 
 _ROUNDED, _SHOWN = Decimal(1).scaleb(-18), Decimal(1).scaleb(-money.VALUE_DECIMALS)

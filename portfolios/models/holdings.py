@@ -93,6 +93,9 @@ class SyncRun(models.Model):
     calls_done = models.PositiveIntegerField(default=0)
     calls_left = models.PositiveIntegerField(null=True)
     seconds_left = models.PositiveIntegerField(null=True)
+    timeline = models.JSONField(
+        default=dict, blank=True, help_text="The calls of the visit, of a few newest runs."
+    )
 
     class Meta:
         db_table = "sync_runs"

@@ -5,7 +5,6 @@ coverage moves in the same transaction as the rows, or not at all. Recording the
 twice changes nothing the second time.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,10 +15,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from accounts import datakeys
 from audit import log
 from audit.actions import Action
-from exchanges import assets
+from exchanges import assets, quarantine
 from exchanges.gateway.errors import (
     CredentialUnreadable,
     GatewayError,
@@ -29,23 +27,28 @@ from exchanges.gateway.errors import (
     Unreachable,
     WrongKey,
 )
-from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
+from exchanges.models import ConnectionState, Coverage, ExchangeConnection
 from exchanges.reports import (
     AccountReport,
     Covered,
     Fact,
+    Failure,
+    Form,
     Quarantined,
+    Timeline,
 )
 from portfolios.importing import superseded
 from portfolios.ledger import books, facts
 from portfolios.models import PortfolioState, SyncRun, SyncState
-from portfolios.sync import holdings
-from tracker import bulk, ids, live, money, tenancy, vault
+from portfolios.sync import holdings, timelines
+from tracker import live, money, tenancy
 
 # Most faults are over in seconds, so the first retry comes soon; only then the pauses grow.
 FIRST_RETRY_AFTER = timedelta(seconds=30)
 RETRY_AFTER = timedelta(minutes=2)
 RETRY_AT_MOST = timedelta(hours=6)
+TOO_LONG = "number_too_long"
+ROWS_QUARANTINED = "rows_quarantined"
 _COUNTED = ("new_trades", "new_transfers", "new_rewards")
 _NEEDS_NEW_KEY = (
     WrongKey.code, MissingPermission.code, KeyTooPowerful.code, CredentialUnreadable.code,
@@ -84,11 +87,11 @@ def record(*, claim: Claim, report: AccountReport, now: datetime) -> SyncState |
         moved = holdings.apply_report(user_id=claim.user_id, report=report, assets=meanings)
         _record_coverage(claim, report.covered)
         retired = _retire_imported(claim, report.covered)
-        _record_quarantine(claim, report.quarantined)
+        _record_quarantine(claim, report, now)
         state = _outcome(claim, report)
         changes = _success(claim, report, state, connection, now)
         _settle(claim, connection, changes)
-        _note_key(claim, connection, report.privileges, report.address_restricted)
+        _note_key(claim, connection, report.privileges, report.address_restricted, now)
         _finish_run(claim, state, now, counts=counts, report=report)
         _tell_the_books(
             claim, _earliest(stored.touched, retired), now, moved=moved,
@@ -136,8 +139,9 @@ def record_failure(*, claim: Claim, error: GatewayError, now: datetime) -> None:
         _settle(claim, connection, changes)
         if isinstance(error, KeyTooPowerful):
             told = error.details
-            _note_key(claim, connection, told.get("privileges"), told.get("address_restricted"))
-        _finish_run(claim, SyncState.FAILED, now, error=error.code)
+            restricted = told.get("address_restricted")
+            _note_key(claim, connection, told.get("privileges"), restricted, now)
+        _finish_run(claim, SyncState.FAILED, now, error=error.code, calls=error.timeline)
         if changes.get("state", connection.state) != connection.state:
             log.record(
                 Action.SYNC_FINISHED, user_id=claim.user_id, outcome="failed", code=error.code,
@@ -152,15 +156,11 @@ def _codes(report: AccountReport) -> set[str]:
 # --- numbers that do not fit --------------------------------------------------------------------
 def _without_unstorable(report: AccountReport) -> AccountReport:
     """Put aside what PostgreSQL could only store rounded: kept, said, never altered."""
-    facts = tuple(fact for fact in report.facts if _storable(fact))
+    facts = tuple(fact for fact in report.facts if storable(fact))
     balances = tuple(item for item in report.balances if money.fits_units(item.quantity))
-    aside = [
-        Quarantined(fact.feed, "", "number_too_long", repr(fact))
-        for fact in report.facts
-        if not _storable(fact)
-    ]
+    aside = [too_long(fact) for fact in report.facts if not storable(fact)]
     aside += [
-        Quarantined("balances", item.wallet, "number_too_long", repr(item))
+        Quarantined("balances", item.wallet, TOO_LONG, repr(item), Form.NUMBER)
         for item in report.balances
         if not money.fits_units(item.quantity)
     ]
@@ -171,7 +171,13 @@ def _without_unstorable(report: AccountReport) -> AccountReport:
     )
 
 
-def _storable(fact: Fact) -> bool:
+def too_long(fact: Fact) -> Quarantined:
+    """A fact with a number that does not fit, for the quarantine."""
+    return Quarantined(fact.feed, "", TOO_LONG, repr(fact), Form.NUMBER, fact.exchange_id)
+
+
+def storable(fact: Fact) -> bool:
+    """Whether every number of a fact can be stored as it is."""
     # A price may be a quotient without end; it is rounded, because the ledger does not read it.
     numbers = [getattr(fact, name) for name in fact.__dataclass_fields__ if name != "price"]
     return all(money.fits_units(item) for item in numbers if isinstance(item, Decimal))
@@ -189,13 +195,13 @@ def _is_partial(claim: Claim, report: AccountReport) -> bool:
     A market that the exchange has closed for good is known to be out of reach; that is said by
     its coverage, and does not make every sync partial.
     """
-    failures = [item for item in report.failures if item.code != SymbolUnknown.code]
-    if failures or report.quarantined:
+    if _missing(report) or report.quarantined:
         return True
-    waiting = QuarantinedPage.objects.filter(
-        user_id=claim.user_id, connection_id=claim.connection_id
-    )
-    return waiting.exclude(feed="balances").exists()
+    return quarantine.waits(user_id=claim.user_id, connection_id=claim.connection_id)
+
+
+def _missing(report: AccountReport) -> list[Failure]:
+    return [item for item in report.failures if item.code != SymbolUnknown.code]
 
 
 # --- coverage and quarantine --------------------------------------------------------------------
@@ -249,22 +255,11 @@ def _earliest(
     return merged
 
 
-def _record_quarantine(claim: Claim, items: Iterable[Quarantined]) -> None:
-    rows = []
-    for item in items:
-        row = QuarantinedPage(
-            id=ids.new_id(), user_id=claim.user_id, connection_id=claim.connection_id,
-            feed=item.feed, scope=item.scope, reason=item.reason[:64],
-        )  # fmt: skip
-        data_key = datakeys.obtain(claim.user_id)
-        row.payload = vault.seal(
-            item.payload, data_key=data_key, user_id=claim.user_id, row_id=row.id, field="payload"
-        )
-        row.payload_digest = hashlib.blake2b(
-            item.payload.encode(), key=data_key, digest_size=32
-        ).digest()
-        rows.append(row)
-    bulk.insert_new(rows)
+def _record_quarantine(claim: Claim, report: AccountReport, now: datetime) -> None:
+    quarantine.drop_read_again(user_id=claim.user_id, report=report)
+    quarantine.keep(
+        user_id=claim.user_id, connection_id=claim.connection_id, items=report.quarantined, now=now
+    )
 
 
 # --- connection, run, portfolio -----------------------------------------------------------------
@@ -318,9 +313,8 @@ def _unless_paused(connection: ExchangeConnection, at: datetime) -> datetime | N
 
 
 def _reason(report: AccountReport) -> str:
-    if report.failures:
-        return report.failures[0].code[:48]
-    return "rows_quarantined"
+    missing = _missing(report)
+    return missing[0].code[:48] if missing else ROWS_QUARANTINED
 
 
 def _jitter(claim: Claim) -> timedelta:
@@ -355,13 +349,17 @@ def _settle(claim: Claim, connection: ExchangeConnection, changes: Mapping[str, 
 
 
 def _note_key(
-    claim: Claim, before: ExchangeConnection, privileges: str | None, restricted: bool | None
+    claim: Claim,
+    before: ExchangeConnection,
+    privileges: str | None,
+    restricted: bool | None,
+    now: datetime,
 ) -> None:
     """Keep what the exchange says about the key, and log it when that has changed (S27)."""
     if privileges is None:
         return
     ExchangeConnection.objects.filter(id=before.id).update(
-        privileges=str(privileges), address_restricted=restricted
+        privileges=str(privileges), address_restricted=restricted, privileges_read_at=now
     )
     told = None not in (before.address_restricted, restricted)
     moved = told and before.address_restricted != restricted
@@ -383,6 +381,7 @@ def _finish_run(
     counts: Mapping[str, int] | None = None,
     report: AccountReport | None = None,
     error: str = "",
+    calls: Timeline | None = None,
 ) -> None:
     problems = [
         {"feed": item.feed, "scope": item.scope, "code": item.code}
@@ -393,8 +392,10 @@ def _finish_run(
     _open_runs(claim).update(
         state=state, finished_at=now if over else None, problems=problems, error=error,
         quarantined=F("quarantined") + (len(report.quarantined) if report else 0),
+        timeline=timelines.to_plain(report.timeline if report else calls or Timeline()),
         **added, **({"calls_left": None, "seconds_left": None, "phase": ""} if over else {}),
     )  # fmt: skip
+    timelines.forget_older(user_id=claim.user_id, connection_id=claim.connection_id)
     live.publish(
         user_id=claim.user_id, topic=live.SYNC,
         payload={"connection": claim.connection_id, "state": str(state)},

@@ -183,3 +183,28 @@ def test_each_outgoing_address_has_a_budget_and_a_stop_of_its_own(url: str) -> N
         return True
 
     assert asyncio.run(taken()) == [False, False, False, True]
+
+
+def test_how_a_budget_stands_can_be_read_from_outside(url: str, settings: Any) -> None:
+    """Of all processes together, and while an exchange has told us to stop."""
+    settings.REDIS_URL, settings.EXCHANGE_BUDGETS = url, {"binance": {"sapi": 100}}
+    pools = [IP, Pool("sapi:deposits", 12000), Pool("free", 0)]
+    mine, other = Budget(url, {}), Budget(url, {})
+    asyncio.run(mine.take("binance", IP, 500, wait=0))
+    asyncio.run(other.take("binance", IP, 70, wait=0))
+    state = budget.state("binance", pools)
+    assert state is not None
+    assert [(pool.name, pool.used, pool.allowed) for pool in state.pools] == [
+        ("ip", 570, 6000), ("sapi:deposits", 0, 100), ("free", 0, 0),
+    ]  # fmt: skip
+    assert state.stopped_for is None
+    asyncio.run(Budget(url, {}).stop("binance", 30))
+    stopped = budget.state("binance", pools)
+    assert stopped is not None
+    assert stopped.stopped_for is not None
+    assert 0 < stopped.stopped_for <= 30
+
+
+def test_a_budget_without_redis_is_not_known(settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert budget.state("binance", [IP]) is None

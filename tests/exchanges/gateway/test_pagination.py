@@ -53,7 +53,7 @@ def collected(made: Feed, ask: Callable[..., Any], span: Span | None = None) -> 
         async for page in pagination.pages(made, answer, span or Span(START, END)):
             assert not page.overfull
             counted: Counter[str] = Counter()
-            found.update(engine._row_name(made, row, counted) for row in page.rows)
+            found.update(engine.row_name(made, row, counted) for row in page.rows)
 
     asyncio.run(read())
     return found
