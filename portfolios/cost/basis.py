@@ -238,12 +238,11 @@ class _Books:
         return any(gone not in present or come not in present for gone, come in pairs)
 
     def rows(self, asset_id: UUID) -> Rows:
-        """All that is computed of one asset, from the beginning."""
+        """All that is computed of one asset from the beginning, while its pieces are read."""
         book = Book(method=self._rules.method, per_account=self._rules.per_account)
-        book.apply(self._events(asset_id))
         return Rows(
-            asset=asset_id.bytes, opened=book.opened, pieces=book.pieces,
-            receipts=self._receipts(asset_id),
+            asset=asset_id.bytes, opened=book.opened,
+            pieces=book.pieces_of(self._events(asset_id)), receipts=self._receipts(asset_id),
         )  # fmt: skip
 
     def rows_after(self, asset_id: UUID) -> Rows:

@@ -38,7 +38,6 @@ SOURCE_LENGTH = 96
 _ZERO = Decimal(0)
 _MOST = Decimal("1e28")  # units and money have columns of 30 digits before the point
 _NO_PRICE = "no price"
-_NO_MONEY = (None, _ZERO)
 
 
 class Entry(NamedTuple):
@@ -58,9 +57,10 @@ class Entry(NamedTuple):
 
 
 # What a trade's legs in the base currency say, where those are left out: the money that was paid
-# or received (None without such a leg), and the fees in it. Two in three legs of somebody who
-# trades in their own currency are such.
+# or received, with either sign (None without such a leg), and the fees in it. Two in three legs of
+# somebody who trades in their own currency are such.
 Money = tuple[Decimal | None, Decimal]
+NO_MONEY: Money = (None, _ZERO)
 
 
 class Quote(Protocol):
@@ -154,18 +154,19 @@ def events(
     ``base_asset_id``, for the sources.
     """
     desk = _Desk(facts, prices, base_asset_id, currency, frozenset(fiat) | {base_asset_id})
-    trades, transfers = _Groups(list), _Groups(list)
+    trades: dict[UUID, Entry] = {}
+    several, transfers = _Groups(list), _Groups(list)
     for entry in entries:
-        if entry[7] is not None:
-            trades[entry[7]].append(entry)
+        if (trade_id := entry[7]) is not None:
+            if trades.setdefault(trade_id, entry) is not entry:
+                several[trade_id].append(entry)
         elif entry[8] is not None:
             transfers[entry[8]].append(entry)
         elif entry[9] is not None:
             desk.reward(Entry._make(entry))
         else:
             desk.adjustment(Entry._make(entry))
-    for trade_id, legs in trades.items():
-        desk.trade(legs, moneys.get(trade_id, _NO_MONEY))
+    desk.trades(trades, several, moneys)
     desk.transfers(transfers)
     return desk.booking()
 
@@ -192,13 +193,29 @@ class _Desk:
         return Booking(ordered, self._receipts, self._unpriced)
 
     # --- trades ---------------------------------------------------------------------------------
-    def trade(self, legs: list[Entry], money: Money) -> None:
+    def trades(
+        self,
+        firsts: Mapping[UUID, Entry],
+        others: Mapping[UUID, list[Entry]],
+        moneys: Mapping[UUID, Money],
+    ) -> None:
+        """Each trade by its first leg, the other legs that some have, and the money of each.
+
+        A leg on its own that was paid for is what nearly all are; it needs no more than ``_side``.
+        """
+        for trade_id, leg in firsts.items():
+            paid, charge = moneys.get(trade_id, NO_MONEY)
+            if paid is not None:
+                paid = abs(paid)
+            if trade_id in others:
+                self.trade([leg, *others[trade_id]], paid, charge)
+            elif paid is not None and leg[4] in _SIDES and leg[2] not in self._cash:
+                self._side(leg, paid, charge, self._paid)
+            else:
+                self.trade([leg], paid, charge)
+
+    def trade(self, legs: list[Entry], paid: Decimal | None, charge: Decimal) -> None:
         """What came and went at the trade's value; its fees; money from outside (card payments)."""
-        paid, charge = money
-        leg = legs[0]
-        if len(legs) == 1 and paid is not None and leg[4] in _SIDES and leg[2] not in self._cash:
-            self._side(leg, paid, charge, self._paid)  # what follows makes the same of it
-            return
         legs.sort(key=_LEG)
         sides, fees = [], []
         for leg in legs:

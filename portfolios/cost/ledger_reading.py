@@ -11,13 +11,13 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from portfolios.cost.booking import Booked, Entry, FactBook, Given, Money, Note
+from portfolios.cost.booking import NO_MONEY, Booked, Entry, FactBook, Given, Money, Note
 from tracker import bulk
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _TRADE, _TRANSFER, _REWARD, _ADJUSTMENT = 7, 8, 9, 10
 
-# What a trade's legs in the base currency say is read as one row for each trade.
+# What a trade's legs in the base currency say is two numbers of each trade.
 _IS_MONEY = """
     trade_id IS NOT NULL AND asset_id = %(base)s
     AND (kind IN ('trade', 'conversion') OR kind = 'fee' AND quantity < 0)"""
@@ -28,9 +28,10 @@ SELECT id, occurred_at, asset_id, connection_id, kind, trim_scale(quantity)::tex
        trade_id, transfer_id, reward_id, adjustment_id
 FROM ledger_entries WHERE user_id = %(user)s AND NOT ({_IS_MONEY})
 """  # noqa: S608  (all parts are ours)
+# Added up here: PostgreSQL would take as long again to group them, and give them back in an order
+# that has nothing to do with that of the legs they are looked up for.
 _MONEYS = f"""
-SELECT trade_id, trim_scale(abs(sum(quantity) FILTER (WHERE kind <> 'fee')))::text,
-       trim_scale(-coalesce(sum(quantity) FILTER (WHERE kind = 'fee'), 0))::text
+SELECT trade_id, kind = 'fee', trim_scale(quantity)::text
 FROM ledger_entries WHERE user_id = %(user)s AND {_IS_MONEY}
 """  # noqa: S608  (all parts are ours)
 # All legs of a fact have one instant. A trade touches the base currency in no other way than by
@@ -75,20 +76,33 @@ def ledger(
     if assets is not None:
         parameters |= {"assets": list(assets), "since": after or _BEGINNING}
         of_legs, of_moneys = _TOUCHING, f" AND occurred_at > %(since)s AND {_TRADES}"
-    return Ledger(
-        legs=[_leg(row) for row in _read(_LEGS + of_legs, **parameters)],
-        moneys={
-            trade: (None if paid is None else Decimal(paid), Decimal(charge))
-            for trade, paid, charge in _read(
-                _MONEYS + of_moneys + " GROUP BY trade_id", **parameters
-            )
-        },
+    legs, moneys = bulk.read_each(
+        (_LEGS + of_legs, _legs), (_MONEYS + of_moneys, _moneys), parameters=parameters
     )
+    return Ledger(legs=legs, moneys=moneys)
 
 
-def _leg(row: Sequence[Any]) -> Any:
-    key, at, asset, account, kind, units, leg, trade, transfer, reward, adjustment = row
-    return key, at, asset, account, kind, Decimal(units), leg, trade, transfer, reward, adjustment
+def _legs(rows: Iterable[Sequence[Any]]) -> list[Any]:
+    return [
+        (key, at, asset, account, kind, Decimal(units), leg, trade, transfer, reward, adjustment)
+        for key, at, asset, account, kind, units, leg, trade, transfer, reward, adjustment in rows
+    ]
+
+
+def _moneys(rows: Iterable[Sequence[Any]]) -> dict[Any, Money]:
+    """What each trade's legs in the base currency come to. Mostly they follow each other."""
+    found: dict[Any, Money] = {}
+    before, paid, charge = None, *NO_MONEY
+    for trade, is_fee, units in rows:
+        if trade != before:
+            before = trade
+            paid, charge = found.get(trade, NO_MONEY)
+        if is_fee:
+            charge -= Decimal(units)
+        else:
+            paid = Decimal(units) if paid is None else paid + Decimal(units)
+        found[trade] = paid, charge
+    return found
 
 
 def last_instants(*, user_id: UUID, assets: Collection[UUID]) -> Mapping[UUID, datetime]:

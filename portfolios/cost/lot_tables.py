@@ -26,12 +26,15 @@ _DATELESS = frozenset({"deposit", "transfer", "adjustment"})
 
 @dataclass(slots=True)
 class Rows:
-    """What was computed of one asset. Positions of pieces are counted from ``first_piece`` on."""
+    """What was computed of one asset. Positions of pieces are counted from ``first_piece`` on.
+
+    ``pieces`` may be computed while they are asked for; the lots are as they say afterwards.
+    """
 
     asset: Any
     opened: list[Lot] = field(default_factory=list)
     changed: list[Lot] = field(default_factory=list)
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: Iterable[Piece] = ()
     first_piece: int = 0
     receipts: list[Receipt] = field(default_factory=list)
 
@@ -67,14 +70,14 @@ _PIECE = {
     "id": "uuid", "asset_id": "uuid", "connection_id": "uuid", "entry_id": "uuid", "lot_id": "uuid",
     "kind": "text", "position": "int8", "disposed_at": "timestamptz",
     "acquired_at": "timestamptz", "quantity": "numeric", "cost": "numeric", "proceeds": "numeric",
-    "gain": "numeric", "price_source": "text",
+    "price_source": "text",
 }  # fmt: skip
 _INSERT_PIECES = """
 INSERT INTO disposals (id, user_id, asset_id, connection_id, entry_id, lot_id, kind, position,
                        disposed_at, acquired_at, quantity, cost, proceeds, gain, held_days, term,
                        basis, price_source)
 SELECT id, %(user)s, asset_id, connection_id, entry_id, lot_id, kind, position, disposed_at,
-       acquired_at, quantity, cost, proceeds, gain, held.days,
+       acquired_at, quantity, cost, proceeds, proceeds - cost, held.days,
        CASE WHEN held.days IS NULL THEN 'unknown' WHEN held.days > %(long_term_days)s THEN 'long'
             ELSE 'short' END,
        CASE WHEN cost IS NULL THEN 'unknown' ELSE 'known' END, price_source
@@ -117,13 +120,14 @@ def remove(*, user_id: UUID, assets: Iterable[UUID]) -> None:
 def write(*, user_id: UUID, rows: Sequence[Rows], long_term_days: int) -> None:
     """Add what is new and bring up to date what has changed."""
     parameters = {"user": user_id, "long_term_days": long_term_days}
-    for found, columns, statement in (
-        (_lots(rows), _LOT, _INSERT_LOTS),
-        (_changed(rows), _CHANGED, _UPDATE_LOTS),
-        (_pieces(rows), _PIECE, _INSERT_PIECES),
-        (_receipts(rows), _RECEIPT, _INSERT_RECEIPTS),
-    ):
-        bulk.insert_from(found, columns=columns, statement=statement, parameters=parameters)
+    with bulk.ahead():
+        for found, columns, statement in (
+            (_pieces(rows), _PIECE, _INSERT_PIECES),  # before lots are as the pieces leave them
+            (_lots(rows), _LOT, _INSERT_LOTS),
+            (_changed(rows), _CHANGED, _UPDATE_LOTS),
+            (_receipts(rows), _RECEIPT, _INSERT_RECEIPTS),
+        ):
+            bulk.insert_from(found, columns=columns, statement=statement, parameters=parameters)
 
 
 def _lots(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
@@ -156,7 +160,7 @@ def _pieces(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
     for of_asset in rows:
         asset, before, number = of_asset.asset, None, 0
         for position, piece in enumerate(of_asset.pieces, of_asset.first_piece):
-            what, lot, quantity, cost, proceeds, gain = piece
+            what, lot, quantity, cost, proceeds, _ = piece
             entry, at, account, _, _, kind, source = what
             number = number + 1 if what is before else 0
             before = what
@@ -165,8 +169,7 @@ def _pieces(rows: Iterable[Rows]) -> Iterator[tuple[Any, ...]]:
                 None if lot is None else lot.origin.key or lot.origin.entry_id, kind, position, at,
                 None if lot is None else lot.acquired_at if cost is not None else acquired_at(lot),
                 str(quantity), None if cost is None else str(cost),
-                None if proceeds is None else str(proceeds), None if gain is None else str(gain),
-                source,
+                None if proceeds is None else str(proceeds), source,
             )  # fmt: skip
 
 

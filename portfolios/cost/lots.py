@@ -24,7 +24,7 @@ import heapq
 import operator
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -36,6 +36,7 @@ QUANTUM = Decimal(1).scaleb(-30)
 _ZERO = Decimal(0)
 _LAST = Decimal("Infinity")
 _HIGHEST = Decimal("1e28")
+_AT_ONCE = 1_000  # events, where the pieces of some are wanted before all have happened
 
 
 class Method(StrEnum):
@@ -402,6 +403,13 @@ class Book:
                 acts[type(event)](event)
             for pool in self._pools.values():
                 pool.settle()
+
+    def pieces_of(self, events: Sequence[Event]) -> Iterator[Piece]:
+        """Let events happen while their pieces are asked for, and keep none of those."""
+        for start in range(0, len(events), _AT_ONCE):
+            self.apply(events[start : start + _AT_ONCE])
+            pieces, self.pieces = self.pieces, []
+            yield from pieces
 
     def open_lots(self) -> list[Lot]:
         """What is left, by position."""

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from portfolios.returns import daily
+from portfolios.returns import day_prices, day_rows
 from portfolios.returns.valued_ranges import Stored
 
 NAMES = ("btc", "eth", "half", "held")
@@ -106,7 +106,7 @@ def held(found: Stored) -> Held:
             if None in (before, after, base_before, base_after):
                 return Held(None)
             total += amount * (after / before) * (base_before / base_after)
-    return Held(daily.rounded(total))
+    return Held(day_rows.rounded(total))
 
 
 def _parameters(found: Stored) -> dict[str, UUID | date | str | int | Decimal]:
@@ -114,7 +114,7 @@ def _parameters(found: Stored) -> dict[str, UUID | date | str | int | Decimal]:
     return {
         "user_id": asked.user.id, "opening": asked.range.opening, "last": asked.range.last,
         "opening_value": found.opening.value, "today": asked.now.date(),
-        "carried": daily.CARRIED_DAYS, "base": found.currency.lower(),
+        "carried": day_prices.CARRIED_DAYS, "base": found.currency.lower(),
     }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from accounts.models import User
 from exchanges.models import Asset, ConnectionKind, ExchangeConnection
 from portfolios.models import AdjustmentReason, EntryKind, Holding, HoldingChange, TransferMeaning
 from portfolios.returns import daily, positions
-from portfolios.returns.daily import CostChange, Prices
+from portfolios.returns.day_prices import Prices
+from portfolios.returns.day_rows import CostChange
 from portfolios.returns.positions import Movement, Pair, Reported, Reports
 
 _ZERO = Decimal(0)

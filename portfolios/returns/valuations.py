@@ -23,8 +23,9 @@ from exchanges.history import Want
 from exchanges.models import PriceInterval
 from portfolios.ledger import books
 from portfolios.models import DailyValuation, PortfolioState
-from portfolios.returns import daily, movements, positions
-from portfolios.returns.daily import Close, Day
+from portfolios.returns import daily, day_growth, day_prices, day_rows, movements, positions
+from portfolios.returns.day_prices import Close
+from portfolios.returns.day_rows import Day
 from portfolios.returns.movements import Ledger
 from portfolios.valuing import pricebook
 from portfolios.valuing.pricebook import PriceBook, Quote
@@ -36,7 +37,7 @@ SETTLING = timedelta(days=2)
 # held before it is valued at its instant (a "large cash flow" of GIPS 2020).
 LARGE_FLOW = Decimal("0.1")
 EXTEND_AT_MOST = 5_000
-_FLOWS = daily.FLOWS[daily.CONNECTION]
+_FLOWS = day_growth.FLOWS[day_rows.CONNECTION]
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 _ZERO = Decimal(0)
 
@@ -196,7 +197,7 @@ class BookPrices:
     def dollars(self, day: date) -> Decimal | None:
         if not self.base_is_money:
             return None
-        for back in range(daily.CARRIED_DAYS + 1):
+        for back in range(day_prices.CARRIED_DAYS + 1):
             quote = self.book.fx(day - back * _DAY)
             if quote is not None:
                 return quote.price
@@ -231,7 +232,7 @@ class BookPrices:
     def _find(self, asset: UUID, day: date) -> Close | None:
         if day >= self.today and (quote := self.book.at(asset, self.now)) is not None:
             return _close_of(quote)
-        for back in range(daily.CARRIED_DAYS + 1):
+        for back in range(day_prices.CARRIED_DAYS + 1):
             quote = self.book.close(asset, day - back * _DAY)
             if quote is not None:
                 return _close_of(quote, carried=back > 0)
@@ -282,10 +283,10 @@ class _Seen:
         for rows in days:
             total = rows[0]
             for row in rows:
-                if row.scope != daily.ASSET:
+                if row.scope != day_rows.ASSET:
                     self.totals[row.scope_id, row.day] = row.value
             if any(row.deposits or row.withdrawals or row.corrections for row in rows):
-                self.held[total.day] = [row.scope_id for row in rows if row.scope == daily.ASSET]
+                self.held[total.day] = [row.scope_id for row in rows if row.scope == day_rows.ASSET]
             yield from rows
 
     def large_flows(self, moved: daily.Books, since: date) -> Iterator[tuple[UUID, datetime]]:
@@ -362,7 +363,7 @@ def _compute(
 
 def _assets_told(user_id: UUID, start: date) -> set[UUID]:
     """The assets with rows of their own before a day."""
-    rows = DailyValuation.objects.filter(user_id=user_id, scope=daily.ASSET, day__lt=start)
+    rows = DailyValuation.objects.filter(user_id=user_id, scope=day_rows.ASSET, day__lt=start)
     return set(rows.values_list("scope_id", flat=True).distinct())
 
 
@@ -372,7 +373,7 @@ def _with_a_price(rows: Iterable[Day], told: set[UUID]) -> Iterator[Day]:
     ``told`` are the assets that had one before the first of the rows.
     """
     for row in rows:
-        if row.scope == daily.ASSET and row.scope_id not in told:
+        if row.scope == day_rows.ASSET and row.scope_id not in told:
             if row.unpriced and not any(_money_of(row)):
                 continue
             told.add(row.scope_id)

@@ -22,7 +22,7 @@ from accounts.models import User
 from exchanges import connections
 from exchanges.models import Asset
 from portfolios.models import Scope, Status
-from portfolios.returns import daily, ranges
+from portfolios.returns import day_rows, ranges
 from portfolios.returns.attribution import Sums
 from portfolios.returns.performance import Floats
 from portfolios.returns.ranges import Range
@@ -263,7 +263,7 @@ class Stored:
             return found
         known = 1 - self.settled.value_without_cost / self.settled.value
         earned = self.live.value - self.live.appeared - self.settled.value + self.live.gone
-        return daily.rounded(found + earned * known)
+        return day_rows.rounded(found + earned * known)
 
     @cached_property
     def status(self) -> str:
