@@ -42,7 +42,7 @@ AnyCredential = SealedCredential | Credential
 GRACE = 2.0  # seconds beyond the deadline after which a visit is cut off
 CATALOGUE_DEADLINE = 30.0  # seconds for one batch of tickers, one list of markets
 CANDLES_DEADLINE = 30.0  # seconds for one stretch of candles
-_REFUSED = (MissingPermission, Unsupported)  # of a question that not every key may ask
+_UNTOLD = (MissingPermission, Unsupported, Malformed)  # to a key that may not ask this
 _TOO_POWERFUL = (Privileges.TRADE, Privileges.WITHDRAW)
 
 
@@ -115,7 +115,7 @@ async def _privileges(line: Line, client: Any, check: KeyCheck) -> Privileges:
     try:
         return await _ask_privileges(line, client, check)
     except GatewayError as error:
-        if not (check.optional and (isinstance(error, _REFUSED) or type(error) is GatewayError)):
+        if not (check.optional and (isinstance(error, _UNTOLD) or type(error) is GatewayError)):
             raise
     return await _read_something(line, client)
 
