@@ -26,6 +26,7 @@ NAMES = (
     "returns",
     "performance",
     "candles",
+    "gateway",
     "fanout",
     "tick_delay",
 )

@@ -111,7 +111,7 @@ def isolated(answer: Any, around: Surroundings) -> Iterator[Holding]:
     return facts.holdings(lambda _: sides, "currency", margin_quantity, names=NAMES)(answer, around)
 
 
-def _pages(answer: Any) -> int:
+def _count(answer: Any) -> int:
     return int(answer["data"].get("totalNum") or 0)
 
 
@@ -131,7 +131,7 @@ WALLETS = (
                 under("data", "items"), "currency", facts.first("holdAmount"), names=NAMES
             )
         ),
-        page="currentPage", total=_pages, optional=True, needs_earn=True,
+        page="currentPage", total=_count, optional=True, needs_earn=True,
     ),
     WalletCall(
         wallet=Wallet.MARGIN, call=private("privateGetMarginAccounts", 15),

@@ -339,9 +339,14 @@ def test_what_a_key_may_do(bitget: ReplayServer, authorities: list[str], outcome
             gateway.check_key("bitget", CREDENTIAL)
 
 
-def test_a_key_that_may_not_ask_what_it_may_do_is_unverified(bitget: ReplayServer) -> None:
+@pytest.mark.parametrize(
+    "told", [refused("40014", "Incorrect permissions"), said({"userId": "1", "authorities": None})]
+)
+def test_a_key_that_is_not_told_what_it_may_do_is_unverified(
+    bitget: ReplayServer, told: Any
+) -> None:
     """S27"""
-    bitget.answers["/api/v2/spot/account/info"] = refused("40014", "Incorrect permissions")
+    bitget.answers["/api/v2/spot/account/info"] = told
     assert gateway.check_key("bitget", CREDENTIAL) == "unverified"
 
 
