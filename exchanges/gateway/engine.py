@@ -63,6 +63,8 @@ Watch = planning.Watch
 FUTURE = timedelta(days=2)  # a row dated further ahead than this is not believed
 LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's coverage this long
 OPENING_MARGIN = timedelta(days=1)  # nothing is lost where clocks or time zones differ
+SLICED_FROM = timedelta(days=60)  # shorter histories are read in one go
+SLICE_ROWS = 150  # of one stretch, three times as many where an account was busy
 DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
 DELISTED_REST = timedelta(days=30)
 ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
@@ -270,7 +272,8 @@ class AccountVisit:
         self.wallets: set[str] = set()
         self.balances: dict[tuple[str, str], Decimal] = {}
         self.facts: dict[tuple[str, str], Fact] = {}
-        self.covered: list[Covered] = []
+        self.covered: dict[tuple[str, str], Covered] = {}
+        self._until = visit.now
         self.failures: list[Failure] = []
         self.put_off: list[Failure] = []  # for lack of time or weight, and nothing else
         self.quarantined: list[Quarantined] = []
@@ -290,12 +293,49 @@ class AccountVisit:
         await self._read_wallets()
         self.moved = self._moved_codes()
         self._plan.begin([feed for feed in self.dialect.feeds if self._wanted(feed)], self._left)
+        for until in await self._slice_ends():
+            self._until, before = until, dict(self.covered)
+            self.surroundings.noted.clear()
+            await self._read_feeds()
+            if self.dialect.sliced_by and (self.given_up or self.put_off):
+                self.covered = before  # what several feeds tell together is read together
+                break
+        return self._finished()
+
+    async def _read_feeds(self) -> None:
         for feed in self.dialect.feeds:
             if self._wanted(feed):  # earlier ones may have shown that there is earn to read
                 if not self.given_up:
                     self._plan.next(feed)
                 await self._read_feed(feed)
-        return self._finished()
+
+    async def _slice_ends(self) -> list[datetime]:
+        """Where to pause in a long history whose feed can only be read whole.
+
+        An offset moves when rows are added, so such a reading cannot be taken up where it broke
+        off. It is cut into stretches of about as many rows as one visit has the time for.
+        """
+        now = self.visit.now
+        feed = next((f for f in self.dialect.feeds if f.name == self.dialect.sliced_by), None)
+        if feed is None or not self._wanted(feed):
+            return [now]
+        start = _start(feed, self.known(feed.name, ""), now)
+        if now - start < SLICED_FROM:
+            return [now]
+        parts = math.ceil(await self._rows_since(feed, start) / SLICE_ROWS)
+        return [start + (now - start) * part / parts for part in range(1, parts)] + [now]
+
+    async def _rows_since(self, feed: Feed, start: datetime) -> int:
+        paging: Any = feed.paging
+        times = {paging.since: paging.stamp(start), paging.until: paging.stamp(self.visit.now)}
+        try:
+            return paging.total(await self._ask(feed.call, **times))
+        except (GatewayError, *ANSWER_FAULTS):
+            return 0  # reading it will say why
+
+    def known(self, feed: str, scope: str) -> Covered | None:
+        """How far a scope was read, by earlier visits or by this one."""
+        return self.covered.get((feed, scope)) or self.visit.known.get((feed, scope))
 
     def _left(self, feed: Feed) -> list[str]:
         """The scopes that a feed has, as far as is known before it is read."""
@@ -481,6 +521,8 @@ class AccountVisit:
         return frozenset(c for w, c in keys if before.get((w, c)) != self.balances.get((w, c)))
 
     def _wanted(self, feed: Feed) -> bool:
+        if not self.visit.history:
+            return False
         if feed.needs_earn and not (self._earn_seen() or self.visit.everything):
             return False
         if self._is_replaced(feed):
@@ -495,7 +537,7 @@ class AccountVisit:
         return any(f.instead_of == feed.name and self._was_read(f) for f in self.dialect.feeds)
 
     def _was_read(self, feed: Feed) -> bool:
-        now_read = any(covered.feed == feed.name for covered in self.covered)
+        now_read = any(name == feed.name for name, _ in self.covered)
         return now_read or any(name == feed.name for name, _ in self.visit.known)
 
     def _codes_seen(self) -> set[str]:
@@ -537,7 +579,7 @@ class AccountVisit:
 
     async def _read_feed(self, feed: Feed) -> None:
         collected: dict[str, Any] = {}
-        failed, covered = len(self.failures) + len(self.put_off), len(self.covered)
+        failed, covered = len(self.failures) + len(self.put_off), dict(self.covered)
         if not feed.scoped:
             await self._read_scope(feed, "", collected)
         else:
@@ -545,9 +587,10 @@ class AccountVisit:
         if feed.interpret:
             now_failed = len(self.failures) + len(self.put_off)
             broke = self._last_error if now_failed > failed else None
-            self._interpret(feed, feed.interpret, collected, broke)
+            known = {**self.visit.known, **covered}
+            self._interpret(feed, feed.interpret, collected, broke, known)
             if broke and feed.scoped:
-                del self.covered[covered:]  # a fact's other half may lie in the missing part
+                self.covered = covered  # a fact's other half may lie in the missing part
 
     async def _read_scopes(self, feed: Feed, collected: dict[str, Any]) -> None:
         """Each round may reveal codes whose markets were not asked yet."""
@@ -561,14 +604,14 @@ class AccountVisit:
                     await self._read_scope(feed, scope, collected)
 
     def _rests(self, feed: Feed, scope: str) -> bool:
-        known = self.visit.known.get((feed.name, scope))
+        known = self.known(feed.name, scope)
         delisted = known is not None and known.cursor.startswith(DELISTED)
         return delisted and self.visit.now - known.until < DELISTED_REST  # type: ignore[union-attr]
 
     async def _read_scope(self, feed: Feed, scope: str, collected: dict[str, Any]) -> None:
-        known = self.visit.known.get((feed.name, scope))
+        known = self.known(feed.name, scope)
         opened = await self._opened() if feed.from_opening and known is None else None
-        progress = _Progress(feed, scope, known, self.visit.now, opened)
+        progress = _Progress(feed, scope, known, self._until, opened)
         try:
             try:
                 await self._read_pages(feed, scope, progress, collected)
@@ -578,7 +621,7 @@ class AccountVisit:
                 await self._read_pages(feed, scope, progress, collected)
         except SymbolUnknown as error:
             progress.cursor = f"{DELISTED} {progress.cursor}".strip()
-            progress.until = self.visit.now
+            progress.until = self._until
             self._failed(feed, scope, error)
         except GatewayError as error:
             if not (self._is_refusal(feed, error) or _is_other_account(feed, error)):
@@ -586,7 +629,7 @@ class AccountVisit:
         except ANSWER_FAULTS:
             self._failed(feed, scope, Malformed())
         if covered := progress.covered(self.visit.now):
-            self.covered.append(covered)
+            self.covered[feed.name, scope] = covered
 
     async def _opened(self) -> datetime | None:
         """When the account was opened, where the exchange tells this key."""
@@ -667,11 +710,12 @@ class AccountVisit:
         interpret: Interpret,
         collected: Mapping[str, Any],
         broke: GatewayError | None,
+        known_before: Mapping[tuple[str, str], Covered],
     ) -> None:
-        known = [c for (name, _), c in self.visit.known.items() if name == feed.name]
+        known = [c for (name, _), c in known_before.items() if name == feed.name]
         known_until = min((c.until for c in known), default=None)
         since = known_until - feed.overlap if known_until else feed.launched
-        batch = Batch(since, self.visit.now, known_until, broke)
+        batch = Batch(since, self._until, known_until, broke)
         facts, bad = interpret(collected, batch, self.surroundings)
         for fact in facts:
             try:
@@ -709,7 +753,7 @@ class AccountVisit:
             wallets=frozenset(self.wallets),
             balances=tuple(Balance(w, c, amount) for (w, c), amount in self.balances.items()),
             facts=tuple(self.facts.values()),
-            covered=tuple(self.covered),
+            covered=tuple(self.covered.values()),
             failures=tuple(self.failures if unfinished else self.failures + self.put_off),
             quarantined=tuple(self.quarantined),
             complete_history=self._complete_history(),
@@ -728,7 +772,7 @@ class AccountVisit:
         Without that it would begin the same again and again: then it has failed.
         """
         waiting = {(item.feed, item.scope) for item in self.put_off}
-        for item in self.covered:
+        for item in self.covered.values():
             before = self.visit.known.get((item.feed, item.scope))
             moved = before is None or (item.until, item.cursor) > (before.until, before.cursor)
             if moved and (before is None or (item.feed, item.scope) in waiting):

@@ -356,6 +356,9 @@ class Dialect:
     keeps_time: bool = True
     limits_by_key: bool = False  # "too many requests" is meant for the key, not for our address
     symbols: bool = False  # scoped feeds are scoped by symbol (else by account)
+    # The feed (paged by offsets, with a total) by whose rows a long history is cut into stretches,
+    # each of which is read to its end through all feeds before the next one begins.
+    sliced_by: str = ""
 
 
 async def load_with_ccxt(client: Any) -> Markets:

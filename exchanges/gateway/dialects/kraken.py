@@ -489,6 +489,7 @@ DIALECT = Dialect(
             paging=_PAGES, launched=OPENED, rows=_keyed("ledger"), interpret=ledger,
         ),
     ),
+    sliced_by="ledger",
     key_check=KeyCheck(
         call=Call("privatePostGetApiKeyInfo", 1, ACCOUNT, per_account=True), read=privileges
     ),

@@ -1,6 +1,7 @@
 """What is left of a visit, and from where an account is asked."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,7 +11,7 @@ from django.conf import settings
 
 from exchanges import gateway
 from exchanges.gateway import proxies
-from exchanges.reports import Progress, Visit
+from exchanges.reports import AccountReport, Progress, Visit
 from tests.exchanges.gateway.test_sandbox import credential, exchange, reached  # noqa: F401
 
 
@@ -68,3 +69,15 @@ def test_a_label_gives_nothing_of_a_proxy_away() -> None:
     """S26"""
     assert "secret" not in proxies.label("http://user:secret@10.0.0.1:3128")
     assert proxies.label("http://a") != proxies.label("http://b")
+
+
+def test_a_visit_for_balances_alone_asks_for_no_history(
+    first_import: Visit,
+) -> None:
+    told: list[Progress] = []
+    asked = replace(first_import, history=False)
+    (report,) = gateway.visit_accounts([asked], watch=told.append)
+    assert isinstance(report, AccountReport)
+    assert report.balances
+    assert (report.facts, report.covered) == ((), ())
+    assert len(report.timeline.first) < 15
