@@ -2,11 +2,12 @@
 
 A page is asked for from where the last one ended. Where nothing comes (before the listing, after
 the end of trading, in a hole), the next page begins a whole page later, so that the reading ends
-whatever the exchange answers.
+whatever the exchange answers. Candles of a day that begins elsewhere than in UTC are left out:
+their close is not that of a UTC day.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from exchanges.gateway import rows
@@ -18,6 +19,7 @@ from exchanges.reports import Candle
 
 _LENGTHS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 _START, _CLOSE = "start", "close"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def read(
@@ -34,7 +36,7 @@ async def read(
         page = [
             candle
             for candle in await _page(line, line.dialect.candles, market, interval, at, page_end)
-            if at <= candle.start < page_end
+            if at <= candle.start < page_end and not (candle.start - _EPOCH) % length
         ]
         found |= {candle.start: candle for candle in page}
         at = max(candle.start for candle in page) + length if page else page_end

@@ -300,3 +300,16 @@ def test_candles_are_the_newest_ones_only(server: ReplayServer) -> None:
         "gemini", market="btcusd", interval="1d", since=start, until=start + timedelta(days=150)
     )
     assert [candle.close for candle in found] == [D(f"{n}.125") for n in range(100, 150)]
+
+
+def test_days_that_begin_elsewhere_are_no_days_of_ours(server: ReplayServer) -> None:
+    start = datetime(2025, 6, 1, tzinfo=UTC)
+    rows = [
+        [ms(start + timedelta(days=n, hours=hours)), 1, 2, 0.5, "7", 9]
+        for n, hours in ((0, 0), (1, 4), (2, 0))
+    ]
+    server.answers |= {"/v1/symbols": ["btcusd"], "/v2/candles/btcusd/1day": rows}
+    found = gateway.fetch_candles(
+        "gemini", market="btcusd", interval="1d", since=start, until=start + timedelta(days=9)
+    )
+    assert [candle.start for candle in found] == [start, start + timedelta(days=2)]

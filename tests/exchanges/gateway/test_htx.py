@@ -243,6 +243,12 @@ def test_moves_between_accounts_of_the_same_user(replay: Replay) -> None:
     assert {f.direction for f in report.facts if isinstance(f, Transfer)} == {"internal", "deposit"}
 
 
+def test_moves_are_asked_for_when_a_balance_changed(replay: Replay, server: ReplayServer) -> None:
+    report = replay(everything=False, held={("spot", "ATOM"): D(1)})
+    assert "transfers" in {covered.feed for covered in report.covered}
+    assert server.of(LEDGER)
+
+
 def user(permission: str, **more: Any) -> dict[str, Any]:
     """What HTX tells of a key, to who names user and key."""
 
