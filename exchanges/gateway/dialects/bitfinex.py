@@ -323,7 +323,6 @@ DIALECT = Dialect(
         Feed(  # first: it knows the wallets of movements
             name="ledger", call=private("privatePostAuthRLedgersHist"), paging=_pages(2500),
             launched=OPENED, horizon=LEDGER_KEPT, rows=named(*_LEDGER), interpret=ledger,
-            optional=True,
         ),
         Feed(
             name="movements", call=private("privatePostAuthRMovementsHist"), paging=_pages(250),

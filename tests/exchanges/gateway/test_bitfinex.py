@@ -257,14 +257,16 @@ def test_a_move_between_wallets_is_told_once(replay: Replay) -> None:
     }  # fmt: skip
 
 
-def test_a_key_without_the_ledger_still_has_fills_and_movements(
+def test_without_the_ledger_there_still_are_fills_and_movements(
     replay: Replay, server: ReplayServer, read: Callable[..., AccountReport]
 ) -> None:
     replay(fills=[fill()], movements=[movement()])
     server.answers[f"{AUTH}/ledgers/hist"] = Status(500, ["error", 10001, "permission: invalid"])
     report = read("bitfinex")
     assert len(report.facts) == 2
-    assert report.failures == ()
+    assert [(f.feed, f.code) for f in report.failures] == [
+        ("ledger", "exchange_permission_missing")
+    ]
 
 
 @pytest.mark.parametrize(
