@@ -45,7 +45,7 @@ CODES = {
     "ALG": "ALGO", "AMP": "AMPL", "ATO": "ATOM", "BCHABC": "XEC", "BCHN": "BCH", "DAT": "DATA",
     "DOG": "MDOGE", "DSH": "DASH", "EDO": "PNT", "GNT": "GLM", "HTX": "HT", "IDX": "ID",
     "IOT": "IOTA", "IQX": "IQ", "LUNA": "LUNC", "LUNA2": "LUNA", "MNA": "MANA",
-    "ORS": "ORS Group", "PAS": "PASS", "QSH": "QASH", "QTM": "QTUM", "RBT": "RBTC",
+    "ORS": "ORSGROUP", "PAS": "PASS", "QSH": "QASH", "QTM": "QTUM", "RBT": "RBTC",
     "SNG": "SNGLS", "STJ": "STORJ", "TERRAUST": "USTC", "YGG": "YEED", "YYW": "YOYOW",
     "VSY": "VSYS", "WAX": "WAXP", "XCH": "XCHF", "ZBT": "ZB",
 }  # fmt: skip

@@ -121,7 +121,8 @@ def transfer(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     elif done is not None and kind in _WAYS:
         yield shapes.transfer(
             f"{kind}s", name, _WAYS[kind], code, amount,
-            fee=abs(rows.quantity_or_zero(row, "feeAmount")), done=done, occurred_at=_when(row),
+            fee=abs(rows.quantity_or_zero(row, "feeAmount")),
+            fee_code=rows.text(row, "feeCurrency").upper(), done=done, occurred_at=_when(row),
             txid=rows.text(row, "txHash"), address=rows.text(row, "destination"),
             network=rows.text(row, "network", "method"),
         )  # fmt: skip

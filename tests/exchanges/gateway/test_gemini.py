@@ -198,6 +198,13 @@ def test_transfers_of_every_kind(replay: Replay) -> None:
     assert {kept.reason for kept in report.quarantined} == {"status is unknown"}
 
 
+def test_a_withdrawals_fee_may_be_in_another_coin(replay: Replay) -> None:
+    link = WITHDRAWAL | {"currency": "LINK", "feeAmount": "0.002", "feeCurrency": "ETH"}
+    assert net(replay(transfers=[link]).facts) == {
+        ("spot", "LINK"): D("-1.00"), ("spot", "ETH"): D("-0.002"),
+    }  # fmt: skip
+
+
 def test_transfers_are_paged_and_each_comes_once(replay: Replay) -> None:
     many = [DEPOSIT | {"eid": n, "timestampms": 1495550176562 + n // 3} for n in range(1, 171)]
     report = replay(transfers=many)
