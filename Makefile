@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_WORKERS ?= 2
+SEEDS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check assurance bench lock clean
+.PHONY: help install run test check assurance bench chaos lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,7 +18,7 @@ $(VENV)/.installed: requirements/development.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-run: install ## Run everything here: API, worker, beat, sandbox exchange (PORT=8000)
+run: install ## Run everything here: API, worker, beat, live prices, sandbox exchange (PORT=8000)
 	@exec $(BIN)/python manage.py run_local
 
 test: install ## Run all tests on real servers, in parallel
@@ -40,6 +41,9 @@ bench: $(VENV)/.bench ## Measure, print a table, write bench.json
 $(VENV)/.bench: $(VENV)/.installed requirements/bench.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
+
+chaos: install ## Twelve kinds of fault in eight operations of the running system (SEEDS=1, or 1-3)
+	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
 
 lock: install ## Pin requirements/*.in anew, with hashes
 	cd requirements && for name in base production development bench; do \

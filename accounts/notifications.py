@@ -42,6 +42,8 @@ class Event(StrEnum):
     ACCOUNT_CLOSING = "account_closing"
     ACCOUNT_CLOSED = "account_closed"
     API_KEY_CREATED = "api_key_created"
+    CONNECTION_STOPPED = "connection_stopped"
+    SYNC_INCOMPLETE = "sync_incomplete"
 
 
 class Rule(StrEnum):
@@ -79,6 +81,8 @@ RULES: Mapping[Event, Mapping[Channel, Rule]] = {
     Event.ACCOUNT_CLOSING: _PUSH_AS_WELL,
     Event.ACCOUNT_CLOSED: _BY_EMAIL_ALONE,
     Event.API_KEY_CREATED: _PUSH_AS_WELL,
+    Event.CONNECTION_STOPPED: _BOTH_BY_CHOICE,
+    Event.SYNC_INCOMPLETE: _BOTH_BY_CHOICE,
 }
 
 

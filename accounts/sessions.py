@@ -20,7 +20,7 @@ from accounts.tokens import AccessToken, InvalidToken, RefreshToken
 from audit import log, metrics
 from audit.actions import Action
 from audit.metrics import LastSeen
-from tracker import tenancy
+from tracker import live, tenancy
 from tracker.errors import DomainError, NotFound
 
 
@@ -153,8 +153,16 @@ def others(user_id: UUID, keep: UUID | None = None) -> QuerySet[Session]:
 
 
 def end(sessions: QuerySet[Session], *, reason: str, now: datetime) -> int:
-    """End the sessions of a queryset that still run; their tokens fail at the next call."""
-    return sessions.order_by().filter(ended_at=None).update(ended_at=now, end_reason=reason)
+    """End the sessions of a queryset that still run; their tokens fail at the next call.
+
+    Open live connections are told, so that they end within a moment.
+    """
+    running = sessions.order_by().filter(ended_at=None)
+    people = set(running.values_list("user_id", flat=True))
+    ended = running.update(ended_at=now, end_reason=reason)
+    for user_id in people:
+        live.publish(user_id=user_id, topic=live.SESSIONS)
+    return ended
 
 
 def _shown(row: Session, seen: LastSeen | None, *, current: bool) -> dict[str, Any]:

@@ -66,6 +66,8 @@ SENTENCES: Mapping[Action, str] = {
     Action.KEYS_ROTATED: "Encryption keys were exchanged.",
     Action.SYNC_REQUESTED: "A sync was asked for.",
     Action.SYNC_FINISHED: "A sync brought news.",
+    Action.REPLAY_REQUESTED: "Support asked for unreadable rows to be read again.",
+    Action.QUARANTINE_REPLAYED: "Rows that could not be read before were read.",
     Action.TRANSFERS_MATCHED: "A withdrawal and a deposit were paired.",
     Action.TRANSFERS_UNMATCHED: "A withdrawal and a deposit were taken apart.",
     Action.TRANSFER_NOTED: "It was said what a transfer was.",
@@ -84,6 +86,7 @@ SENTENCES: Mapping[Action, str] = {
     Action.IMPORT_APPLIED: "A file of entries was booked.",
     Action.IMPORT_FAILED: "Booking a file of entries failed.",
     Action.IMPORT_REMOVED: "A file of entries was removed.",
+    Action.TASK_PARKED: "Work that stopped its workers was put aside.",
     Action.STAFF_ACTED: "Support changed something.",
 }
 

@@ -19,6 +19,9 @@ class Plan:
     calls_per_hour: int
     calls_per_day: int
     api_keys: bool = False
+    live_prices: bool = False  # prices and the portfolio's value as they move
+    live_assets: int = 0  # prices that one connection may watch
+    live_connections: int = 2  # at once, of all devices together
 
 
 DEFAULT_TIER = "free"
@@ -30,11 +33,12 @@ _DEFAULT: Mapping[str, Plan] = {
     "pro": Plan(
         connections=3, sync_every=timedelta(minutes=5), snapshot_every=timedelta(hours=1),
         manual_sync_every=timedelta(seconds=30), calls_per_hour=500, calls_per_day=2_000,
+        live_prices=True, live_assets=300, live_connections=5,
     ),
     "enterprise": Plan(
         connections=None, sync_every=timedelta(minutes=5), snapshot_every=timedelta(hours=1),
         manual_sync_every=timedelta(seconds=30), calls_per_hour=5_000, calls_per_day=20_000,
-        api_keys=True,
+        api_keys=True, live_prices=True, live_assets=2_000, live_connections=20,
     ),
 }  # fmt: skip
 
@@ -53,3 +57,8 @@ def plan(tier: str) -> Plan:
 def all_names() -> tuple[str, ...]:
     """The tiers in force, in the order of the table."""
     return tuple(table())
+
+
+def with_live_prices() -> str:
+    """The first tier whose people see prices move; the default tier where there is none."""
+    return next((name for name, plan in table().items() if plan.live_prices), DEFAULT_TIER)

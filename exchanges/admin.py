@@ -1,6 +1,7 @@
 """Exchanges, coins, prices and connections, for support. Keys are nowhere on these pages.
 
-The page of a connection is finished and registered in `portfolios`, which knows its syncs.
+The pages of connections and of the quarantine are finished and registered in `portfolios`, which
+knows syncs and replays.
 """
 
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from exchanges import quarantine
 from exchanges.models import (
     Asset,
     Coverage,
@@ -17,7 +19,8 @@ from exchanges.models import (
     PriceNeed,
     QuarantinedPage,
 )
-from tracker.admin import FactAdmin, Panel, ReadOnlyAdmin
+from exchanges.reports import Form
+from tracker.admin import FactAdmin, Panel, ReadOnlyAdmin, one_of
 
 
 @admin.register(Exchange)
@@ -58,12 +61,12 @@ class PriceAdmin(ReadOnlyAdmin):
 
 @admin.register(PriceNeed)
 class PriceNeedAdmin(ReadOnlyAdmin):
-    """Past prices that figures want: which are still to come, and what keeps them."""
+    """Past prices that figures and charts want: which are still to come, and what keeps them."""
 
     list_display = (
-        "asset", "interval", "since", "until", "state", "attempts", "next_try_at", "error",
+        "asset", "kind", "interval", "since", "until", "state", "attempts", "next_try_at", "error",
     )  # fmt: skip
-    list_filter = ("state", "interval")
+    list_filter = ("state", "kind", "interval")
     list_select_related = ("asset",)
     ordering = ("-id",)
     search_fields = ("asset__code", "=error")
@@ -102,10 +105,23 @@ class CoverageAdmin(FactAdmin):
     search_help_text = "E-mail, label of the connection, feed, scope or id"
 
 
-@admin.register(QuarantinedPage)
 class QuarantinedPageAdmin(FactAdmin):
     """What could not be read: that it happened and why, never what it said."""
 
-    list_display = ("user", "connection", "feed", "scope", "reason", "created_at")
+    list_display = (
+        "user", "connection", "feed", "scope", "reason", "form", "is_whole", "ccxt_version",
+        "created_at",
+    )  # fmt: skip
+    list_filter = ("is_whole", one_of("form", Form))
     search_fields = ("user__email", "connection__label", "=feed", "=reason")
     search_help_text = "E-mail, label of the connection, feed, reason or id"
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [*super().get_list_display(request), "fate"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [*super().get_fields(request, obj), "fate"]
+
+    @admin.display(description="What becomes of it")
+    def fate(self, row: QuarantinedPage) -> str:
+        return quarantine.FATES[Form(row.form)] if row.is_whole else quarantine.TOO_LARGE

@@ -1,16 +1,18 @@
 """The table of past prices: what one unit cost in US dollars when a UTC day or an hour ended."""
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
 
+from exchanges import bars
+from exchanges.bars import Bar
 from exchanges.models import HistoricPrice, PriceInterval
 from exchanges.spans import Span
 
-LENGTHS = {PriceInterval.DAY.value: timedelta(days=1), PriceInterval.HOUR.value: timedelta(hours=1)}
+WHOLE = False  # of a candle nothing but its close is kept
 Priced = tuple[Decimal, str]  # US dollars for one unit, and the source
 
 
@@ -63,18 +65,16 @@ def floor_hour(instant: datetime) -> datetime:
     return instant.replace(minute=0, second=0, microsecond=0)
 
 
-def between(*, asset_id: UUID, interval: str, span: Span) -> dict[datetime, Priced]:
+def between(*, asset_id: UUID, interval: str, span: Span) -> dict[datetime, Bar]:
     """One asset's closes by the first instant of their interval, in [since, until)."""
     since, until = span
     rows = HistoricPrice.objects.filter(
         asset_id=asset_id, interval=interval, at__gte=since, at__lt=until
     )
-    return {at: (usd, source) for at, usd, source in rows.values_list("at", "usd", "source")}
+    return {at: bars.flat(usd, told) for at, usd, told in rows.values_list("at", "usd", "source")}
 
 
-def store(
-    *, asset_id: UUID, interval: str, found: Mapping[datetime, Priced], now: datetime
-) -> None:
+def store(*, asset_id: UUID, interval: str, found: Mapping[datetime, Bar], now: datetime) -> None:
     """Keep closes. What is known already stays as it is: a price of the past does not change."""
     rows = sorted(found.items())
     with connection.cursor() as cursor:
@@ -88,8 +88,8 @@ def store(
             [
                 asset_id, interval, now,
                 [at for at, _ in rows],
-                [usd for _, (usd, _) in rows],
-                [source for _, (_, source) in rows],
+                [bar.close for _, bar in rows],
+                [bar.source for _, bar in rows],
             ],
         )  # fmt: skip
 

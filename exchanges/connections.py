@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 from uuid import UUID
 
@@ -35,6 +35,21 @@ class LabelTaken(DomainError):
     message = "You already have a connection to this exchange with this label."
 
 
+class KeyConnected(DomainError):
+    code = "exchange_key_connected"
+    status = 409
+    message = (
+        "This API key is connected already. One key can be used by one connection; please create "
+        "another key at the exchange."
+    )
+
+
+class BeingRead(DomainError):
+    code = "connection_being_read"
+    status = 409
+    message = "This account is being read right now, so the key works. Please try again later."
+
+
 class KeptByHand(DomainError):
     code = "account_kept_by_hand"
     status = 409
@@ -52,15 +67,17 @@ def create(
 ) -> ExchangeConnection:
     """Test a key against its exchange and connect the account.
 
-    Raises UnknownExchange, InvalidInput (a required field is missing), LabelTaken, or what the
-    gateway says about the key; nothing is stored then. The first sync follows from the log.
+    Raises UnknownExchange, InvalidInput (a required field is missing), LabelTaken, KeyConnected,
+    or what the gateway says about the key; nothing is stored then. The first sync follows from
+    the log.
     """
     with tenancy.as_user(user_id):
         _check_offer(user_id, exchange, label, credential)
-    privileges = _test(user_id, exchange, credential)
+    connection_id = ids.new_id()
+    privileges = _test(user_id, exchange, credential, connection_id)
     connection = ExchangeConnection(
-        id=ids.new_id(), user_id=user_id, exchange_id=exchange, label=label,
-        privileges=privileges, created_at=now, next_sync_at=now,
+        id=connection_id, user_id=user_id, exchange_id=exchange, label=label,
+        privileges=privileges, privileges_read_at=now, created_at=now, next_sync_at=now,
     )  # fmt: skip
     try:
         with tenancy.as_user(user_id):
@@ -71,21 +88,34 @@ def create(
                 connection_id=str(connection.id), privileges=privileges,
             )  # fmt: skip
             return querysets.connections_of(user_id).get(id=connection.id)
-    except IntegrityError:
-        raise LabelTaken from None
+    except IntegrityError as error:
+        raise _taken(error) from None
 
 
-def test(*, user_id: UUID, connection_id: UUID) -> Privileges:
-    """Test the stored key of a connection. Raises NotFound or what the gateway says."""
+def test(*, user_id: UUID, connection_id: UUID, now: datetime) -> Privileges:
+    """Test the stored key of a connection.
+
+    Raises NotFound, BeingRead (a key is one stream of nonces, which a visit has now), or what the
+    gateway says.
+    """
     with tenancy.as_user(user_id):
-        connection = find(user_id=user_id, connection_id=connection_id)
+        connection = find(user_id=user_id, connection_id=connection_id, lock=True)
         require_exchange(connection)
         sealed = credentials.load([connection_id]).get(connection_id)
         if sealed is None:
             raise CredentialUnreadable
-    privileges = _test(user_id, connection.exchange_id, sealed)
+        held = _hold(connection, now)
+    try:
+        privileges = _test(user_id, connection.exchange_id, sealed, connection_id)
+    finally:
+        with tenancy.as_user(user_id):
+            ExchangeConnection.objects.filter(id=connection_id, claimed_by=held).update(
+                claimed_by=None, lease_until=None
+            )
     with tenancy.as_user(user_id):
-        ExchangeConnection.objects.filter(id=connection_id).update(privileges=privileges)
+        ExchangeConnection.objects.filter(id=connection_id).update(
+            privileges=privileges, privileges_read_at=now
+        )
         log.record(
             Action.CONNECTION_TESTED, user_id=user_id, connection_id=str(connection_id),
             privileges=privileges,
@@ -109,17 +139,18 @@ def change(
             require_exchange(connection)
         if credential is not None:
             _check_fields(connection.exchange, credential)
+            _check_key_is_free(user_id, credential, but=connection_id)
     privileges = None
     if credential is not None:
-        privileges = _test(user_id, connection.exchange_id, credential)
+        privileges = _test(user_id, connection.exchange_id, credential, connection_id)
     try:
         with tenancy.as_user(user_id):
             return _apply(
                 user_id, connection_id, label=label, paused=paused, credential=credential,
                 privileges=privileges, now=now,
             )  # fmt: skip
-    except IntegrityError:
-        raise LabelTaken from None
+    except IntegrityError as error:
+        raise _taken(error) from None
 
 
 def remove(*, user_id: UUID, connection_id: UUID) -> None:
@@ -188,6 +219,29 @@ def _check_offer(user_id: UUID, exchange_id: str, label: str, credential: Creden
         user_id=user_id, exchange_id=exchange_id, label=label
     ).exists():
         raise LabelTaken
+    _check_key_is_free(user_id, credential)
+
+
+def _check_key_is_free(user_id: UUID, credential: Credential, but: UUID | None = None) -> None:
+    if credentials.is_connected(user_id=user_id, api_key=credential.api_key, but=but):
+        raise KeyConnected
+
+
+def _taken(error: IntegrityError) -> DomainError:
+    """What two at once both wanted: told apart by the constraint that refused the second."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    name = getattr(diagnosis, "constraint_name", "") or ""
+    return KeyConnected() if name == "exchange_credentials_key_once" else LabelTaken()
+
+
+def _hold(connection: ExchangeConnection, now: datetime) -> UUID:
+    """Take the account into one's hands for as long as a test may take, as a visit does."""
+    if connection.lease_until and connection.lease_until > now:
+        raise BeingRead(retry_after=30)
+    token = ids.new_id()
+    until = now + timedelta(seconds=settings.CONNECTION_TEST_SECONDS + 5)
+    ExchangeConnection.objects.filter(id=connection.id).update(claimed_by=token, lease_until=until)
+    return token
 
 
 def _check_fields(exchange: Exchange, credential: Credential) -> None:
@@ -199,11 +253,16 @@ def _check_fields(exchange: Exchange, credential: Credential) -> None:
         ]})  # fmt: skip
 
 
-def _test(user_id: UUID, exchange: str, credential: Credential | SealedCredential) -> Privileges:
+def _test(
+    user_id: UUID, exchange: str, credential: Credential | SealedCredential, connection_id: UUID
+) -> Privileges:
     """Ask the exchange, outside any transaction; a refusal is logged without the key."""
     with _room_for_a_test():
         try:
-            return gateway.check_key(exchange, credential, timeout=settings.CONNECTION_TEST_SECONDS)
+            return gateway.check_key(
+                exchange, credential, timeout=settings.CONNECTION_TEST_SECONDS,
+                account=connection_id,
+            )  # fmt: skip
         except GatewayError as error:
             with tenancy.as_user(user_id):
                 log.record(
@@ -239,7 +298,8 @@ def _apply(
         changes["label"] = label
     if credential is not None:
         credentials.store(user_id=user_id, connection_id=connection_id, credential=credential)
-        changes |= {"privileges": privileges, "next_sync_at": now, "failures": 0}
+        changes |= {"privileges": privileges, "privileges_read_at": now}
+        changes |= {"next_sync_at": now, "failures": 0}
         changes |= {"address_restricted": None}  # read with the next full visit
         changes |= {"state": ConnectionState.PENDING, "reason": ""}
     if changes:

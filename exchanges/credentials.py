@@ -1,5 +1,6 @@
 """Sealing API keys for storage. Opening them is the gateway's business alone."""
 
+import hashlib
 from uuid import UUID
 
 from accounts import datakeys
@@ -23,8 +24,23 @@ def store(*, user_id: UUID, connection_id: UUID, credential: Credential) -> None
     }
     ExchangeCredential.objects.filter(connection_id=connection_id).delete()
     ExchangeCredential.objects.create(
-        id=row_id, user_id=user_id, connection_id=connection_id, **sealed
-    )
+        id=row_id, user_id=user_id, connection_id=connection_id,
+        fingerprint=_fingerprint(credential.api_key, data_key), **sealed,
+    )  # fmt: skip
+
+
+def is_connected(*, user_id: UUID, api_key: str, but: UUID | None = None) -> bool:
+    """Whether another connection of this person has the same key. Call inside ``as_user``."""
+    digest = _fingerprint(api_key, datakeys.obtain(user_id))
+    same = ExchangeCredential.objects.filter(user_id=user_id, fingerprint=digest)
+    return same.exclude(connection_id=but).exists()
+
+
+def _fingerprint(api_key: str, data_key: bytes) -> bytes:
+    """The same for the same key of the same person; without their data key it tells nothing."""
+    return hashlib.blake2b(
+        api_key.encode(), key=data_key, person=b"exchange-api-key", digest_size=16
+    ).digest()
 
 
 def load(connection_ids: list[UUID]) -> dict[UUID, SealedCredential]:

@@ -4,7 +4,7 @@
 from django.conf import settings
 from django.db import models
 
-from exchanges.reports import Privileges
+from exchanges.reports import Form, Privileges
 from tracker import clock, ids
 from tracker.money import UnitsField
 
@@ -16,6 +16,7 @@ class Exchange(models.Model):
     name = models.CharField(max_length=64)
     required_fields = models.JSONField(default=list)
     supports = models.JSONField(default=list)
+    feeds = models.JSONField(default=list, help_text="Feeds that visits ask for, as declared.")
     website = models.URLField(max_length=255, default="", blank=True)
     ccxt_version = models.CharField(max_length=16)
     is_available = models.BooleanField(default=True)
@@ -26,6 +27,25 @@ class Exchange(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ExchangeCircuit(models.Model):
+    """Whether an exchange answers at all, as all workers see it; absent where it always did."""
+
+    exchange = models.OneToOneField(
+        Exchange, models.CASCADE, primary_key=True, related_name="circuit"
+    )
+    failures = models.PositiveIntegerField(default=0, help_text="Accounts without any answer.")
+    openings = models.PositiveIntegerField(default=0, help_text="In a row; 0 while it answers.")
+    open_until = models.DateTimeField(null=True, blank=True)
+    trying_until = models.DateTimeField(null=True, blank=True, help_text="One account tries.")
+    failing_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "exchange_circuits"
+
+    def __str__(self) -> str:
+        return self.exchange_id
 
 
 class Asset(models.Model):
@@ -129,6 +149,59 @@ class HistoricPrice(models.Model):
         return f"{self.usd} USD"
 
 
+class CandleInterval(models.TextChoices):
+    """How long one stored candle stands for; longer ones are added up (``intervals``)."""
+
+    FIVE_MINUTES = "5m", "five minutes"
+    QUARTER = "15m", "fifteen minutes"
+    HOUR = "1h", "an hour"
+    DAY = "1d", "a UTC day"
+
+
+class Candle(models.Model):
+    """What one unit cost in US dollars while an interval lasted; the same for everybody.
+
+    Only what a market really quoted. ``at`` is the first instant of the interval. The table is
+    partitioned by month of ``at``. It has no foreign key in the database: assets are never
+    deleted, and each new month would have to lock them.
+    """
+
+    pk = models.CompositePrimaryKey("asset_id", "interval", "at")
+    asset = models.ForeignKey(
+        Asset, models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    interval = models.CharField(max_length=3, choices=CandleInterval.choices)
+    at = models.DateTimeField()
+    open = UnitsField(help_text="US dollars for one unit.")
+    high = UnitsField(help_text="Certainly reached; see bars.py.")
+    low = UnitsField()
+    close = UnitsField()
+    volume = UnitsField(null=True, blank=True, help_text="Units; null where no market tells.")
+    source = models.CharField(max_length=96, help_text="Exchange and the markets crossed.")
+    closed = models.BooleanField(help_text="Over when it was fetched, so that it stays as it is.")
+    fetched_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "candles"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(low__gt=0, low__lte=models.F("open"), high__gte=models.F("open"))
+                & models.Q(low__lte=models.F("close"), high__gte=models.F("close")),
+                name="candles_in_order",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.interval} {self.close} USD"
+
+
+class NeedKind(models.TextChoices):
+    """What is to be fetched."""
+
+    CLOSE = "close", "closes, for the books"
+    CANDLE = "candle", "candles, for charts"
+
+
 class NeedState(models.TextChoices):
     """How far a wanted stretch of prices is."""
 
@@ -138,11 +211,12 @@ class NeedState(models.TextChoices):
 
 
 class PriceNeed(models.Model):
-    """A stretch of one asset's prices that somebody's figures want. Names no person."""
+    """A stretch of one asset's prices that somebody's figures or charts want. Names no person."""
 
     id = models.BigAutoField(primary_key=True)
     asset = models.ForeignKey(Asset, models.CASCADE, related_name="+", db_index=False)
-    interval = models.CharField(max_length=2, choices=PriceInterval.choices)
+    kind = models.CharField(max_length=6, choices=NeedKind.choices, default=NeedKind.CLOSE)
+    interval = models.CharField(max_length=3, choices=CandleInterval.choices)
     since = models.DateTimeField()
     until = models.DateTimeField(help_text="Not included.")
     state = models.CharField(max_length=8, choices=NeedState.choices, default=NeedState.OPEN)
@@ -150,12 +224,18 @@ class PriceNeed(models.Model):
     next_try_at = models.DateTimeField(default=clock.now)
     leased_until = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=48, default="", blank=True)
+    asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When markets last told all they had so far."
+    )
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         db_table = "price_needs"
         constraints = [
-            models.UniqueConstraint(fields=["asset", "interval", "since"], name="price_needs_once"),
+            # Also how the needs of one asset and interval are read.
+            models.UniqueConstraint(
+                fields=["asset", "kind", "interval", "since"], name="price_needs_once"
+            ),
             models.CheckConstraint(
                 condition=models.Q(since__lt=models.F("until")), name="price_needs_forward"
             ),
@@ -212,6 +292,7 @@ class ExchangeConnection(models.Model):
     address_restricted = models.BooleanField(
         null=True, blank=True, help_text="Whether the key works from some addresses only."
     )
+    privileges_read_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now)
     last_synced_at = models.DateTimeField(null=True, blank=True)
     last_complete_at = models.DateTimeField(null=True, blank=True)
@@ -252,12 +333,18 @@ class ExchangeCredential(models.Model):
     api_key = models.BinaryField()
     api_secret = models.BinaryField()
     passphrase = models.BinaryField(default=b"")
+    # Of the key, under the person's data key: says that two of theirs are the same, nothing else.
+    fingerprint = models.BinaryField(null=True, max_length=16, editable=False)
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         db_table = "exchange_credentials"
         constraints = [
             models.UniqueConstraint(fields=["user", "id"], name="exchange_credentials_owner"),
+            # One key is one stream of nonces (S45): two connections would break each other's.
+            models.UniqueConstraint(
+                fields=["user", "fingerprint"], name="exchange_credentials_key_once"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -305,6 +392,13 @@ class QuarantinedPage(models.Model):
     feed = models.CharField(max_length=32)
     scope = models.CharField(max_length=64, default="", blank=True)
     reason = models.CharField(max_length=64)
+    form = models.CharField(
+        max_length=8, choices=[(str(form), str(form)) for form in Form], default=Form.ROW
+    )
+    name = models.CharField(max_length=128, default="", blank=True, help_text="Id of the row.")
+    is_whole = models.BooleanField(
+        default=True, help_text="No: it was cut off, and is too large to replay."
+    )
     payload = models.BinaryField(help_text="Sealed with the user's data key.")
     payload_digest = models.BinaryField(max_length=32)
     ccxt_version = models.CharField(max_length=16, default="")
@@ -317,6 +411,10 @@ class QuarantinedPage(models.Model):
                 fields=["user", "connection", "feed", "payload_digest"],
                 name="quarantined_pages_once",
             ),
+        ]
+        indexes = [
+            # drift.watch: what began to fail within the hour
+            models.Index(fields=["created_at"], name="quarantined_pages_by_age"),
         ]
 
     def __str__(self) -> str:

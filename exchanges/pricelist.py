@@ -28,7 +28,10 @@ def quote(wanted: str, *, currency: str, now: datetime) -> list[dict[str, Any]]:
     ids = [asset.id for asset in assets] + ([base.id] if base else [])
     quotes = {found.asset_id: found for found in prices.latest(ids)}
     base_quote = quotes.get(base.id) if base else None
-    return [_row(asset, quotes.get(asset.id), base_quote, currency, now) for asset in assets]
+    return [
+        row(asset.id, asset.code, quotes.get(asset.id), base=base_quote, currency=currency, now=now)
+        for asset in assets
+    ]
 
 
 def _find(wanted: str) -> Sequence[Asset]:
@@ -50,15 +53,22 @@ def _as_id(name: str) -> UUID | None:
         return None
 
 
-def _row(
-    asset: Asset, found: Quote | None, base: Quote | None, currency: str, now: datetime
+def row(
+    asset_id: UUID,
+    code: str,
+    found: Quote | None,
+    *,
+    base: Quote | None,
+    currency: str,
+    now: datetime,
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {"asset": asset.id, "code": asset.code, "currency": currency}
+    """One asset's price in a currency whose own quote is ``base``, as the API tells it."""
+    named: dict[str, Any] = {"asset": asset_id, "code": code, "currency": currency}
     if found is None or base is None:
         empty = {"price": None, "change_24h_percent": None, "source": None, "as_of": None}
-        return row | empty | {"status": "unpriced"}
+        return named | empty | {"status": "unpriced"}
     as_of = min(found.as_of, base.as_of)
-    return row | {
+    return named | {
         "price": money.to_text((found.usd / base.usd).quantize(_PRICE)),
         "change_24h_percent": _change(found, base),
         "status": "stale" if now - as_of > settings.PRICE_STALE_AFTER else "complete",

@@ -23,6 +23,8 @@ from tracker.logs import get_logger
 from tracker.money import UNIT_QUANTUM, fits_units
 
 log = get_logger(__name__)
+# So long a fetch that has begun keeps others from beginning; one whose worker died is then made.
+FETCHING_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ class Quote:
 def refresh_due(*, now: datetime) -> int:
     """Fetch from every price exchange whose last fetch is five minutes old; returns prices kept.
 
-    One exchange that is down leaves its prices as they were, and the others go on.
+    One exchange that is down leaves its prices as they were, and the others go on. Five minutes
+    count from what was stored: a fetch that came to nothing is made again with the next tick.
     """
     kept = 0
     for exchange in settings.PRICE_EXCHANGES:
-        if cache.add(f"prices:fetched:{exchange}", "1", timeout=settings.PRICE_CACHE_SECONDS):
+        if cache.add(_fetched(exchange), "1", timeout=FETCHING_SECONDS):
             kept += _refresh_safely(exchange, now)
     return kept
 
@@ -52,37 +55,57 @@ def refresh_due(*, now: datetime) -> int:
 def refresh(exchange: str, *, now: datetime) -> int:
     """Fetch one exchange's tickers and store the prices. Raises GatewayError."""
     tickers = gateway.fetch_tickers(exchange)  # outside any transaction
-    found = {
+    return store(exchange, storable(crossing.usd_prices(tickers, now=now)), now=now)
+
+
+def storable(found: Mapping[str, UsdPrice]) -> dict[str, UsdPrice]:
+    """The prices by code that a column can hold; one that is nought when rounded is none."""
+    return {
         code: price
-        for code, price in crossing.usd_prices(tickers, now=now).items()
+        for code, price in found.items()
         if fits_units(price.usd.quantize(UNIT_QUANTUM)) and price.usd.quantize(UNIT_QUANTUM) > 0
     }
+
+
+def store(exchange: str, found: Mapping[str, UsdPrice], *, now: datetime) -> int:
+    """Keep an exchange's prices by code where they are newer; returns how many were kept."""
     meanings = assets.resolve(exchange, found)
-    rows = {meanings[code].at(now): price for code, price in found.items()}
-    return _store(exchange, rows, now)
+    return _store(exchange, {meanings[code].at(now): price for code, price in found.items()}, now)
+
+
+def was_fetched(exchange: str) -> None:
+    """Spare the next fetch of an exchange whose prices arrive by themselves."""
+    cache.set(f"prices:fetched:{exchange}", "1", timeout=settings.PRICE_CACHE_SECONDS)
 
 
 def latest(asset_ids: Sequence[UUID]) -> list[Quote]:
     """The latest prices of some assets: from Redis, and from PostgreSQL what is not there."""
     keys = {asset_id: f"price:{asset_id}" for asset_id in asset_ids}
     cached = cache.get_many(list(keys.values())) or {}
-    found = [_thaw(cached[key]) for key in keys.values() if key in cached]
+    found = [thaw(cached[key]) for key in keys.values() if key in cached]
     missing = set(asset_ids) - {quote.asset_id for quote in found}
     fresh = _read(missing) if missing else []
     if fresh:
-        frozen = {keys[quote.asset_id]: _freeze(quote) for quote in fresh}
+        frozen = {keys[quote.asset_id]: freeze(quote) for quote in fresh}
         cache.set_many(frozen, timeout=settings.PRICE_CACHE_SECONDS)
     return sorted([*found, *fresh], key=lambda quote: (quote.code, str(quote.asset_id)))
 
 
 def _refresh_safely(exchange: str, now: datetime) -> int:
     try:
-        return refresh(exchange, now=now)
+        kept = refresh(exchange, now=now)
     except GatewayError as error:
         log.warning("prices.source_failed", exchange=exchange, code=error.code)
         # Ask again at the next tick instead of in five minutes.
-        cache.delete(f"prices:fetched:{exchange}")
+        cache.delete(_fetched(exchange))
         return 0
+    cache.set(_fetched(exchange), "1", timeout=settings.PRICE_CACHE_SECONDS)
+    return kept
+
+
+def _fetched(exchange: str) -> str:
+    """Is there while prices of this exchange are young, or being fetched."""
+    return f"prices:fetched:{exchange}"
 
 
 def _store(exchange: str, rows: Mapping[UUID, UsdPrice], now: datetime) -> int:
@@ -109,10 +132,10 @@ def _store(exchange: str, rows: Mapping[UUID, UsdPrice], now: datetime) -> int:
                 [asset_id for asset_id, _ in ordered],
                 [price.usd for _, price in ordered],
                 [price.usd_24h_ago for _, price in ordered],
-                [f"{exchange}: {price.route}"[:96] for _, price in ordered],
+                [source_of(exchange, price) for _, price in ordered],
                 [price.as_of for _, price in ordered],
                 [now for _ in ordered],
-                _preferred_over(exchange),
+                preferred_over(exchange),
             ],
         )
         stored = cursor.rowcount
@@ -120,7 +143,12 @@ def _store(exchange: str, rows: Mapping[UUID, UsdPrice], now: datetime) -> int:
     return stored
 
 
-def _preferred_over(exchange: str) -> list[str]:
+def source_of(exchange: str, price: UsdPrice) -> str:
+    """How a price's origin is told: the exchange, and the markets crossed."""
+    return f"{exchange}: {price.route}"[:96]
+
+
+def preferred_over(exchange: str) -> list[str]:
     """The price exchanges that come before this one in the setting."""
     order = list(settings.PRICE_EXCHANGES)
     return order[: order.index(exchange)] if exchange in order else []
@@ -134,7 +162,8 @@ def _read(asset_ids: set[UUID]) -> list[Quote]:
     ]
 
 
-def _freeze(quote: Quote) -> dict[str, Any]:
+def freeze(quote: Quote) -> dict[str, Any]:
+    """A quote as JSON takes it."""
     return {
         "asset_id": str(quote.asset_id),
         "code": quote.code,
@@ -145,7 +174,8 @@ def _freeze(quote: Quote) -> dict[str, Any]:
     }
 
 
-def _thaw(frozen: Mapping[str, Any]) -> Quote:
+def thaw(frozen: Mapping[str, Any]) -> Quote:
+    """The quote behind ``freeze``."""
     before = frozen["usd_24h_ago"]
     return Quote(
         asset_id=UUID(frozen["asset_id"]),

@@ -2,15 +2,18 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Case, F, QuerySet, When
 
 from exchanges.models import ExchangeConnection
 
 
 def connections_of(user_id: UUID) -> QuerySet[ExchangeConnection]:
-    """One user's connections in the order they were made."""
+    """One user's connections in the order they were made, each with ``unreachable_since``."""
+    circuit = "exchange__circuit"
+    since = Case(When(**{f"{circuit}__openings__gt": 0}, then=F(f"{circuit}__failing_since")))
     return (
         ExchangeConnection.objects.filter(user_id=user_id)
         .select_related("exchange")
+        .annotate(unreachable_since=since)
         .order_by("created_at", "id")
     )

@@ -1,40 +1,64 @@
-"""US dollar closes of an asset over a stretch of time, from the best markets there are.
+"""US dollar prices of an asset over a stretch of time, from the best markets there are.
 
 The exchanges of ``PRICE_EXCHANGES`` are asked in their order, each market of an exchange in the
 order of ``routes``, and only about what the ones before left open. Prices against another coin
-are crossed through that coin's own closes. Network: call outside any transaction.
+are crossed through that coin's own prices of the same kind. What is found goes on a shelf, which
+keeps closes or whole candles. Network: call outside any transaction.
+
+A candle's close is the historic price of the same interval whenever both have the same source.
+The books may have asked when an exchange was down that answered the chart later, or the other way
+round; then each keeps what it found first, and its source says from where.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 from uuid import UUID
 
-from exchanges import assets, closes, gateway
+from exchanges import assets, bars, gateway
 from exchanges.assets import DatedAsset
-from exchanges.closes import LENGTHS, Priced
+from exchanges.bars import Bar
 from exchanges.crossing import DOLLAR
 from exchanges.gateway.errors import GatewayError, RateLimited, SymbolUnknown, Unreachable
+from exchanges.intervals import LENGTHS
 from exchanges.reports import Candle
 from exchanges.routes import Route, Routes
+from exchanges.spans import Span
 from tracker.logs import get_logger
-from tracker.money import UNIT_DECIMALS, UNIT_DIGITS, UNIT_QUANTUM
 
 log = get_logger(__name__)
+_ONE = Decimal(1)
 _SOURCE_LENGTH = 96
-_TOO_LARGE = Decimal(10) ** (UNIT_DIGITS - UNIT_DECIMALS)
+
+
+class Shelf(Protocol):
+    """Where prices are kept: ``closes`` or ``candle_table``.
+
+    ``between`` gives what is not to be asked for again. A shelf of ``WHOLE`` candles takes
+    running ones too; the other kind takes closes, so nothing before its interval is over.
+    """
+
+    @property
+    def WHOLE(self) -> bool: ...  # noqa: N802  (a module's constant)
+
+    def between(self, *, asset_id: UUID, interval: str, span: Span) -> dict[datetime, Bar]: ...
+
+    def store(
+        self, *, asset_id: UUID, interval: str, found: Mapping[datetime, Bar], now: datetime
+    ) -> None: ...
 
 
 @dataclass(slots=True)
 class Answer:
-    """What markets said about one asset: closes by the first instant of their interval.
+    """What markets said about one asset: prices by the first instant of their interval.
 
     ``has_market`` tells whether any market or peg could have said something at all, ``problem``
     is the code of what kept one from answering for now.
     """
 
-    closes: dict[datetime, Priced] = field(default_factory=dict)
+    bars: dict[datetime, Bar] = field(default_factory=dict)
     has_market: bool = False
     problem: str = ""
 
@@ -59,17 +83,17 @@ class _Place:
 class Desk:
     """Asks exchanges during one run; one that fails is left alone for the rest of it.
 
-    ``gained`` are the assets of which closes were stored on the way, bridges included.
+    ``gained`` are the assets of which prices were stored on the way, bridges included.
     """
 
-    def __init__(self, exchanges: Iterable[str], *, now: datetime) -> None:
-        self._exchanges, self._now = list(exchanges), now
+    def __init__(self, exchanges: Iterable[str], *, now: datetime, shelf: Shelf) -> None:
+        self._exchanges, self._now, self._shelf = list(exchanges), now, shelf
         self._places: dict[str, _Place] = {}
         self._down: dict[str, str] = {}  # exchange -> code of the error
         self.gained: set[UUID] = set()
 
-    def closes(self, asset_id: UUID, interval: str, wanted: Iterable[datetime]) -> Answer:
-        """Store and return the closes of the intervals that begin at ``wanted``.
+    def bars(self, asset_id: UUID, interval: str, wanted: Iterable[datetime]) -> Answer:
+        """Store and return the prices of the intervals that begin at ``wanted``.
 
         What lies between the first and the last of them may come as well.
         """
@@ -78,7 +102,7 @@ class Desk:
         if not open_at:
             return answer
         span = open_at[0], open_at[-1] + LENGTHS[interval]
-        answer.closes = closes.between(asset_id=asset_id, interval=interval, span=span)
+        answer.bars = self._shelf.between(asset_id=asset_id, interval=interval, span=span)
         for place in self._reachable(answer):
             self._ask_markets(place, asset_id, interval, open_at, answer)
         self._fill_pegged(asset_id, interval, open_at, answer)
@@ -120,7 +144,7 @@ class Desk:
                 missing = [
                     at
                     for at in wanted
-                    if at not in answer.closes and place.meanings[code].at(at) == asset_id
+                    if at not in answer.bars and place.meanings[code].at(at) == asset_id
                 ]
                 if missing and place.exchange not in self._down:
                     self._ask(place, route, asset_id, interval, missing, answer)
@@ -146,47 +170,58 @@ class Desk:
         self._keep(asset_id, interval, found, answer)
 
     def _keep(
-        self, asset_id: UUID, interval: str, found: Mapping[datetime, Priced], answer: Answer
+        self, asset_id: UUID, interval: str, found: Mapping[datetime, Bar], answer: Answer
     ) -> None:
-        fresh = {at: priced for at, priced in found.items() if at not in answer.closes}
+        fresh = {at: priced for at, priced in found.items() if at not in answer.bars}
         if fresh:
-            closes.store(asset_id=asset_id, interval=interval, found=fresh, now=self._now)
-            answer.closes |= fresh
+            self._shelf.store(asset_id=asset_id, interval=interval, found=fresh, now=self._now)
+            answer.bars |= fresh
             self.gained.add(asset_id)
 
     def _priced(
         self, place: _Place, route: Route, asset_id: UUID, interval: str,
         missing: list[datetime], answer: Answer,
-    ) -> dict[datetime, Priced]:  # fmt: skip
+    ) -> dict[datetime, Bar]:  # fmt: skip
         """Candles of one market times what its other side cost."""
-        length, meaning = LENGTHS[interval], place.meanings[route.code]
+        told = gateway.fetch_candles(
+            place.exchange, market=route.market, interval=interval,
+            since=missing[0], until=missing[-1] + LENGTHS[interval],
+        )  # fmt: skip
+        meaning = place.meanings[route.code]
         candles = [
-            candle
-            for candle in gateway.fetch_candles(
-                place.exchange, market=route.market, interval=interval,
-                since=missing[0], until=missing[-1] + length,
-            )
-            if candle.start + length <= self._now and meaning.at(candle.start) == asset_id
-        ]  # fmt: skip
+            candle if self._shelf.WHOLE else bars.of_close(candle)
+            for candle in told
+            if self._counts(candle, interval) and meaning.at(candle.start) == asset_id
+        ]
         bridge = self._bridge(place, route.bridge, interval, candles, answer)
-        crossed = (_crossed(place.exchange, route, candle, bridge) for candle in candles)
-        return dict(found for found in crossed if found)
+        crossed = {
+            candle.start: _crossed(place.exchange, route, candle, bridge[candle.start])
+            for candle in candles
+            if candle.start in bridge
+        }
+        return {at: bar for at, bar in crossed.items() if bar}
+
+    def _counts(self, candle: Candle, interval: str) -> bool:
+        if self._shelf.WHOLE:
+            return candle.start <= self._now
+        return candle.start + LENGTHS[interval] <= self._now
 
     def _bridge(
         self, place: _Place, code: str, interval: str, candles: list[Candle], answer: Answer
-    ) -> dict[datetime, Priced]:
+    ) -> dict[datetime, Bar]:
         """What one unit of a route's other side cost at the candles, where that is known."""
         if code == DOLLAR:
-            return {candle.start: (Decimal(1), "") for candle in candles}
+            return dict.fromkeys((candle.start for candle in candles), bars.flat(_ONE, ""))
         if place.routes.is_pegged(code):
-            return {candle.start: (Decimal(1), _pegged(code)) for candle in candles}
+            pegged = bars.flat(_ONE, _pegged(code))
+            return dict.fromkeys((candle.start for candle in candles), pegged)
         dated = place.meanings[code]
-        found: dict[datetime, Priced] = {}
+        found: dict[datetime, Bar] = {}
         for asset_id in {dated.at(candle.start) for candle in candles}:
             wanted = [c.start for c in candles if dated.at(c.start) == asset_id]
-            priced = self.closes(asset_id, interval, wanted)
+            priced = self.bars(asset_id, interval, wanted)
             answer.problem = answer.problem or priced.problem
-            found |= {at: priced.closes[at] for at in wanted if at in priced.closes}
+            found |= {at: priced.bars[at] for at in wanted if at in priced.bars}
         return found
 
     # --- pegs -----------------------------------------------------------------------------------
@@ -195,15 +230,15 @@ class Desk:
         self, asset_id: UUID, interval: str, wanted: list[datetime], answer: Answer
     ) -> None:
         """A stablecoin is one dollar at an exchange that quotes it in nothing better."""
-        missing = [at for at in wanted if at not in answer.closes]
+        missing = [at for at in wanted if at not in answer.bars]
         if not missing or answer.problem:
             return
         for place in self._places.values():
             for code in place.codes_of(asset_id):
                 if place.routes.is_pegged(code):
                     answer.has_market = True
-                    priced = Decimal(1), f"{place.exchange}: {_pegged(code)}"
-                    found = dict.fromkeys(missing, priced)
+                    pegged = bars.flat(_ONE, f"{place.exchange}: {_pegged(code)}")
+                    found = dict.fromkeys(missing, pegged)
                     self._keep(asset_id, interval, found, answer)
                     return
 
@@ -212,16 +247,7 @@ def _pegged(code: str) -> str:
     return f"{code} pegged to USD"
 
 
-def _crossed(
-    exchange: str, route: Route, candle: Candle, bridge: Mapping[datetime, Priced]
-) -> tuple[datetime, Priced] | None:
-    """The close in dollars, unless the bridge has none, or it is too small or large to keep."""
-    if candle.start not in bridge:
-        return None
-    rate, through = bridge[candle.start]
-    usd = rate / candle.close if route.inverse else rate * candle.close
-    if usd >= _TOO_LARGE or (usd := usd.quantize(UNIT_QUANTUM)) <= 0:
-        return None
-    rest = through.removeprefix(f"{exchange}: ")
+def _crossed(exchange: str, route: Route, candle: Candle, bridge: Bar) -> Bar | None:
+    rest = bridge.source.removeprefix(f"{exchange}: ")
     source = f"{exchange}: {route.pair}" + (f", {rest}" if rest else "")
-    return candle.start, (usd, source[:_SOURCE_LENGTH])
+    return bars.crossed(candle, bridge, inverse=route.inverse, source=source[:_SOURCE_LENGTH])

@@ -7,9 +7,10 @@ known here; ``portfolios.sync`` joins reports to their connection.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -153,14 +154,108 @@ class Failure:
     permanent: bool
 
 
+class Form(StrEnum):
+    """What a payload in quarantine is, which says what can become of it."""
+
+    ROW = "row"  # one row of a feed, or the rows of one event
+    PAGE = "page"  # a whole answer; its coverage stayed where it was
+    BALANCE = "balance"  # of a wallet; the next visit asks anew
+    NUMBER = "number"  # understood, but longer than a column can hold
+    GAP = "gap"  # rows that the exchange held back
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A row or page that could not be understood, kept for a later replay."""
+    """A row or page that could not be understood, kept for a later replay.
+
+    ``name`` is what the visit called the row, so that a replay gives its fact the same id; empty
+    where it had none. A payload that is not ``is_whole`` was cut off, and cannot be read again.
+    """
 
     feed: str
     scope: str
     reason: str
     payload: str = field(repr=False)
+    form: Form = Form.ROW
+    name: str = ""
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A payload out of the quarantine, to be read again."""
+
+    key: UUID
+    form: Form
+    name: str
+    payload: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """What a dialect makes today of payloads that it could not read once.
+
+    ``understood`` are the keys of those that need not be kept any more; ``left`` are rows of
+    pages among them that are still not understood.
+    """
+
+    facts: tuple[Fact, ...] = ()
+    understood: frozenset[UUID] = frozenset()
+    left: tuple[Quarantined, ...] = ()
+
+
+class Asked(NamedTuple):
+    """One call of a visit: what was asked, never with which values.
+
+    Times are in milliseconds; ``at`` counts from the beginning of the visit. ``status`` is 0
+    where nothing was answered, ``rows`` -1 where the answer is no list, ``code`` our own error.
+    """
+
+    at: int
+    method: str
+    weight: float
+    pool: str
+    waited: int
+    took: int
+    status: int
+    rows: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The calls of a visit in order: the first ones, then the last ones, ``left_out`` between."""
+
+    first: tuple[Asked, ...] = ()
+    last: tuple[Asked, ...] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """Weight granted in the last minute, and how much may be; ``allowed`` 0 means any."""
+
+    name: str
+    used: float
+    allowed: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """How an exchange's rate budget stands now; ``stopped_for`` are seconds, else None."""
+
+    pools: tuple[PoolState, ...]
+    stopped_for: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedDescription:
+    """A feed as a dialect declares it: since when there is any, how far back it answers."""
+
+    name: str
+    launched: datetime
+    horizon: timedelta | None
+    is_scoped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +275,13 @@ class AccountReport:
     failures: tuple[Failure, ...]
     quarantined: tuple[Quarantined, ...]
     complete_history: bool  # every feed was asked, not only those whose assets moved
+    # The visit ran out of time, or of weight that the exchange allows, and got further all the
+    # same: it is to go on where it was, in ``resume_after`` seconds at the earliest.
+    unfinished: bool = False
+    resume_after: int = 0
     privileges: Privileges | None = None  # what the key may do, where it was asked again
     address_restricted: bool | None = None  # whether it works from some addresses only
+    timeline: Timeline = Timeline()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +306,18 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """When an hour or a day began at a market, and its last price."""
+    """What a market traded at while an interval lasted, from ``start`` on.
+
+    Prices are units of the quote for one of the base, ``volume`` is in units of the base. What
+    the exchange does not tell, or tells in no sane way, is None; the close is always there.
+    """
 
     start: datetime
     close: Decimal
+    open: Decimal | None = None
+    high: Decimal | None = None
+    low: Decimal | None = None
+    volume: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +330,7 @@ class ExchangeDescription:
     supports: tuple[str, ...]
     website: str
     ccxt_version: str
+    feeds: tuple[FeedDescription, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +360,8 @@ class Visit:
     ``known`` is the coverage so far by (feed, scope); ``held`` the balances as last recorded, by
     (wallet, code), from which the dialect sees what moved; ``codes`` every code ever seen on the
     connection, for symbol discovery. With ``everything`` all feeds are asked, whatever moved;
-    without ``history`` none is, and the visit ends with the balances.
+    without ``history`` none is, and the visit ends with the balances. A ``first_import`` leaves
+    what the exchange allows to others first.
     """
 
     connection_id: UUID
@@ -263,3 +373,15 @@ class Visit:
     codes: frozenset[str]
     everything: bool
     history: bool = True
+    first_import: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a visit is: what it reads, calls made, and about how many and how long are left."""
+
+    connection_id: UUID
+    phase: str  # "balances", or the feed that is being read
+    calls: int
+    calls_left: int
+    seconds_left: int

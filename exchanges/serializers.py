@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from exchanges import candles, intervals
 from exchanges.models import Exchange, ExchangeConnection
 from exchanges.reports import Privileges
 from tracker.api import StrictSerializer
@@ -36,11 +37,17 @@ class ConnectionSerializer(serializers.ModelSerializer):
         [item.value for item in Privileges], help_text="What the exchange says the key may do."
     )
 
+    exchange_unreachable_since = serializers.DateTimeField(
+        source="unreachable_since", allow_null=True, read_only=True,
+        help_text="Set while the exchange answers nobody: it is not your key.",
+    )  # fmt: skip
+
     class Meta:
         model = ExchangeConnection
         fields = [
             "id", "exchange", "exchange_name", "kind", "label", "state", "reason", "privileges",
-            "created_at", "last_synced_at", "last_complete_at", "next_sync_at",
+            "exchange_unreachable_since", "created_at", "last_synced_at", "last_complete_at",
+            "next_sync_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -86,3 +93,54 @@ class PriceSerializer(serializers.Serializer):
     status = serializers.ChoiceField(["complete", "stale", "unpriced"])
     source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     as_of = serializers.DateTimeField(allow_null=True)
+
+
+class CandleSerializer(serializers.Serializer):
+    """What one unit cost in US dollars while an interval lasted."""
+
+    at = serializers.DateTimeField(help_text="The first instant of the interval.")
+    open = serializers.CharField()
+    high = serializers.CharField(
+        help_text="Where prices are crossed through another coin: the highest certainly reached."
+    )
+    low = serializers.CharField()
+    close = serializers.CharField()
+    volume = serializers.CharField(
+        allow_null=True, help_text="Units of the asset; null where the market does not tell."
+    )
+    closed = serializers.BooleanField(help_text="False while it may still change.")
+    source = serializers.CharField(  # type: ignore[assignment]
+        help_text="Exchange and the markets crossed; of a sum its last part's."
+    )
+
+
+class CandleGapSerializer(serializers.Serializer):
+    """A stretch without candles."""
+
+    reason = serializers.ChoiceField(
+        [reason.value for reason in candles.Reason],
+        help_text="not_fetched: ask again in a moment. source_unavailable: an exchange does not "
+        "answer, and is tried again by itself. no_market: no market quoted it.",
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        # `from` is a keyword, so it cannot be an attribute
+        ends = {"from": serializers.DateTimeField(), "to": serializers.DateTimeField()}
+        return ends | super().get_fields()
+
+
+class CandleSeriesSerializer(serializers.Serializer):
+    """Candles of one asset in order, and what is missing of them."""
+
+    asset = serializers.UUIDField()
+    code = serializers.CharField()
+    currency = serializers.ChoiceField(["USD"])
+    interval = serializers.ChoiceField(list(intervals.LENGTHS))
+    complete = serializers.BooleanField(help_text="There are no gaps.")
+    updating = serializers.BooleanField(help_text="Something is on its way: ask again.")
+    gaps = CandleGapSerializer(many=True)
+    results = CandleSerializer(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        ends = {"from": serializers.DateTimeField(), "to": serializers.DateTimeField()}
+        return super().get_fields() | ends

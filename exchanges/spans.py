@@ -7,16 +7,16 @@ Span = tuple[datetime, datetime]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def floor(instant: datetime, length: timedelta) -> datetime:
-    """The start of the interval of this length, counted from 1970 in UTC, that holds an instant."""
-    return instant - (instant - _EPOCH) % length
+def floor(instant: datetime, length: timedelta, *, origin: datetime = _EPOCH) -> datetime:
+    """The start of the interval of this length that holds an instant, counted from 1970 in UTC."""
+    return instant - (instant - origin) % length
 
 
-def widened(span: Span, length: timedelta) -> Span:
+def widened(span: Span, length: timedelta, *, origin: datetime = _EPOCH) -> Span:
     """The least span of whole intervals that holds this one."""
     since, until = span
-    end = floor(until, length)
-    return floor(since, length), end if end == until else end + length
+    end = floor(until, length, origin=origin)
+    return floor(since, length, origin=origin), end if end == until else end + length
 
 
 def merged(spans: Iterable[Span], *, gap: timedelta = timedelta(0)) -> list[Span]:
@@ -53,6 +53,12 @@ def within(spans: Iterable[Span], frame: Span) -> list[Span]:
     since, until = frame
     parts = ((max(since, start), min(until, end)) for start, end in merged(spans))
     return [(start, end) for start, end in parts if start < end]
+
+
+def common(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
+    """What lies in some of ``spans`` and in some of ``others``, in order."""
+    whole = merged(spans)
+    return without(whole, without(whole, others))
 
 
 def cut(span: Span, longest: timedelta) -> list[Span]:

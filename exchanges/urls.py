@@ -9,5 +9,6 @@ router.register("connections", views.ConnectionViewSet, basename="connection")
 urlpatterns = [
     path("exchanges", views.ExchangeView.as_view()),
     path("prices", views.PriceView.as_view()),
+    path("prices/<uuid:asset>/candles", views.CandleView.as_view()),
     path("", include(router.urls)),
 ]

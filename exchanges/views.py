@@ -3,7 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from django.http import HttpResponse
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+)
 from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -11,10 +17,11 @@ from rest_framework.viewsets import ViewSet
 
 from accounts import permissions
 from accounts.idempotency import IdempotentPostMixin
-from exchanges import connections, pricelist, querysets
+from exchanges import charts, connections, intervals, pricelist, querysets
 from exchanges.models import Exchange
 from exchanges.reports import Credential
 from exchanges.serializers import (
+    CandleSeriesSerializer,
     ConnectionChangeSerializer,
     ConnectionSerializer,
     ExchangeSerializer,
@@ -23,7 +30,7 @@ from exchanges.serializers import (
     TestResultSerializer,
 )
 from tracker import clock, tenancy
-from tracker.api import ConditionalMixin
+from tracker.api import ConditionalMixin, conditional
 from tracker.schema import results_of
 
 _SECRETS = ("api_key", "api_secret", "passphrase")
@@ -137,7 +144,7 @@ class ConnectionViewSet(IdempotentPostMixin, ConditionalMixin, ViewSet):
     @action(detail=True, methods=["post"])
     def test(self, request: Any, pk: UUID) -> Response:
         """Ask the exchange whether the stored key still works."""
-        privileges = connections.test(user_id=request.user.id, connection_id=pk)
+        privileges = connections.test(user_id=request.user.id, connection_id=pk, now=clock.now())
         return Response({"status": "ok", "privileges": privileges})
 
 
@@ -161,3 +168,74 @@ class PriceView(ConditionalMixin, APIView):
             now=clock.now(),
         )
         return Response({"results": rows})
+
+
+_CANDLES = [
+    OpenApiExample(
+        "Two hours, the second still running",
+        value={
+            "asset": "019af2c4-5a10-7c3e-9d52-6f0b8f1c2d3e", "code": "BTC", "currency": "USD",
+            "interval": "1h", "from": "2026-03-01T12:00:00Z", "to": "2026-03-01T14:00:00Z",
+            "complete": True, "updating": False, "gaps": [],
+            "results": [
+                {
+                    "at": "2026-03-01T12:00:00Z", "open": "61250.01", "high": "61480",
+                    "low": "61102.5", "close": "61377.2", "volume": "812.40351",
+                    "closed": True, "source": "binance: BTC/USDT, USDT pegged to USD",
+                },
+                {
+                    "at": "2026-03-01T13:00:00Z", "open": "61377.2", "high": "61390",
+                    "low": "61310.8", "close": "61325.44", "volume": "94.0127",
+                    "closed": False, "source": "binance: BTC/USDT, USDT pegged to USD",
+                },
+            ],
+        },
+        response_only=True,
+    ),
+    OpenApiExample(
+        "Nothing fetched yet: ask again in a moment",
+        value={
+            "asset": "019af2c4-5a10-7c3e-9d52-6f0b8f1c2d3e", "code": "BTC", "currency": "USD",
+            "interval": "1h", "from": "2026-03-01T12:00:00Z", "to": "2026-03-01T14:00:00Z",
+            "complete": False, "updating": True,
+            "gaps": [
+                {
+                    "from": "2026-03-01T12:00:00Z", "to": "2026-03-01T14:00:00Z",
+                    "reason": "not_fetched",
+                },
+            ],
+            "results": [],
+        },
+        response_only=True,
+    ),
+]  # fmt: skip
+
+
+class CandleView(APIView):
+    api_key_scopes = {"GET": "read_portfolio"}
+
+    @extend_schema(
+        operation_id="prices_candles", tags=["prices"], responses=CandleSeriesSerializer,
+        examples=_CANDLES,
+        parameters=[
+            OpenApiParameter("interval", str, required=True, enum=list(intervals.LENGTHS)),
+            OpenApiParameter(
+                "from", str,
+                description="Instant (RFC 3339, with its zone), included; widened to a whole "
+                f"interval. {charts.DEFAULT_CANDLES} intervals before the end when left out.",
+            ),
+            OpenApiParameter(
+                "to", str,
+                description="Instant, not included; the end of the running interval when left "
+                f"out. At most {charts.MOST_CANDLES:,} intervals after the beginning.",
+            ),
+        ],
+    )  # fmt: skip
+    def get(self, request: Any, asset: UUID) -> HttpResponse:
+        """Open, high, low, close and volume in US dollars, and what is missing of them.
+
+        What is not stored is fetched in the background: ask again while ``updating``. Times are
+        UTC; weeks begin on Mondays.
+        """
+        body = charts.answer(asset_id=asset, query=request.query_params, now=clock.now())
+        return conditional(request, body)

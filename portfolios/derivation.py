@@ -19,11 +19,15 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from celery import current_app
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Coalesce, Least
 
-from portfolios import basis, books, discrepancies, lot_tables, matches, valuations
+from portfolios.cost import basis, lot_tables
+from portfolios.ledger import books
 from portfolios.models import AssetBasis, PortfolioState
+from portfolios.reconciling import discrepancies
+from portfolios.returns import valuations
+from portfolios.transfers import matches
 from tracker import clock, ids, tenancy
 from tracker.logs import get_logger
 
@@ -31,21 +35,15 @@ log = get_logger(__name__)
 BACKFILL_TASK = "portfolios.tasks.backfill_prices"
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_SECONDS = 10.0
-# One that was queued by the sweep, or failed, is queued again after this.
-QUEUE_AGAIN_AFTER = timedelta(minutes=5)
+# One that was queued by the sweep is queued again after this, should its message have been lost.
+QUEUE_AGAIN_AFTER = timedelta(seconds=30)
+# One that failed is tried again after this; when the database was away, as soon as it is back.
+AFTER_FAILURE = timedelta(minutes=5)
 SWEEP_AT_MOST = 1_000
 
 
 class LeaseLost(Exception):
     """Somebody else computes this person's figures now, or the person has gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """Whether figures are being computed anew, and of when those shown are."""
-
-    updating: bool
-    derived_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +53,6 @@ class _Work:
     user_id: UUID
     token: UUID
     revision: int
-
-
-def freshness(*, user_id: UUID) -> Freshness:
-    """How far the derived rows of one person are. Call inside ``as_user``.
-
-    Somebody without any entries has nothing to compute, and is up to date.
-    """
-    state = PortfolioState.objects.filter(user_id=user_id).values_list(
-        "ledger_revision", "derived_revision", "derived_at"
-    )
-    for wanted, reached, derived_at in state:
-        return Freshness(updating=wanted > reached, derived_at=derived_at)
-    return Freshness(updating=False, derived_at=None)
 
 
 def derive(*, user_id: UUID, now: datetime) -> bool:
@@ -84,8 +69,11 @@ def derive(*, user_id: UUID, now: datetime) -> bool:
     except LeaseLost:
         log.info("derivation.lease_lost")
         return False
+    except (OperationalError, InterfaceError):
+        _release(work)
+        raise
     except BaseException:
-        _release(work, again_at=now + QUEUE_AGAIN_AFTER)
+        _release(work, again_at=now + AFTER_FAILURE)
         raise
     if _release(work):
         books.enqueue(user_id)
@@ -100,16 +88,6 @@ def rebuild(*, user_id: UUID, now: datetime) -> bool:
         books.mark(user_id=user_id, touched=dict.fromkeys(lot_tables.assets(user_id=user_id), now))
         books.everything_changed(user_id=user_id, now=now)
     return derive(user_id=user_id, now=now)
-
-
-def price_changed(*, user_id: UUID, asset_id: UUID, since: datetime, now: datetime) -> None:
-    """A person set or removed a price of their own. Call inside ``as_user``.
-
-    What was paid for with the asset, or in fees, is valued by its price as well. The asset itself
-    is valued anew also where it has no entries but is reported.
-    """
-    touched = basis.depending_on(user_id=user_id, asset_id=asset_id, since=since)
-    books.changed(user_id=user_id, touched=touched | {asset_id: since}, now=now)
 
 
 def _run(work: _Work, now: datetime) -> None:
@@ -271,7 +249,7 @@ def _renew(work: _Work) -> None:
 def sweep(*, now: datetime) -> int:
     """Queue whoever is behind and in nobody's hands; returns how many.
 
-    Each is marked as queued for five minutes in the statement that picks them, so two sweeps at
+    Each is marked as queued for half a minute in the statement that picks them, so two sweeps at
     once queue them once, and one whose message was lost comes up again.
     """
     with tenancy.as_system("derive who is behind"), connection.cursor() as cursor:
@@ -317,6 +295,47 @@ def prices_arrived(*, assets: Collection[UUID], now: datetime) -> int:
             books.changed(user_id=user_id, touched=touched, now=now)
             _revalue_what_waits(user_id)
     return len(waiting)
+
+
+def tell_who_waits_in_vain(*, now: datetime) -> int:
+    """Whoever waits for prices although all of theirs were fetched is told; returns how many.
+
+    A worker can die after it stored prices and before it told of them; and who began to wait
+    while they were being stored was not seen by whoever told. Loops for nobody: figures wait only
+    for what is still to be fetched.
+    """
+    with tenancy.as_system("who waits in vain"), connection.cursor() as cursor:
+        cursor.execute(_IN_VAIN)
+        found: dict[UUID, dict[UUID, datetime]] = {}
+        for user_id, asset_id, since in cursor.fetchall():
+            found.setdefault(user_id, {}).update({asset_id: since} if asset_id else {})
+    for user_id, touched in found.items():
+        with tenancy.as_user(user_id):
+            books.changed(user_id=user_id, touched=touched, now=now)
+            _revalue_what_waits(user_id)
+    return len(found)
+
+
+# Lots of which every price was answered, and valuations of which no price is open.
+_IN_VAIN = """
+SELECT bases.user_id, bases.asset_id, bases.waits_from FROM asset_bases AS bases
+JOIN portfolio_states AS states USING (user_id)
+WHERE states.ledger_revision = states.derived_revision AND bases.waits_for IS NOT NULL
+  AND NOT EXISTS (
+    SELECT FROM price_needs AS needs
+    WHERE needs.asset_id = ANY(bases.waits_for) AND needs.state <> 'done')
+UNION ALL
+SELECT states.user_id, NULL, NULL FROM portfolio_states AS states
+JOIN users ON users.id = states.user_id
+WHERE states.ledger_revision = states.derived_revision AND states.waits_for_prices
+  AND NOT EXISTS (
+    SELECT FROM price_needs AS needs WHERE needs.state = 'open' AND needs.asset_id IN (
+        SELECT asset_id FROM asset_bases WHERE user_id = states.user_id
+        UNION SELECT asset_id FROM holdings WHERE user_id = states.user_id
+        UNION SELECT assets.id FROM assets
+              WHERE assets.slug = lower(users.base_currency) OR assets.slug IN (
+                  SELECT lower(currency) FROM manual_prices WHERE user_id = states.user_id)))
+"""
 
 
 def _waiting_for(assets: Sequence[UUID]) -> dict[UUID, dict[UUID, datetime]]:

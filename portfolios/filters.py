@@ -8,7 +8,7 @@ import django_filters
 from django import forms
 
 from accounts.models import CostBasisMethod
-from portfolios import years
+from portfolios.cost import years
 from portfolios.models import Basis, DisposalKind, EntryKind, Term, Trade, Transfer
 from portfolios.reports.making import Form, Format
 from tracker.api import InvalidInput

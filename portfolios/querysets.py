@@ -123,5 +123,10 @@ def sync_runs_of(user_id: UUID) -> QuerySet[Any]:
             "quarantined",
             "problems",
             "error",
+            "phase",
+            "visits",
+            "calls_done",
+            "calls_left",
+            "seconds_left",
         )
     )

@@ -4,7 +4,8 @@ from audit import log
 from audit.actions import Action
 from audit.log import Happening
 from exchanges import closing
-from portfolios import books, sync, watch
+from portfolios.ledger import books
+from portfolios.sync import aside, health, requests, watch
 from tracker import clock, tenancy
 
 # The choices that lots, gains and valuations depend on; days of own prices are in the time zone.
@@ -15,8 +16,10 @@ _FIGURES = frozenset(
 
 def subscribe() -> None:
     """Called once as the app is ready."""
-    log.subscribe(Action.CONNECTION_CREATED, sync.start_first)
+    log.subscribe(Action.CONNECTION_CREATED, requests.start_first)
     log.subscribe(Action.SYNC_FINISHED, watch.after_sync)
+    log.subscribe(Action.SYNC_FINISHED, health.after_sync)
+    log.subscribe(Action.TASK_PARKED, aside.put_aside)
     log.subscribe(Action.USER_PREFERENCES_CHANGED, compute_anew_as_chosen)
     log.subscribe(Action.CONNECTION_REMOVED, compute_anew)
     log.subscribe(Action.USER_CLOSING, stop_reading)

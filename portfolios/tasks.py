@@ -5,23 +5,44 @@ from uuid import UUID
 from celery import shared_task
 
 from exchanges import history
-from portfolios import derivation, snapshots, sync, valuations
+from portfolios import derivation
 from portfolios.importing import imports
+from portfolios.returns import valuations
+from portfolios.sync import dispatch, health, replaying, visiting
+from portfolios.valuing import snapshots
 from tracker import clock
 
 
 @shared_task(ignore_result=True)
-def sync_batch(*, exchange: str, connection_ids: list[str], **kwargs: object) -> None:
+def sync_batch(
+    *, exchange: str, connection_ids: list[str], imports: bool = True, **kwargs: object
+) -> None:
     """Visit some connections of one exchange."""
-    sync.visit_batch(
-        exchange=exchange, connection_ids=[UUID(key) for key in connection_ids], now=clock.now()
-    )
+    visiting.visit_batch(
+        exchange=exchange, connection_ids=[UUID(key) for key in connection_ids],
+        imports=imports, now=clock.now(),
+    )  # fmt: skip
 
 
 @shared_task(ignore_result=True)
 def dispatch_due_syncs(**kwargs: object) -> None:
     """Queue the connections that are due. Runs every 30 seconds; idempotent."""
-    sync.dispatch_due(now=clock.now())
+    dispatch.dispatch_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def replay_quarantine(
+    *,
+    actor_id: str,
+    connection_id: str | None = None,
+    page_ids: list[str] | None = None,
+    **kwargs: object,
+) -> None:
+    """Read quarantined payloads again for a member of staff: a connection's, or those named."""
+    replaying.replay_for_staff(
+        actor_id=UUID(actor_id), connection_id=UUID(connection_id) if connection_id else None,
+        page_ids=None if page_ids is None else [UUID(key) for key in page_ids], now=clock.now(),
+    )  # fmt: skip
 
 
 @shared_task(ignore_result=True)
@@ -33,7 +54,13 @@ def take_due_snapshots(**kwargs: object) -> None:
 @shared_task(ignore_result=True)
 def forget_old_runs(**kwargs: object) -> None:
     """Delete scheduled sync runs older than two weeks. Runs daily; idempotent."""
-    sync.forget_old_runs(now=clock.now())
+    dispatch.forget_old_runs(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def tell_of_lasting_trouble(**kwargs: object) -> None:
+    """Tell whose accounts have been read in part for long. Runs hourly; idempotent."""
+    health.tell_of_lasting_trouble(now=clock.now())
 
 
 @shared_task(ignore_result=True)
@@ -44,7 +71,8 @@ def derive_portfolio(*, user_id: str, **kwargs: object) -> None:
 
 @shared_task(ignore_result=True)
 def sweep_behind(**kwargs: object) -> None:
-    """Queue whoever is behind and in nobody's hands. Runs every minute; idempotent."""
+    """Queue whoever is behind and in nobody's hands, or waits in vain. Idempotent."""
+    derivation.tell_who_waits_in_vain(now=clock.now())
     derivation.sweep(now=clock.now())
 
 

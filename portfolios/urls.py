@@ -39,6 +39,7 @@ urlpatterns = [
     path("ledger/export", views.LedgerExportView.as_view()),
     path("prices/manual", views.ManualPriceView.as_view()),
     path("prices/manual/<uuid:pk>", views.OneManualPriceView.as_view()),
+    path("connections/<uuid:pk>/coverage", views.CoverageView.as_view()),
     path("connections/<uuid:pk>/sync", views.SyncView.as_view()),
     path("connections/<uuid:pk>/sync-runs", views.SyncRunView.as_view()),
 ]

@@ -84,7 +84,6 @@ PROMISES = {
 IN_PART = {
     "S01": "no online breach check",
     "S13": "who signs up and then in with the same password learns that the address was free",
-    "S41": "killed while it waits for an exchange and between commit and delivery, not everywhere",
     "S50": "no Content-Security-Policy",
     "S53": "schema and docs are public in production too",
 }

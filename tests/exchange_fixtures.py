@@ -7,7 +7,7 @@ import pytest
 from exchanges import assets, connections, prices
 from exchanges.models import Exchange, ExchangeConnection
 from exchanges.reports import Credential
-from portfolios import sync
+from portfolios.sync import visiting
 from tests import sandbox as sandboxes
 from tracker import clock, tenancy
 
@@ -57,7 +57,7 @@ def visit(exchange):
         with tenancy.as_system("test"):  # as the dispatcher does with what is due
             rows = ExchangeConnection.objects.filter(id__in=[item.id for item in found])
             rows.exclude(next_sync_at=None).update(next_sync_at=now)
-        return sync.visit_batch(
+        return visiting.visit_batch(
             exchange="binance", connection_ids=[item.id for item in found],
             now=now,
         )  # fmt: skip

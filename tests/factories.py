@@ -31,7 +31,6 @@ from audit.models import ActivityLog, OutboxEntry, SecurityAlert, SessionActivit
 from exchanges import credentials
 from exchanges.models import Asset, Coverage, Exchange, ExchangeConnection, QuarantinedPage
 from exchanges.reports import Credential
-from portfolios import discrepancies
 from portfolios.importing import imports
 from portfolios.models import (
     Adjustment,
@@ -57,6 +56,7 @@ from portfolios.models import (
     TransferMatch,
     TransferNote,
 )
+from portfolios.reconciling import discrepancies
 from tracker import clock, ids, tenancy
 
 EARLIER = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -18,17 +18,17 @@ class Sandbox:
     def __init__(self, process: testing.SandboxProcess) -> None:
         self.process, self.url = process, process.url
 
-    def key(self, account: int, role: str = "read") -> dict[str, str]:
+    def key(self, account: int, role: str = "read", house: str = "binance") -> dict[str, str]:
         return {
-            "api_key": self.process.api_key(account, role),
-            "api_secret": self.process.api_secret(account, role),
+            "api_key": self.process.api_key(account, role, house),
+            "api_secret": self.process.api_secret(account, role, house),
         }
 
-    def books(self, account: int) -> dict[str, Any]:
-        return self._call("GET", f"accounts/{account}/books")
+    def books(self, account: int, house: str = "binance") -> dict[str, Any]:
+        return self._call("GET", f"{house}/accounts/{account}/books")
 
-    def add_fact(self, account: int, **fact: Any) -> Any:
-        return self._call("POST", f"accounts/{account}/facts", fact)
+    def add_fact(self, account: int, *, house: str = "binance", **fact: Any) -> Any:
+        return self._call("POST", f"{house}/accounts/{account}/facts", fact)
 
     def hide_fact(self, account: int, feed: str, fact_id: str) -> Any:
         return self._call("DELETE", f"accounts/{account}/facts/{feed}/{fact_id}")
@@ -47,10 +47,14 @@ class Sandbox:
         finally:
             self._call("DELETE", "faults")
 
-    def balances(self, account: int) -> dict[tuple[str, str], Decimal]:
+    def limits(self, minutes: int = 30) -> dict[str, Any]:
+        """What may be used per minute and what was used, by address or account and pool."""
+        return self._call("GET", f"limits?minutes={minutes}")
+
+    def balances(self, account: int, house: str = "binance") -> dict[tuple[str, str], Decimal]:
         return {
             (wallet, code): Decimal(quantity)
-            for wallet, held in self.books(account)["balances"].items()
+            for wallet, held in self.books(account, house)["balances"].items()
             for code, quantity in held.items()
             if Decimal(quantity)
         }

@@ -2,18 +2,23 @@
 
 ``COPY`` into a protected table is refused by PostgreSQL, and ``bulk_create(ignore_conflicts)``
 does not say what it skipped. ``INSERT … SELECT unnest(…) ON CONFLICT DO NOTHING RETURNING`` does
-both in one round trip. Many thousands go faster through a temporary table (``insert_from``).
+both in one round trip. Many thousands of plain rows go faster past the models, and while they are
+still being computed (``insert_from``).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from django.db import connection, models
+from psycopg import generators
 from psycopg.types.datetime import TimestamptzBinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
+
+from tracker import arrays
 
 
 def insert_new(rows: Sequence[models.Model]) -> set[UUID]:
@@ -54,10 +59,6 @@ def _column(field: models.Field, rows: Sequence[models.Model]) -> list[Any]:
     return values
 
 
-# Up to so many rows, arrays are quicker than making a temporary table to copy into.
-_FEW = 300
-
-
 def read(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Many rows at once, past Django's own conversions. Instants are in UTC.
 
@@ -66,14 +67,65 @@ def read(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     as text where there are many: PostgreSQL's binary format of them takes five times as long to
     read as ``Decimal`` does. Call inside a transaction.
     """
+    with connection.wrap_database_errors:
+        return _reader().execute(sql, parameters, binary=True).fetchall()
+
+
+def read_each(
+    *readings: tuple[str, Callable[[Iterator[Any]], Any]], parameters: Mapping[str, Any]
+) -> list[Any]:
+    """Several queries as ``read`` reads them, and what a function makes of the rows of each.
+
+    PostgreSQL works on the next query while objects are made of the rows of the one before.
+    """
+    made: list[Any] = []
+    arrived: list[tuple[Callable[[Iterator[Any]], Any], Iterator[Any]]] = []
+    with ahead():
+        for sql, make in readings:
+            cursor = _reader().execute(sql, parameters, binary=True)  # returns when it is sent
+            made += [make_before(rows) for make_before, rows in arrived]
+            first = cursor.fetchone()  # is there when all are
+            arrived = [(make, _rows(first, cursor))]
+        made += [make(rows) for make, rows in arrived]
+    return made
+
+
+def _rows(first: Any, cursor: psycopg.Cursor[Any]) -> Iterator[Any]:
+    """Some thousands at a time, so that those of a long history do not all exist at once."""
+    some = [] if first is None else [first]
+    while some:
+        yield from some
+        some = cursor.fetchmany(_AT_ONCE)
+
+
+def _reader() -> psycopg.Cursor[Any]:
     cursor = psycopg.Cursor(connection.connection)
     for name, loader in _LOADERS.items():
         cursor.adapters.register_loader(name, loader)
-    with connection.wrap_database_errors, cursor:
-        return cursor.execute(sql, parameters, binary=True).fetchall()
+    return cursor
 
 
 _LOADERS: dict[str, Any] = {"timestamptz": TimestamptzBinaryLoader, "uuid": ByteaBinaryLoader}
+
+
+@contextmanager
+def ahead() -> Iterator[None]:
+    """Statements of this module are sent without waiting for those before them.
+
+    What one of them raises comes up at a later one, or at the end of the context, which waits
+    for all. Call inside a transaction, and use no other cursor inside.
+    """
+    raw = connection.connection
+    if raw.pgconn.pipeline_status:
+        yield
+        return
+    with connection.wrap_database_errors, raw.pipeline():
+        yield
+
+
+# So many rows are sent at once: few enough that PostgreSQL soon has something to do, and enough
+# that planning the statement does not count.
+_AT_ONCE = 4_000
 
 
 def insert_from(
@@ -82,77 +134,38 @@ def insert_from(
     columns: Mapping[str, str],
     statement: str,
     parameters: Mapping[str, Any],
-) -> int:
-    """Run a statement that reads ``incoming``, a table of these rows; returns how many it wrote.
+) -> None:
+    """Run a statement that reads ``incoming``, a table of these rows, some thousands at a time.
 
-    ``columns`` are its names and PostgreSQL types. Ids may be UUIDs or their 16 bytes, the same
-    throughout a column. Numbers (``numeric``) are text: packing a Decimal into PostgreSQL's
-    binary format takes ten times as long. The rows are copied into a temporary table, because
-    PostgreSQL refuses ``COPY`` into one with policies; a few are sent as arrays. Call inside a
-    transaction.
+    ``columns`` are its names and PostgreSQL types. Ids may be UUIDs or their 16 bytes. Numbers
+    (``numeric``) are text: packing a Decimal into PostgreSQL's binary format takes ten times as
+    long. While PostgreSQL works on some rows the next are asked of ``rows``, and packed. They
+    travel as arrays: ``COPY`` into a table with policies is refused, and one into a temporary
+    table takes as long but makes everybody wait for everybody. Call inside a transaction.
     """
     rows = iter(rows)
-    first = list(islice(rows, _FEW))
-    if not first:
-        return 0
-    if len(first) < _FEW:
-        return _insert_few(first, columns, statement, parameters)
-    listed = ", ".join(f'"{name}" {_copied_as(kind)}' for name, kind in columns.items())
-    typed = ", ".join(f'"{name}"::{kind}' for name, kind in columns.items())
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TEMPORARY TABLE copied ({listed}) ON COMMIT DROP")
-        _copy(chain(first, rows), columns, first[0])
-        source = f"SELECT {typed} FROM copied"  # noqa: S608  (names are the caller's code)
-        cursor.execute(_reading(columns, source, statement), parameters)
-        written = cursor.rowcount
-        cursor.execute("DROP TABLE copied")
-        return written
-
-
-def _copied_as(kind: str) -> str:
-    return "text" if kind == "numeric" else kind
-
-
-def _reading(columns: Iterable[str], source: str, statement: str) -> str:
-    """The statement with ``incoming`` before it."""
-    names = ", ".join(f'"{name}"' for name in columns)
-    return f"WITH incoming ({names}) AS ({source}) {statement}"
-
-
-def _insert_few(
-    rows: Sequence[Sequence[Any]],
-    columns: Mapping[str, str],
-    statement: str,
-    parameters: Mapping[str, Any],
-) -> int:
     arrays = ", ".join(f"%(incoming_{name})s::{kind}[]" for name, kind in columns.items())
-    values = {
-        f"incoming_{name}": [_as_id(row[place]) for row in rows]
-        for place, name in enumerate(columns)
+    names = ", ".join(f'"{name}"' for name in columns)
+    # The names are the caller's code.
+    sql = f"WITH incoming ({names}) AS (SELECT * FROM unnest({arrays})) {statement}"  # noqa: S608
+    with ahead():
+        while some := list(islice(rows, _AT_ONCE)):
+            _send(sql, {**parameters, **_packed(some, columns)})
+
+
+def _packed(rows: Sequence[Sequence[Any]], columns: Mapping[str, str]) -> dict[str, Any]:
+    values = zip(*rows, strict=True)
+    return {
+        f"incoming_{name}": arrays.of(kind, column)
+        for (name, kind), column in zip(columns.items(), values, strict=True)
     }
-    source = f"SELECT * FROM unnest({arrays})"  # noqa: S608  (names are the caller's code)
-    with connection.cursor() as cursor:
-        cursor.execute(_reading(columns, source, statement), {**parameters, **values})
-        return cursor.rowcount
 
 
-def _as_id(value: Any) -> Any:
-    return UUID(bytes=value) if isinstance(value, bytes) else value
-
-
-def _copy(
-    rows: Iterable[Sequence[Any]], columns: Mapping[str, str], example: Sequence[Any]
-) -> None:
-    kinds = [
-        # In the binary format the bytes of an id are the id.
-        "bytea" if kind == "uuid" and not isinstance(value, UUID) else _copied_as(kind)
-        for kind, value in zip(columns.values(), example, strict=True)
-    ]
-    cursor = psycopg.Cursor(connection.connection)
-    with (
-        connection.wrap_database_errors,
-        cursor.copy("COPY copied FROM STDIN (FORMAT BINARY)") as copy,
-    ):
-        copy.set_types(kinds)
-        for row in rows:
-            copy.write_row(row)
+def _send(sql: str, parameters: Mapping[str, Any]) -> None:
+    """Send a statement to its last byte: PostgreSQL begins when it has that, and psycopg leaves
+    what the socket does not take at once until the next statement."""
+    raw = connection.connection
+    cursor = psycopg.Cursor(raw)
+    cursor.adapters.register_dumper(arrays.Packed, arrays.PackedDumper)
+    cursor.execute(sql, parameters)
+    raw.wait(generators.send(raw.pgconn))

@@ -1,9 +1,11 @@
 """The Celery application. Tasks take ids and keywords, and may run twice."""
 
 import os
+from typing import Any
 
 import structlog
 from celery import Celery
+from celery.contrib.django.task import DjangoTask
 from celery.signals import (
     beat_init,
     before_task_publish,
@@ -14,7 +16,23 @@ from celery.signals import (
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracker.settings")
 
-app = Celery("tracker")
+
+class Task(DjangoTask):
+    """A task that is put aside when it kills its workers."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it, unless it did so three times."""
+        if self.request.called_directly or self.request.is_eager:
+            return self.run(*args, **kwargs)
+        from audit import parking  # models, which are not there yet as this module is imported
+
+        with parking.counted(
+            task_id=self.request.id, name=self.name, arguments=kwargs
+        ) as may_begin:
+            return self.run(*args, **kwargs) if may_begin else None
+
+
+app = Celery("tracker", task_cls=Task)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["tracker", "audit", "accounts", "exchanges", "portfolios"])
 

@@ -85,6 +85,23 @@ def bars(values: Iterable[tuple[str, int, str]]) -> list[Bar]:
     return [Bar(name, value, round(100 * value / longest, 1), note) for name, value, note in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a line that runs from an earliest to a latest moment, in percent of it."""
+
+    left: float
+    width: float
+
+
+def stretch(since: float, until: float, *, first: float, last: float) -> Stretch:
+    """Where [since, until] lies on a line from ``first`` to ``last``; what is outside is cut."""
+    room = last - first
+    if room <= 0:
+        return Stretch(0.0, 100.0)
+    left, right = (min(max((at - first) / room, 0.0), 1.0) for at in (since, until))
+    return Stretch(round(100 * left, 2), round(100 * max(right - left, 0.0), 2))
+
+
 def level(share: float) -> int:
     """How strongly a cell of a heat table is tinted, from 0 to ``LEVELS``; only 0 has none."""
     return 0 if share <= 0 else min(LEVELS, 1 + int(share * LEVELS))

@@ -8,8 +8,8 @@ import os
 
 # A platform routes to the container's address; on a machine of one's own only nginx should.
 _EVERYWHERE = os.environ.get("ENVIRONMENT") == "production"
-_HOST = os.environ.get("HOST") or ("0.0.0.0" if _EVERYWHERE else "127.0.0.1")  # noqa: S104
-bind = f"{_HOST}:{os.environ.get('PORT', '8000')}"
+HOST = os.environ.get("HOST") or ("0.0.0.0" if _EVERYWHERE else "127.0.0.1")  # noqa: S104
+bind = f"{HOST}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
 threads = int(os.environ.get("WEB_THREADS", "16"))

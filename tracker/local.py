@@ -42,7 +42,7 @@ def prepare() -> None:
 
 
 def manager(where: Ports, env: Mapping[str, str]) -> Manager:
-    """The processes: sandbox exchange, web, worker, beat."""
+    """The processes: sandbox exchange, web, worker, beat, streamed prices, live connections."""
     python = sys.executable
     state = DATA_DIR / "sandbox.json"
     sandbox = f"{python} manage.py sandbox_exchange --port {where.sandbox} --state {state}"
@@ -54,9 +54,11 @@ def manager(where: Ports, env: Mapping[str, str]) -> Manager:
     commands = {
         "sandbox": sandbox,
         "web": f"{python} -m gunicorn tracker.wsgi -c python:tracker.gunicorn",
-        "worker": f"{python} -m celery -A tracker worker -Q sync,derive,default,exports,backtests "
-        "-c 2 --without-gossip --without-mingle -l WARNING",
+        "worker": f"{python} -m celery -A tracker worker -c 2 -l WARNING "
+        "-Q sync,derive,default,imports,exports,backtests --without-gossip --without-mingle",
         "beat": f"{python} -m celery -A tracker beat -l WARNING -s {DATA_DIR / 'beat'}",
+        "prices": f"{python} manage.py stream_prices",
+        "live": f"{python} manage.py serve_stream --port {where.live}",
     }
     processes = Manager()
     for name, command in commands.items():
@@ -68,7 +70,10 @@ def announce(where: Ports, *, on_ready: Callable[[], str]) -> threading.Thread:
     """In the background: wait until everything answers, then print what ``on_ready`` returns."""
 
     def wait_and_print() -> None:
-        if _wait_for(where.sandbox, "/sandbox/health") and _wait_for(where.web, "/readyz"):
+        checks = (
+            (where.sandbox, "/sandbox/health"), (where.web, "/readyz"), (where.live, "/healthz")
+        )  # fmt: skip
+        if all(_wait_for(port, path) for port, path in checks):
             print(on_ready(), flush=True)  # noqa: T201  (this is what `make run` is for)
 
     thread = threading.Thread(target=wait_and_print, daemon=True)

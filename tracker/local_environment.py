@@ -8,15 +8,19 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 FASTER = 10
-_BINANCE_LIMITS = {"ip": 6_000, "sapi": 12_000, "uid": 180_000}
+_LIMITS = {
+    "binance": {"ip": 6_000, "sapi": 12_000, "uid": 180_000},
+    "kraken": {"account": 20, "public": 60},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the two servers that a person talks to listen."""
+    """Where the servers that a person talks to listen."""
 
     web: int
     sandbox: int
+    live: int
 
     @property
     def web_url(self) -> str:
@@ -28,9 +32,13 @@ class Ports:
 
 
 def ports(environ: Mapping[str, str]) -> Ports:
-    """``PORT`` (8000 unless set), and ``SANDBOX_PORT`` (ten above)."""
+    """``PORT`` (8000 unless set), ``SANDBOX_PORT`` (ten above) and ``LIVE_PORT`` (twenty above)."""
     web = int(environ.get("PORT") or 8000)
-    return Ports(web=web, sandbox=int(environ.get("SANDBOX_PORT") or web + 10))
+    return Ports(
+        web=web,
+        sandbox=int(environ.get("SANDBOX_PORT") or web + 10),
+        live=int(environ.get("LIVE_PORT") or web + 20),
+    )
 
 
 def apply(environ: MutableMapping[str, str]) -> None:
@@ -40,12 +48,17 @@ def apply(environ: MutableMapping[str, str]) -> None:
         "PORT": str(where.web),
         # By name, because browsers make no passkeys for an address in numbers.
         "PUBLIC_URL": f"http://localhost:{where.web}",
+        "LIVE_PORT": str(where.live),
+        "LIVE_URL": f"ws://localhost:{where.live}",
         "BURST_LIMITS": "off",
         "PRICE_EXCHANGES": "binance",
-        "EXCHANGE_BASE_URLS": f'{{"binance": "{where.sandbox_url}"}}',
-        # Ten times Binance's limits, at the sandbox and here: a first import takes seconds.
+        "EXCHANGE_BASE_URLS": json.dumps(dict.fromkeys(_LIMITS, where.sandbox_url)),
+        # Ten times the exchanges' limits, at the sandbox and here: a first import takes seconds.
         "EXCHANGE_BUDGETS": json.dumps(
-            {"binance": {name: limit * FASTER for name, limit in _BINANCE_LIMITS.items()}}
+            {
+                exchange: {pool: limit * FASTER for pool, limit in pools.items()}
+                for exchange, pools in _LIMITS.items()
+            }
         ),
         "PYTHONUNBUFFERED": "1",
     }

@@ -2,14 +2,14 @@
 
 Django cannot declare partitions, so the parent is made in SQL. Row-level security binds a query
 through the parent; each partition has it forced too, without a policy, so that addressing a
-partition directly shows nothing.
+partition directly shows nothing. A table that is the same for everybody goes without.
 """
 
 import re
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations.operations import RunPython
 
 MONTHS_AHEAD = 3
@@ -25,13 +25,25 @@ def months(first: date, last: date) -> Iterator[tuple[date, date]]:
 
 
 def ensure(table: str, *, first: date, last: date, protected: bool = True) -> None:
-    """Create the missing monthly partitions of ``table`` between two days, inclusive."""
+    """Create the missing monthly partitions of ``table`` between two days, inclusive.
+
+    Whoever comes second waits for the first, and finds the partitions there.
+    """
     with connection.cursor() as cursor:
-        existing = _names(cursor, table)
-        for start, end in months(first, last):
-            name = f"{table}_{start:%Y%m}"
-            if name not in existing:
+        if not _missing(cursor, table, first, last):
+            return
+        with transaction.atomic():
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"partitions of {table}"]
+            )
+            for name, (start, end) in _missing(cursor, table, first, last).items():
                 _create(cursor, table, name, start, end, protected)
+
+
+def _missing(cursor, table: str, first: date, last: date) -> dict[str, tuple[date, date]]:
+    existing = _names(cursor, table)
+    wanted = {f"{table}_{start:%Y%m}": (start, end) for start, end in months(first, last)}
+    return {name: month for name, month in wanted.items() if name not in existing}
 
 
 def ended(table: str, *, before: date) -> dict[str, date]:
@@ -74,8 +86,10 @@ def _create(cursor, table: str, name: str, start: date, end: date, protected: bo
         )
 
 
-def initial(table: str, *, first: date, last: date) -> RunPython:
+def initial(table: str, *, first: date, last: date, protected: bool = True) -> RunPython:
     """Migration operation: the partitions a fresh database starts with."""
     return RunPython(
-        lambda apps, editor: ensure(table, first=first, last=last), RunPython.noop, elidable=False
+        lambda apps, editor: ensure(table, first=first, last=last, protected=protected),
+        RunPython.noop,
+        elidable=False,
     )

@@ -326,12 +326,14 @@ SPECTACULAR_SETTINGS = {
         ],
         "FactKindEnum": ["trade", "transfer", "reward", "adjustment"],
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
+        "ReasonEnum": "portfolios.models.AdjustmentReason",
+        "CandleGapReasonEnum": ["not_fetched", "source_unavailable", "no_market"],
         "DataExportStateEnum": "accounts.models.privacy.DataExport.State",
         "TestStatusEnum": ["ok"],
         "ChangeStatusEnum": ["complete", "partial"],
         "GainsStatusEnum": ["complete", "partial", "updating"],
         "DisposalKindEnum": "portfolios.models.DisposalKind",
-        "RepairActionEnum": "portfolios.remedies.ACTIONS",
+        "RepairActionEnum": "portfolios.reconciling.remedies.ACTIONS",
         "BaseCurrencyEnum": "accounts.models.BaseCurrency",
         "CostBasisMethodEnum": "accounts.models.CostBasisMethod",
         "CostBasisScopeEnum": "accounts.models.CostBasisScope",
@@ -372,6 +374,16 @@ SILENCED_SYSTEM_CHECKS = [
 # --- exchanges and prices -----------------------------------------------------------------------
 EXCHANGE_BASE_URLS = _json("EXCHANGE_BASE_URLS", {})
 EXCHANGE_BUDGETS = _json("EXCHANGE_BUDGETS", {})
+# Outgoing addresses by exchange: {"binance": ["direct", "http://user:secret@10.0.0.5:3128"]}.
+EXCHANGE_PROXIES = _json("EXCHANGE_PROXIES", {})
+for _exchange, _proxies in EXCHANGE_PROXIES.items():
+    _fine = isinstance(_proxies, list) and all(
+        _url == "direct" or re.fullmatch(r"https?://[^/\s]+", str(_url)) for _url in _proxies
+    )
+    if not _fine:
+        SETTINGS_PROBLEMS.append(
+            f"EXCHANGE_PROXIES of {_exchange} is not a list of http:// addresses and 'direct'."
+        )
 PRICE_EXCHANGES = env.list("PRICE_EXCHANGES", default=["binance", "kraken"])
 PRICE_CACHE_SECONDS = 300
 PRICE_STALE_AFTER = timedelta(minutes=15)
@@ -380,6 +392,9 @@ CONNECTION_TEST_SECONDS = 10
 # A visit that waits longer for the exchange's rate limits stores what it has and goes on later.
 SYNC_DEADLINE_SECONDS = _int("SYNC_DEADLINE_SECONDS", 120)
 SYNC_CONCURRENCY = _int("SYNC_CONCURRENCY", 64)
+# Operators are told when rows of one feed cannot be read of so many accounts within this time.
+QUARANTINE_ALARM_ACCOUNTS = _int("QUARANTINE_ALARM_ACCOUNTS", 3)
+QUARANTINE_ALARM_WITHIN = timedelta(minutes=_int("QUARANTINE_ALARM_MINUTES", 60))
 
 # --- e-mail, push, pages ------------------------------------------------------------------------
 # Where the API and its pages are reached from outside; links in e-mails begin with it.
@@ -435,6 +450,21 @@ if not DEFAULT_FROM_EMAIL:
 EMAIL_TIMEOUT = 10
 EXPO_ACCESS_TOKEN = os.environ.get("EXPO_ACCESS_TOKEN", "")
 EXPO_URL = os.environ.get("EXPO_URL", "https://exp.host")
+
+# --- live connections ---------------------------------------------------------------------------
+# Of one process of serve_stream; each takes some tens of kilobytes.
+LIVE_MAX_CONNECTIONS = _int("LIVE_MAX_CONNECTIONS", 10_000)
+# Where it is reached from outside, without a path; /ws/ of the web address unless it stands apart.
+LIVE_URL = os.environ.get("LIVE_URL", "").rstrip("/") or re.sub("^http", "ws", PUBLIC_URL)
+if os.environ.get("LIVE_URL") and (
+    not re.fullmatch(r"wss?://[^/\s]+", LIVE_URL)
+    or (PRODUCTION and not LIVE_URL.startswith("wss://"))
+):
+    SETTINGS_PROBLEMS.append("LIVE_URL is not a wss:// address without a path.")
+# Whether /live shows a page on which somebody signs in and watches; for trying things out.
+LIVE_PAGE = _switch("LIVE_PAGE", default=DEBUG)
+# How long a connection may read nothing at all before it is dropped.
+LIVE_PATIENCE_SECONDS = _int("LIVE_PATIENCE_SECONDS", 30)
 
 # --- privacy and retention ----------------------------------------------------------------------
 # Who runs this, as /terms and /privacy name them.
@@ -493,11 +523,15 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.extend_valuations": {"queue": "derive"},
     # Long jobs, which must not hold up what is due every minute.
     "portfolios.tasks.backfill_prices": {"queue": "exports"},
+    "exchanges.tasks.fetch_candles": {"queue": "exports"},
     "portfolios.tasks.apply_import": {"queue": "exports"},
+    "portfolios.tasks.replay_quarantine": {"queue": "exports"},
     "accounts.tasks.make_export": {"queue": "exports"},
 }
-CELERY_BEAT_SCHEDULE = {
-    "audit.sweep-outbox": {"task": "audit.tasks.sweep_outbox", "schedule": 60.0},
+# Sweeps find what a dead process left behind: a lease of 30 seconds, a sweep after it, and the
+# work itself fit into a minute. Each is one indexed statement when there is nothing to do.
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "audit.sweep-outbox": {"task": "audit.tasks.sweep_outbox", "schedule": 15.0},
     "audit.seal-activity": {"task": "audit.tasks.seal_activity", "schedule": 60.0},
     "audit.roll-up-metrics": {"task": "audit.tasks.roll_up_metrics", "schedule": 3600.0},
     "audit.send-operators-digest": {
@@ -513,7 +547,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "accounts.tasks.check_push_receipts",
         "schedule": 600.0,
     },
-    "accounts.sweep-exports": {"task": "accounts.tasks.sweep_exports", "schedule": 60.0},
+    "accounts.sweep-exports": {"task": "accounts.tasks.sweep_exports", "schedule": 15.0},
     "accounts.remove-expired-exports": {
         "task": "accounts.tasks.remove_expired_exports",
         "schedule": 3600.0,
@@ -525,22 +559,28 @@ CELERY_BEAT_SCHEDULE = {
     "accounts.apply-retention": {"task": "accounts.tasks.apply_retention", "schedule": 86400.0},
     "audit.scan-failures": {"task": "audit.tasks.scan_failures", "schedule": 60.0},
     "audit.deliver-webhooks": {"task": "audit.tasks.deliver_webhooks", "schedule": 60.0},
-    "exchanges.refresh-prices": {"task": "exchanges.tasks.refresh_prices", "schedule": 60.0},
+    "exchanges.refresh-prices": {"task": "exchanges.tasks.refresh_prices", "schedule": 20.0},
+    "exchanges.fetch-candles": {"task": "exchanges.tasks.fetch_candles", "schedule": 60.0},
+    "exchanges.watch-quarantine": {"task": "exchanges.tasks.watch_quarantine", "schedule": 60.0},
     "portfolios.dispatch-due-syncs": {
         "task": "portfolios.tasks.dispatch_due_syncs",
-        "schedule": 30.0,
+        "schedule": 10.0,
+    },
+    "portfolios.tell-of-lasting-trouble": {
+        "task": "portfolios.tasks.tell_of_lasting_trouble",
+        "schedule": 3600.0,
     },
     "portfolios.take-due-snapshots": {
         "task": "portfolios.tasks.take_due_snapshots",
-        "schedule": 300.0,
+        "schedule": 30.0,
     },
-    "portfolios.sweep-behind": {"task": "portfolios.tasks.sweep_behind", "schedule": 60.0},
+    "portfolios.sweep-behind": {"task": "portfolios.tasks.sweep_behind", "schedule": 15.0},
     "portfolios.extend-valuations": {
         "task": "portfolios.tasks.extend_valuations",
         "schedule": 3600.0,
     },
-    "portfolios.backfill-prices": {"task": "portfolios.tasks.backfill_prices", "schedule": 60.0},
-    "portfolios.sweep-imports": {"task": "portfolios.tasks.sweep_imports", "schedule": 60.0},
+    "portfolios.backfill-prices": {"task": "portfolios.tasks.backfill_prices", "schedule": 20.0},
+    "portfolios.sweep-imports": {"task": "portfolios.tasks.sweep_imports", "schedule": 15.0},
     "portfolios.forget-import-files": {
         "task": "portfolios.tasks.forget_import_files",
         "schedule": 3600.0,
@@ -548,6 +588,12 @@ CELERY_BEAT_SCHEDULE = {
     "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},
     "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},
 }
+
+# While no worker runs, ticks do not pile up: one that is older than a minute is dropped, because
+# a younger one does the same.
+for _entry in CELERY_BEAT_SCHEDULE.values():
+    if _entry["schedule"] <= 60:
+        _entry["options"] = {"expires": 60}
 
 # --- safety in production -----------------------------------------------------------------------
 if PRODUCTION:

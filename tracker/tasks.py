@@ -7,6 +7,7 @@ from celery import shared_task
 from tracker import clock, partitions, tenancy
 
 PARTITIONED = ("portfolio_snapshots", "activity_logs")
+SHARED = ("candles",)  # the same for everybody: without row-level security
 
 
 @shared_task(ignore_result=True)
@@ -14,7 +15,8 @@ def extend_partitions(**kwargs: object) -> None:
     """Make sure that the coming months have their partitions. Runs daily; idempotent."""
     today = clock.now().date()
     with tenancy.as_system("extend partitions"):
-        for table in PARTITIONED:
+        for table in (*PARTITIONED, *SHARED):
             partitions.ensure(
-                table, first=today, last=today + timedelta(days=31 * partitions.MONTHS_AHEAD)
-            )
+                table, first=today, last=today + timedelta(days=31 * partitions.MONTHS_AHEAD),
+                protected=table not in SHARED,
+            )  # fmt: skip

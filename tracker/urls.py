@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from audit import views_security
+from portfolios.live import pages
 from tracker import health
 
 urlpatterns = [
@@ -24,6 +25,8 @@ urlpatterns = [
         SpectacularSwaggerView.as_view(url_name="schema", throttle_classes=[]),
         name="docs",
     ),
+    path("api/live-schema", pages.description),
+    path("live", pages.sample),
     path(settings.ADMIN_PATH, RedirectView.as_view(pattern_name="admin:index")),
     path(f"{settings.ADMIN_PATH}/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="docs")),

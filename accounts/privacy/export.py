@@ -1,8 +1,8 @@
 """A copy of their data for the person who asks: in the background, once at a time.
 
-A job is a row with a lease of a minute, renewed after every batch; a dead worker's job is found
-by the sweeper. Each claim counts one attempt, and the number of the attempt is what a worker must
-still hold to write anything, so one that comes back late changes nothing.
+A job is a row with a lease of half a minute, renewed after every batch; a dead worker's job is
+found by the sweeper. Each claim counts one attempt, and the number of the attempt is what a worker
+must still hold to write anything, so one that comes back late changes nothing.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ from tracker.logs import get_logger
 
 log = get_logger(__name__)
 EXPORT_TASK = "accounts.tasks.make_export"
-LEASE = timedelta(minutes=1)
+LEASE = timedelta(seconds=30)  # a batch of rows takes far less
 # Handing a large file to the storage reports no progress.
 LEASE_OF_UPLOAD = timedelta(minutes=10)
 MOST_ATTEMPTS = 5

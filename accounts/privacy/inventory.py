@@ -249,8 +249,12 @@ TABLES: Mapping[str, Table] = {
     ),
     # --- exchanges ------------------------------------------------------------------------------
     "exchanges.Exchange": _shared(
-        "which exchanges can be connected", "id", "name", "required_fields", "supports", "website",
-        "ccxt_version", "is_available", "updated_at",
+        "which exchanges can be connected", "id", "name", "required_fields", "supports", "feeds",
+        "website", "ccxt_version", "is_available", "updated_at",
+    ),
+    "exchanges.ExchangeCircuit": _shared(
+        "leaving an exchange alone that does not answer", "exchange", "failures", "openings",
+        "open_until", "trying_until", "failing_since",
     ),
     "exchanges.Asset": _shared(
         "coins and currencies", "id", "slug", "code", "name", "is_fiat", "created_at"
@@ -265,19 +269,25 @@ TABLES: Mapping[str, Table] = {
     "exchanges.HistoricPrice": _shared(
         "prices of the past", "id", "asset", "interval", "at", "usd", "source", "fetched_at"
     ),
+    "exchanges.Candle": _shared(
+        "prices of the past, for charts", "asset", "interval", "at", "open", "high", "low",
+        "close", "volume", "source", "closed", "fetched_at",
+    ),
     "exchanges.PriceNeed": _shared(
-        "which prices of the past are to be fetched", "id", "asset", "interval", "since", "until",
-        "state", "attempts", "next_try_at", "leased_until", "error", "created_at",
+        "which prices of the past are to be fetched", "id", "asset", "kind", "interval", "since",
+        "until", "state", "attempts", "next_try_at", "leased_until", "error", "asked_at",
+        "created_at",
     ),
     "exchanges.ExchangeConnection": _table(
         "reading an exchange account that the person connected",
-        personal="id user exchange kind label state reason privileges address_restricted "
-        "created_at last_synced_at last_complete_at last_full_at",
+        personal="id user exchange kind label state reason privileges privileges_read_at "
+        "address_restricted created_at last_synced_at last_complete_at last_full_at",
         operational="next_sync_at claimed_by lease_until failures",
     ),
     "exchanges.ExchangeCredential": _table(
         "reading an exchange account: its read-only API key, encrypted",
-        personal="id user connection created_at", secret="api_key api_secret passphrase",
+        personal="id user connection created_at",
+        secret="api_key api_secret passphrase fingerprint",
     ),
     "exchanges.Coverage": _table(
         "knowing what was read completely", personal="id user connection feed scope since until",
@@ -285,8 +295,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "exchanges.QuarantinedPage": _table(
         "rows of an exchange that could not be read yet, encrypted",
-        personal="id user connection feed scope reason payload created_at",
-        operational="ccxt_version", secret="payload_digest",
+        personal="id user connection feed scope reason name payload created_at",
+        operational="ccxt_version form is_whole", secret="payload_digest",
     ),
     # --- portfolios -----------------------------------------------------------------------------
     "portfolios.Trade": _table(
@@ -376,6 +386,7 @@ TABLES: Mapping[str, Table] = {
         kept="scheduled ones 14 days, others 365 days after: finished",
         personal="id user connection trigger state requested_at started_at finished_at "
         "new_trades new_transfers new_rewards quarantined problems error",
+        operational="phase visits calls_done calls_left seconds_left timeline",
     ),
     "portfolios.PortfolioState": _table(
         "knowing what must be computed anew", personal="user",

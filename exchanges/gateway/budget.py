@@ -1,9 +1,13 @@
-"""One rate budget per exchange and pool, shared by all processes through Redis.
+"""One rate budget per exchange, pool and outgoing address, shared by all processes through Redis.
 
 An exchange counts the weight of all calls from one address, whichever user they are for. So the
 budget is kept in Redis: what was granted in the last minute, in slices of half a second. A grant
-is made when the last minute and a half leave room under the limit; a process takes a little more
+is made when the last minute and a bit leave room under the limit; a process takes a little more
 than it needs at once, so that cheap calls do not cost a round trip each.
+
+Calls go in two lanes. A first import (``BULK``) takes whatever the others leave: while somebody
+else waits for weight it gets none, beyond a fifth of the limit which is always its own, so that
+neither lane can starve the other.
 
 Without Redis each process gives itself a small fixed share of the limit: slow, never unlimited.
 """
@@ -13,14 +17,15 @@ import logging
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from exchanges.gateway import loop
+from exchanges.gateway import loop, proxies
 from exchanges.gateway.errors import RateLimited
+from exchanges.reports import BudgetState, PoolState
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +37,9 @@ SLICE = 0.5  # seconds; grants are remembered in slices of this length
 CHUNK_PART = 100  # a chunk is at most this part of the limit
 FALLBACK_PART = 8  # without Redis a process allows itself this part of the limit
 DEFAULT_STOP = 60  # seconds, when an exchange says stop and not how long
+URGENT, BULK = "urgent", "bulk"
+BULK_PART = 5  # first imports may always use this part of the limit
+WAITING_SECONDS = 1.5  # how long somebody who was refused counts as waiting
 _LOOK_AGAIN = 5.0  # seconds until Redis is tried again after it failed
 _REDIS_TIMEOUT = 2.0  # seconds
 _MANY_SHARES = 5000
@@ -43,22 +51,31 @@ local limit, need, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]
 local window, slice = tonumber(ARGV[4]), tonumber(ARGV[5])
 local stopped = redis.call('PTTL', KEYS[2])
 if stopped > 0 then return {'0', tostring(stopped / 1000), '1'} end
-local used, grants = 0, redis.call('HGETALL', KEYS[1])
+local bulk = ARGV[6] == 'bulk'
+local used, of_bulk, grants = 0, 0, redis.call('HGETALL', KEYS[1])
 local slices = {}
 for i = 1, #grants, 2 do
-  local ends = (tonumber(grants[i]) + 1) * slice
+  local is_bulk = string.sub(grants[i], 1, 1) == 'b'
+  local ends = (tonumber(is_bulk and string.sub(grants[i], 2) or grants[i]) + 1) * slice
   if ends + window <= now then redis.call('HDEL', KEYS[1], grants[i])
   else
     used = used + tonumber(grants[i + 1])
+    if is_bulk then of_bulk = of_bulk + tonumber(grants[i + 1]) end
     slices[#slices + 1] = {ends + window, tonumber(grants[i + 1])}
   end
 end
 local granted = math.min(want, limit - used)
+if bulk and redis.call('EXISTS', KEYS[3]) == 1 then
+  granted = math.min(need, granted)
+  if of_bulk + need > limit / tonumber(ARGV[7]) then return {'0', '0.5', '0'} end
+end
 if granted >= need then
-  redis.call('HINCRBYFLOAT', KEYS[1], math.floor(now / slice), granted)
+  local field = (bulk and 'b' or '') .. math.floor(now / slice)
+  redis.call('HINCRBYFLOAT', KEYS[1], field, granted)
   redis.call('EXPIRE', KEYS[1], math.ceil(window) + 5)
   return {tostring(granted), '0', '0'}
 end
+if not bulk then redis.call('SET', KEYS[3], '1', 'PX', tonumber(ARGV[8])) end
 table.sort(slices, function(a, b) return a[1] < b[1] end)
 local missing = need - (limit - used)
 for i = 1, #slices do
@@ -75,6 +92,19 @@ class Pool:
 
     name: str
     per_minute: float
+
+
+class _Place(NamedTuple):
+    """Whose budget: an exchange, the address it is asked from, the pool, and the lane."""
+
+    exchange: str
+    address: str
+    pool: str
+    lane: str
+
+    @property
+    def asked_from(self) -> str:
+        return _asked_from(self.exchange, self.address)
 
 
 @dataclass
@@ -94,21 +124,34 @@ class Budget:
         self._limits = limits
         self._redis, self._script = _connect(url)
         self._no_redis_until = 0.0
-        self._shares: dict[tuple[str, str], _Share] = defaultdict(_Share)
+        self._shares: dict[_Place, _Share] = defaultdict(_Share)
         self._stops: dict[str, float] = {}
 
-    async def take(self, exchange: str, pool: Pool, weight: float, *, wait: float) -> None:
-        """Wait until ``weight`` may be spent. Raises RateLimited when that is over ``wait`` s."""
+    async def take(
+        self,
+        exchange: str,
+        pool: Pool,
+        weight: float,
+        *,
+        wait: float,
+        address: str = "",
+        lane: str = URGENT,
+    ) -> None:
+        """Wait until ``weight`` may be spent. Raises RateLimited when that is over ``wait`` s.
+
+        ``address`` is the label of the outgoing address, each of which has a budget of its own.
+        """
         limit = self.limit(exchange, pool)
         give_up = time.monotonic() + wait
+        place = _Place(exchange, address, pool.name, lane)
         if limit <= 0:
-            await self._wait_for_stop(exchange, give_up)
+            await self._wait_for_stop(place.asked_from, give_up)
             return
-        share = self._share(exchange, pool)
+        share = self._share(place)
         await _take_turn(share.turn, wait)
         try:
-            while not self._spend(exchange, share, weight):
-                await self._refill(exchange, pool.name, share, limit, weight, give_up)
+            while not self._spend(place, share, weight):
+                await self._refill(place, share, limit, weight, give_up)
         finally:
             share.turn.release()
 
@@ -120,70 +163,77 @@ class Budget:
         ours = self._limits.get(exchange, {})
         return ours.get(pool.name, ours.get(pool.name.partition(":")[0], pool.per_minute))
 
-    async def stop(self, exchange: str, seconds: float | None) -> None:
-        """Let all processes wait before they ask this exchange again: it answered 429 or 418."""
-        pause = seconds or DEFAULT_STOP
-        self._stops[exchange] = max(self._stops.get(exchange, 0), time.monotonic() + pause)
-        for (name, _), share in self._shares.items():
-            share.left = 0 if name == exchange else share.left
+    async def stop(self, exchange: str, seconds: float | None, *, address: str = "") -> None:
+        """Let all processes wait before they ask again from this address: it was told 429 or 418.
+
+        Other addresses have not been told to wait, and go on.
+        """
+        pause, asked_from = seconds or DEFAULT_STOP, _asked_from(exchange, address)
+        self._stops[asked_from] = max(self._stops.get(asked_from, 0), time.monotonic() + pause)
+        for place, share in self._shares.items():
+            share.left = 0 if place.asked_from == asked_from else share.left
         if not self._redis or time.monotonic() < self._no_redis_until:
             return
         try:
-            await self._redis.set(_stop_key(exchange), 1, px=math.ceil(pause * 1000))
+            await self._redis.set(_stop_key(asked_from), 1, px=math.ceil(pause * 1000))
         except Exception:
             self._redis_failed()
 
-    def _share(self, exchange: str, pool: Pool) -> _Share:
+    def _share(self, place: _Place) -> _Share:
         if len(self._shares) > _MANY_SHARES:  # pools of single accounts come and go
             idle = [k for k, s in self._shares.items() if not s.turn.locked() and not s.granted]
             for key in idle:
                 del self._shares[key]
-        return self._shares[exchange, pool.name]
+        return self._shares[place]
 
-    def _spend(self, exchange: str, share: _Share, weight: float) -> bool:
+    def _spend(self, place: _Place, share: _Share, weight: float) -> bool:
         now = time.monotonic()
-        if now < self._stops.get(exchange, 0) or now > share.until or share.left < weight:
+        stopped_until = self._stops.get(place.asked_from, 0)
+        if now < stopped_until or now > share.until or share.left < weight:
             return False
         share.left -= weight
         return True
 
     async def _refill(
-        self, exchange: str, pool: str, share: _Share, limit: float, weight: float, give_up: float
+        self, place: _Place, share: _Share, limit: float, weight: float, give_up: float
     ) -> None:
         need = min(weight, limit)  # a call heavier than its limit waits for an empty minute
-        granted, pause = await self._grant(exchange, pool, share, limit, need)
+        granted, pause = await self._grant(place, share, limit, need)
         if granted:
             share.left, share.until = max(granted, weight), time.monotonic() + CHUNK_LIFE
             return
         await _sleep(pause, give_up)
 
     async def _grant(
-        self, exchange: str, pool: str, share: _Share, limit: float, need: float
+        self, place: _Place, share: _Share, limit: float, need: float
     ) -> tuple[float, float]:
         """Weight granted now, else 0 and the seconds until it is worth asking again."""
-        stopped = self._stops.get(exchange, 0) - time.monotonic()
+        stopped = self._stops.get(place.asked_from, 0) - time.monotonic()
         if stopped > 0:
             return 0.0, stopped
         if self._redis and time.monotonic() >= self._no_redis_until:
             try:
-                return await self._ask_redis(exchange, pool, limit, need)
+                return await self._ask_redis(place, limit, need)
             except Exception:
                 self._redis_failed()
         return _grant_alone(share, max(limit / FALLBACK_PART, need), need)
 
-    async def _ask_redis(
-        self, exchange: str, pool: str, limit: float, need: float
-    ) -> tuple[float, float]:
-        keys = [f"exchange-budget:{exchange}:{pool}", _stop_key(exchange)]
+    async def _ask_redis(self, place: _Place, limit: float, need: float) -> tuple[float, float]:
+        budget = _budget_key(place.asked_from, place.pool)
+        keys = [budget, _stop_key(place.asked_from), f"{budget}:waiting"]
         want = max(need, math.floor(limit / CHUNK_PART))
-        answer = await self._script(keys=keys, args=[limit, need, want, WINDOW, SLICE])
+        answer = await self._script(
+            keys=keys,
+            args=[limit, need, want, WINDOW, SLICE, place.lane, BULK_PART,
+                  int(WAITING_SECONDS * 1000)],
+        )  # fmt: skip
         granted, pause, stopped = (float(part) for part in answer)
         if stopped:
-            self._stops[exchange] = time.monotonic() + pause
+            self._stops[place.asked_from] = time.monotonic() + pause
         return granted, pause
 
-    async def _wait_for_stop(self, exchange: str, give_up: float) -> None:
-        while (pause := self._stops.get(exchange, 0) - time.monotonic()) > 0:
+    async def _wait_for_stop(self, asked_from: str, give_up: float) -> None:
+        while (pause := self._stops.get(asked_from, 0) - time.monotonic()) > 0:
             await _sleep(pause, give_up)
 
     def _redis_failed(self) -> None:
@@ -197,6 +247,50 @@ def shared() -> Budget:
     url = getattr(settings, "REDIS_URL", "") or ""
     limits = getattr(settings, "EXCHANGE_BUDGETS", None) or {}
     return loop.local(("budget", url, repr(limits)), lambda: Budget(url, limits))
+
+
+def state(exchange: str, pools: Iterable[Pool]) -> BudgetState | None:
+    """What all processes together were granted of ``pools`` in the last minute and a half, and for
+    how long the exchange must be left alone; None when Redis does not answer. Ordinary code.
+
+    Where several outgoing addresses are used, each pool is told once for each: ``ip@1f2e3d4c``.
+    """
+    import redis
+
+    addresses = [proxies.label(proxy) for proxy in proxies.of_exchange(exchange)]
+    asked = [(_asked_from(exchange, label), label, pool) for label in addresses for pool in pools]
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=_REDIS_TIMEOUT) as client:
+            pipe = client.pipeline(transaction=False)
+            pipe.time()
+            for label in addresses:
+                pipe.pttl(_stop_key(_asked_from(exchange, label)))
+            for asked_from, _, pool in asked:
+                pipe.hgetall(_budget_key(asked_from, pool.name))
+            (seconds, micros), *told = pipe.execute()
+    except (redis.RedisError, ValueError, OSError):
+        return None
+    now, stopped = seconds + micros / 1_000_000, max(told[: len(addresses)])
+    limits = Budget("", getattr(settings, "EXCHANGE_BUDGETS", None) or {})
+    return BudgetState(
+        tuple(
+            PoolState(
+                f"{pool.name}@{label}" if label else pool.name, _used(granted, now),
+                limits.limit(exchange, pool),
+            )
+            for (_, label, pool), granted in zip(asked, told[len(addresses) :], strict=True)
+        ),
+        stopped / 1000 if stopped > 0 else None,
+    )  # fmt: skip
+
+
+def _used(granted: Mapping[bytes, bytes], now: float) -> float:
+    """What slices that still count were granted, in either lane, as the script reckons."""
+    return sum(
+        float(weight)
+        for number, weight in granted.items()
+        if (int(number.removeprefix(b"b")) + 1) * SLICE + WINDOW > now
+    )
 
 
 def _connect(url: str) -> tuple[Any, Any]:
@@ -236,5 +330,13 @@ async def _sleep(pause: float, give_up: float) -> None:
     await asyncio.sleep(max(pause, 0.01))
 
 
-def _stop_key(exchange: str) -> str:
-    return f"exchange-stop:{exchange}"
+def _asked_from(exchange: str, address: str) -> str:
+    return f"{exchange}@{address}" if address else exchange
+
+
+def _budget_key(asked_from: str, pool: str) -> str:
+    return f"exchange-budget:{asked_from}:{pool}"
+
+
+def _stop_key(asked_from: str) -> str:
+    return f"exchange-stop:{asked_from}"

@@ -6,8 +6,9 @@ whatever the exchange answers. Candles of a day that begins elsewhere than in UT
 their close is not that of a UTC day.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from exchanges.gateway import rows
@@ -17,7 +18,10 @@ from exchanges.gateway.errors import Malformed, Unsupported
 from exchanges.gateway.rows import BadRow
 from exchanges.reports import Candle
 
-_LENGTHS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
+_LENGTHS = {
+    "5m": timedelta(minutes=5), "15m": timedelta(minutes=15), "1h": timedelta(hours=1),
+    "1d": timedelta(days=1),
+}  # fmt: skip
 _START, _CLOSE = "start", "close"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -26,7 +30,7 @@ async def read(
     line: Line, market: str, interval: str, span: tuple[datetime, datetime]
 ) -> list[Candle]:
     """The candles that begin in a span, in order. Raises GatewayError."""
-    if line.dialect.candles is None:
+    if line.dialect.candles is None or interval not in line.dialect.candles.intervals:
         raise Unsupported
     await line.markets()  # unified methods know a market by its name only then
     (at, until), length = span, _LENGTHS[interval]
@@ -56,11 +60,28 @@ async def _page(
 
 
 def _readable(found: Any) -> Iterator[Candle]:
-    """The candles of an answer; one that cannot be read, or has no price, is left out."""
+    """The candles of an answer; one that cannot be read, or has no close, is left out."""
     for row in found:
         try:
             named = {_START: row[0], _CLOSE: row[4]}
             close = rows.positive(rows.quantity(named, _CLOSE), field=_CLOSE)
-            yield Candle(rows.milliseconds(named, _START), close)
+            start = rows.milliseconds(named, _START)
         except (BadRow, IndexError, TypeError, KeyError):
             continue
+        opened, high, low = (_price(row, place) for place in (1, 2, 3))
+        yield Candle(start, close, opened, high, low, _volume(row))
+
+
+def _price(row: Sequence[Any], place: int) -> Decimal | None:
+    try:
+        return rows.positive(rows.number(row[place], field="price"), field="price")
+    except BadRow:
+        return None
+
+
+def _volume(row: Sequence[Any]) -> Decimal | None:
+    try:
+        volume = rows.number(row[5], field="volume")
+    except (BadRow, IndexError):
+        return None
+    return volume if volume >= 0 else None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from exchanges.gateway import declared
 from exchanges.reports import ExchangeDescription
 
 _OURS = {"apiKey": "api_key", "secret": "api_secret"}
@@ -48,4 +49,5 @@ def _describe(one: Any, version: str) -> ExchangeDescription:
         supports=tuple(name for name in _SUPPORTS if one.has.get(name) is True),
         website=website if isinstance(website, str) else website[0],
         ccxt_version=version,
+        feeds=tuple(declared.feeds(one.id)),
     )

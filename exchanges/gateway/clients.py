@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from exchanges.gateway import addresses, loop
+from exchanges.gateway import addresses, loop, proxies
 from exchanges.gateway.errors import GatewayError, TimedOut, UnknownExchange
 from exchanges.gateway.markets import Markets
 from exchanges.reports import Credential
@@ -83,9 +83,10 @@ class Exchange:
             raise TimedOut
 
     @contextmanager
-    def account(self, credential: Credential) -> Iterator[Any]:
+    def account(self, credential: Credential, proxy: str = proxies.DIRECT) -> Iterator[Any]:
         """A client with this credential, emptied of everything when the block ends."""
         client = _copy(self.template)
+        client.aiohttp_proxy = proxy or None
         client.apiKey, client.secret = credential.api_key, credential.api_secret
         setattr(client, third_credential(client) or "password", credential.passphrase or None)
         try:
@@ -97,7 +98,8 @@ class Exchange:
 def exchange(name: str) -> Exchange:
     """The exchange of this name on the running loop. Raises UnknownExchange."""
     base = addresses.base_url(name)
-    return loop.local(("exchange", name, base), lambda: Exchange(name, base))
+    first = proxies.of_account(name, None)
+    return loop.local(("exchange", name, base, first), lambda: Exchange(name, base))
 
 
 def third_credential(client: Any) -> str | None:
@@ -128,15 +130,30 @@ def _is_timeout(error: BaseException) -> bool:
     return isinstance(error, (ccxt.RequestTimeout, asyncio.TimeoutError))
 
 
-def _build_template(name: str, base: str | None) -> Any:
-    import ccxt.async_support as ccxt
+def watching(name: str) -> Any:
+    """A client of ccxt.pro for one exchange, of its own because it holds connections; the caller
+    closes it. Raises UnknownExchange."""
+    import ccxt.pro
 
+    client = _build(ccxt.pro, name, addresses.base_url(name))
+    client.newUpdates = True
+    return client
+
+
+def _build_template(name: str, base: str | None) -> Any:
+    import ccxt.async_support
+
+    return _build(ccxt.async_support, name, base)
+
+
+def _build(ccxt: Any, name: str, base: str | None) -> Any:
     logging.getLogger("ccxt").setLevel(logging.ERROR)  # at DEBUG it logs signed requests
     if name not in ccxt.exchanges:
         raise UnknownExchange(details={"exchange": name})
     template = getattr(ccxt, name)(_settings())
     template.on_json_response = template.onJsonResponse = parse_json
     template.own_session = False
+    template.aiohttp_proxy = proxies.of_account(name, None) or None
     forget_answer(template)
     if base:
         addresses.redirect(template, base)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from exchanges.gateway import budget, clients, pagination, rows, translation
+from exchanges.gateway import budget, clients, pagination, planning, proxies, rows, translation
 from exchanges.gateway.budget import Pool
 from exchanges.gateway.dialects.base import (
     Batch,
@@ -42,13 +42,16 @@ from exchanges.gateway.errors import (
 from exchanges.gateway.markets import Markets
 from exchanges.gateway.pagination import Span
 from exchanges.gateway.rows import BadRow
+from exchanges.gateway.timeline import CallLog, count_rows
 from exchanges.reports import (
     AccountReport,
+    Asked,
     Balance,
     Covered,
     Credential,
     Fact,
     Failure,
+    Form,
     Quarantined,
     Trade,
     Transfer,
@@ -56,12 +59,13 @@ from exchanges.reports import (
 )
 
 T = TypeVar("T")
+Watch = planning.Watch
 FUTURE = timedelta(days=2)  # a row dated further ahead than this is not believed
 LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's coverage this long
 OPENING_MARGIN = timedelta(days=1)  # nothing is lost where clocks or time zones differ
 DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
 DELISTED_REST = timedelta(days=30)
-_ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
+ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
 _NOT_ENABLED = (MissingPermission, WrongKey, Unsupported)  # for what is optional
 _HOPELESS = (RateLimited, OnMaintenance, TimedOut, WrongKey, AddressNotAllowed, WrongClock)
 
@@ -69,9 +73,22 @@ _HOPELESS = (RateLimited, OnMaintenance, TimedOut, WrongKey, AddressNotAllowed, 
 class Line:
     """The way to one exchange: paces, sends, translates errors, and repeats what may be."""
 
-    def __init__(self, exchange: clients.Exchange, dialect: Dialect, *, deadline: float) -> None:
+    def __init__(
+        self,
+        exchange: clients.Exchange,
+        dialect: Dialect,
+        *,
+        deadline: float,
+        proxy: str = proxies.DIRECT,
+        lane: str = budget.URGENT,
+        calls: CallLog | None = None,
+    ) -> None:
         self.exchange, self.dialect, self.deadline = exchange, dialect, deadline
+        self.proxy, self.address, self.lane = proxy, proxies.label(proxy), lane
         self.budget = budget.shared()
+        self.calls = calls or CallLog()
+        if dialect.prepare:
+            dialect.prepare(exchange.template)
 
     @property
     def left(self) -> float:
@@ -86,9 +103,8 @@ class Line:
             try:
                 return await self._once(client, call, args, params, account)
             except WrongClock:
-                if last or not self.exchange.keeps_time:
+                if last or not await self._corrected(client):
                     raise
-                await self._set_clock(client)
             except Unreachable as error:
                 if last or isinstance(error, (TimedOut, OnMaintenance)) or _answered(client):
                     raise  # a dropped connection is worth one more try, an answer is not
@@ -98,7 +114,21 @@ class Line:
         self, client: Any, call: Call, args: Any, params: Mapping[str, Any], account: str
     ) -> Any:
         clients.forget_answer(client)
-        await self._pace(call, account)
+        began, sent = time.monotonic(), None
+        try:
+            await self._pace(call, account)
+            sent = time.monotonic()
+            answer = await self._sent(client, call, args, params)
+        except GatewayError as problem:
+            self._note(client, call, began, sent, code=problem.code)
+            raise
+        except asyncio.CancelledError:
+            self._note(client, call, began, sent, code=TimedOut.code)
+            raise
+        self._note(client, call, began, sent, rows=count_rows(answer))
+        return answer
+
+    async def _sent(self, client: Any, call: Call, args: Any, params: Mapping[str, Any]) -> Any:
         problem = None
         try:
             return await self._send(client, call, args, params)
@@ -108,15 +138,40 @@ class Line:
             codes = self.dialect.error_codes
             problem = translation.translate(error, client=client, codes=codes)
         if isinstance(problem, RateLimited) and not self.dialect.limits_by_key:
-            await self.budget.stop(self.exchange.name, problem.retry_after)
+            await self.budget.stop(self.exchange.name, problem.retry_after, address=self.address)
         raise problem
+
+    def _note(
+        self,
+        client: Any,
+        call: Call,
+        began: float,
+        sent: float | None,
+        *,
+        rows: int = -1,
+        code: str = "",
+    ) -> None:
+        """Keep what the call was and how it ended: no address, no value, no word of the answer.
+
+        ``sent`` is None for a call that waited for its turn in vain.
+        """
+        ended = time.monotonic()
+        waited, took = (sent or ended) - began, ended - sent if sent else 0.0
+        self.calls.note(
+            Asked(
+                self.calls.at(began), call.method, call.weight, call.pool.name,
+                int(waited * 1000), int(took * 1000), client.last_status or 0, rows, code,
+            )
+        )  # fmt: skip
 
     async def _pace(self, call: Call, account: str) -> None:
         pool = call.pool
         if call.per_account:
             pool = Pool(f"{pool.name}:{account}", pool.per_minute)
         wait = max(self.left, 0)
-        await self.budget.take(self.exchange.name, pool, call.weight, wait=wait)
+        await self.budget.take(
+            self.exchange.name, pool, call.weight, wait=wait, address=self.address, lane=self.lane
+        )
 
     async def _send(self, client: Any, call: Call, args: Any, params: Mapping[str, Any]) -> Any:
         seconds = min(clients.REQUEST_TIMEOUT, self.left)
@@ -125,13 +180,23 @@ class Line:
         client.timeout = math.ceil(seconds * 1000)
         return await getattr(client, call.method)(*args, {**call.fixed, **params})
 
+    async def _corrected(self, client: Any) -> bool:
+        """Whether another try may go better: with a higher nonce, or the clock measured anew."""
+        if not self.dialect.keeps_time:
+            return True
+        if not self.exchange.keeps_time:
+            return False
+        await self._set_clock(client)
+        return True
+
     async def _set_clock(self, client: Any) -> None:
         await self.clock(again=True)
         client.options["timeDifference"] = self.exchange.template.options["timeDifference"]
 
     async def clock(self, *, again: bool = False) -> None:
         """Have the exchange's clock measured, unless the process knows it already."""
-        await self._in_time(self.exchange.measure_clock(again=again))
+        if self.dialect.keeps_time:
+            await self._in_time(self.exchange.measure_clock(again=again))
 
     async def markets(self) -> Markets:
         """The exchange's markets, shared by the process."""
@@ -154,21 +219,31 @@ class Line:
         raise TimedOut
 
     async def _load(self, template: Any, load: Any) -> Markets:
-        await self._pace(self.dialect.markets_call, "")
-        problem = None
+        call = self.dialect.markets_call
+        began = time.monotonic()
+        await self._pace(call, "")
+        sent, problem = time.monotonic(), None
         try:
-            return await load(template)
+            found = await load(template)
+            self._note(template, call, began, sent, rows=len(found.by_id))
+            return found
         except asyncio.CancelledError:
             raise
         except Exception as error:
             codes = self.dialect.error_codes
             problem = translation.translate(error, client=template, codes=codes)
+        self._note(template, call, began, sent, code=problem.code)
         raise problem
 
 
 def _not_enabled(error: GatewayError) -> bool:
     """Whether an optional part is simply not there for this account: a plain refusal."""
     return isinstance(error, _NOT_ENABLED) or type(error) is GatewayError
+
+
+def _is_other_account(feed: Feed, error: GatewayError) -> bool:
+    """Whether this feed belongs to another kind of account than the one that is read."""
+    return feed.other_account and isinstance(error, Unsupported)
 
 
 def _answered(client: Any) -> bool:
@@ -178,8 +253,16 @@ def _answered(client: Any) -> bool:
 class AccountVisit:
     """Collects the report of one account."""
 
-    def __init__(self, visit: Visit, line: Line, client: Any, credential: Credential) -> None:
+    def __init__(
+        self,
+        visit: Visit,
+        line: Line,
+        client: Any,
+        credential: Credential,
+        watch: Watch | None = None,
+    ) -> None:
         self.visit, self.line, self.client = visit, line, client
+        self._plan = planning.Running(visit, line, watch)
         self.dialect = line.dialect
         self._secrets = (credential.api_key, credential.api_secret, credential.passphrase)
         self.markets = Markets(())
@@ -189,12 +272,16 @@ class AccountVisit:
         self.facts: dict[tuple[str, str], Fact] = {}
         self.covered: list[Covered] = []
         self.failures: list[Failure] = []
+        self.put_off: list[Failure] = []  # for lack of time or weight, and nothing else
         self.quarantined: list[Quarantined] = []
         self.moved: frozenset[str] = frozenset()
         self.given_up: GatewayError | None = None
+        self._gave_up_for_time = self._refused_for_time = False
+        self.markets_missing = False
         self._last_error: GatewayError | None = None
         self._unreachable = 0
         self._account = str(visit.connection_id)
+        self._resume_after = 0
 
     async def report(self) -> AccountReport:
         """Balances first, then the feeds that can have changed. Raises GatewayError when
@@ -202,10 +289,17 @@ class AccountVisit:
         await self._prepare()
         await self._read_wallets()
         self.moved = self._moved_codes()
+        self._plan.begin([feed for feed in self.dialect.feeds if self._wanted(feed)], self._left)
         for feed in self.dialect.feeds:
-            if self._wanted(feed):
+            if self._wanted(feed):  # earlier ones may have shown that there is earn to read
+                if not self.given_up:
+                    self._plan.next(feed)
                 await self._read_feed(feed)
         return self._finished()
+
+    def _left(self, feed: Feed) -> list[str]:
+        """The scopes that a feed has, as far as is known before it is read."""
+        return self._scopes(()) if feed.scoped else [""]
 
     # --- preparation ----------------------------------------------------------------------------
 
@@ -215,10 +309,20 @@ class AccountVisit:
         if "timeDifference" in options:
             self.client.options["timeDifference"] = options["timeDifference"]
         if self.dialect.needs_markets:
-            self.markets = await self.line.markets()
+            self.markets = await self._load_markets()
             self._share_markets()
         known = self.markets.codes | self.visit.codes
         self.surroundings = Surroundings(self.markets, known)
+
+    async def _load_markets(self) -> Markets:
+        try:
+            return await self.line.markets()
+        except GatewayError as error:
+            if not self.dialect.markets_optional or isinstance(error, _HOPELESS):
+                raise
+            self.markets_missing = True
+            self.failures.append(Failure("markets", "", error.code, error.permanent))
+        return Markets(())
 
     def _share_markets(self) -> None:
         template = self.line.exchange.template
@@ -227,12 +331,15 @@ class AccountVisit:
 
     async def _ask(self, call: Call, *args: Any, **params: Any) -> Any:
         if self.given_up:
+            self._refused_for_time = self._gave_up_for_time
             raise type(self.given_up)(retry_after=self.given_up.retry_after)
+        self._plan.count()
         try:
             answer = await self.line.ask(self.client, call, *args, account=self._account, **params)
         except GatewayError as error:
-            ours_alone = call.per_account and not _answered(self.client)
-            if not (ours_alone and isinstance(error, RateLimited)):
+            waits = isinstance(error, RateLimited) and not _answered(self.client)
+            self._refused_for_time = waits or self.line.left <= 0
+            if not (waits and call.per_account):  # other pools have weight left
                 self._consider_giving_up(error)
             raise
         self._unreachable = 0
@@ -243,7 +350,7 @@ class AccountVisit:
         self._unreachable += isinstance(error, Unreachable)
         out_of_time = self.line.left <= 0
         if isinstance(error, (RateLimited, OnMaintenance)) or self._unreachable > 1 or out_of_time:
-            self.given_up = error
+            self.given_up, self._gave_up_for_time = error, self._refused_for_time
 
     # --- balances -------------------------------------------------------------------------------
 
@@ -282,8 +389,10 @@ class AccountVisit:
         answer = await self._ask(call.call)
         try:
             return list(call.accounts(answer, self.surroundings))  # type: ignore[misc]
-        except _ANSWER_FAULTS:
-            self._quarantine("balances", call.wallet, "the answer has another shape", answer)
+        except ANSWER_FAULTS:
+            self._quarantine(
+                "balances", call.wallet, "the answer has another shape", answer, form=Form.BALANCE
+            )
         raise Malformed
 
     def _due(self, call: WalletCall) -> bool:
@@ -302,7 +411,7 @@ class AccountVisit:
             try:
                 holdings = await self._read_part(call)
             except GatewayError as error:
-                if not (call.optional and self.wallets and _not_enabled(error)):
+                if not self._does_without(call, error):
                     raise
                 continue
             read = True
@@ -313,6 +422,11 @@ class AccountVisit:
             self.wallets.add(wallet)
             self.wallets |= {name for name, _ in found}
             self.balances |= {key: amount for key, amount in found.items() if amount}
+
+    def _does_without(self, call: WalletCall, error: GatewayError) -> bool:
+        """Whether a refusal says that there is no such wallet; not where it held something."""
+        held = any(wallet == call.wallet and q for (wallet, _), q in self.visit.held.items())
+        return bool(call.optional and self.wallets and _not_enabled(error) and not held)
 
     async def _read_part(self, call: WalletCall) -> list[Any]:
         holdings: list[Holding] = []
@@ -343,11 +457,12 @@ class AccountVisit:
         before = len(self.surroundings.bad)
         try:
             holdings = list(call.parse(answer, self.surroundings))
-        except _ANSWER_FAULTS:
-            self._quarantine("balances", call.wallet, "the answer has another shape", answer)
+        except ANSWER_FAULTS:
+            reason = "the answer has another shape"
+            self._quarantine("balances", call.wallet, reason, answer, form=Form.BALANCE)
             raise Malformed from None
         for reason, row in self.surroundings.bad[before:]:
-            self._quarantine("balances", call.wallet, reason, row)
+            self._quarantine("balances", call.wallet, reason, row, form=Form.BALANCE)
         if len(self.surroundings.bad) > before:
             raise Malformed  # a wallet with an unreadable row is not known to its end
         return holdings
@@ -422,13 +537,14 @@ class AccountVisit:
 
     async def _read_feed(self, feed: Feed) -> None:
         collected: dict[str, Any] = {}
-        failures, covered = len(self.failures), len(self.covered)
+        failed, covered = len(self.failures) + len(self.put_off), len(self.covered)
         if not feed.scoped:
             await self._read_scope(feed, "", collected)
         else:
             await self._read_scopes(feed, collected)
         if feed.interpret:
-            broke = self._last_error if len(self.failures) > failures else None
+            now_failed = len(self.failures) + len(self.put_off)
+            broke = self._last_error if now_failed > failed else None
             self._interpret(feed, feed.interpret, collected, broke)
             if broke and feed.scoped:
                 del self.covered[covered:]  # a fact's other half may lie in the missing part
@@ -437,6 +553,8 @@ class AccountVisit:
         """Each round may reveal codes whose markets were not asked yet."""
         asked: set[str] = set()
         while scopes := self._scopes(asked):
+            if not self.given_up:
+                self._plan.found(feed, scopes)
             for scope in scopes:
                 asked.add(scope)
                 if feed.name not in self.surroundings.refused and not self._rests(feed, scope):
@@ -463,9 +581,9 @@ class AccountVisit:
             progress.until = self.visit.now
             self._failed(feed, scope, error)
         except GatewayError as error:
-            if not self._is_refusal(feed, error):
+            if not (self._is_refusal(feed, error) or _is_other_account(feed, error)):
                 self._failed(feed, scope, error)
-        except _ANSWER_FAULTS:
+        except ANSWER_FAULTS:
             self._failed(feed, scope, Malformed())
         if covered := progress.covered(self.visit.now):
             self.covered.append(covered)
@@ -477,7 +595,7 @@ class AccountVisit:
             return None
         try:
             return opening.read(await self._ask(opening.call)) - OPENING_MARGIN
-        except (GatewayError, *_ANSWER_FAULTS):
+        except (GatewayError, *ANSWER_FAULTS):
             return None
 
     def _is_refusal(self, feed: Feed, error: GatewayError) -> bool:
@@ -503,10 +621,12 @@ class AccountVisit:
             async for page in pagination.pages(feed, ask, progress.span):
                 pending = self._take(feed, scope, page.rows, collected)
                 if page.overfull:
-                    self._quarantine(feed.name, scope, "more rows than one page can hold", [])
+                    reason = "more rows than one page can hold"
+                    self._quarantine(feed.name, scope, reason, [], form=Form.GAP)
                 progress.move(page, pending)
-        except _ANSWER_FAULTS:
-            self._quarantine(feed.name, scope, "the page has another shape", last)
+        except ANSWER_FAULTS:
+            reason = "the page has another shape"
+            self._quarantine(feed.name, scope, reason, last, form=Form.PAGE)
             raise Malformed from None
 
     def _take(
@@ -517,17 +637,18 @@ class AccountVisit:
         pending: list[datetime] = []
         self.surroundings.scope = scope
         for row in page:
+            name = ""
             try:
-                name = _row_name(feed, row, counted)
+                name = row_name(feed, row, counted)
                 if feed.interpret:
                     collected.setdefault(name, row)
                     continue
                 facts = list(feed.parse(row, name, self.surroundings)) if feed.parse else []
                 pending += self._add(facts)
             except BadRow as problem:
-                self._quarantine(feed.name, scope, str(problem), row)
-            except _ANSWER_FAULTS:
-                self._quarantine(feed.name, scope, "the row has another shape", row)
+                self._quarantine(feed.name, scope, str(problem), row, name=name)
+            except ANSWER_FAULTS:
+                self._quarantine(feed.name, scope, "the row has another shape", row, name=name)
         return min(pending, default=None)
 
     def _add(self, facts: Iterable[Fact]) -> list[datetime]:
@@ -557,20 +678,31 @@ class AccountVisit:
                 self._add([fact])
             except BadRow as problem:
                 bad.append((str(problem), fact.exchange_id))
+        names = {id(row): name for name, row in collected.items()}
         for reason, row in bad:
-            self._quarantine(feed.name, "", reason, row)
+            self._quarantine(feed.name, "", reason, row, name=names.get(id(row), ""))
 
     # --- outcome --------------------------------------------------------------------------------
 
     def _failed(self, feed: Feed, scope: str, error: GatewayError) -> None:
         self._last_error = error
-        self.failures.append(Failure(feed.name, scope, error.code, error.permanent))
+        failure = Failure(feed.name, scope, error.code, error.permanent)
+        if self._refused_for_time:
+            self.put_off.append(failure)
+            self._resume_after = max(self._resume_after, error.retry_after or 0)
+        else:
+            self.failures.append(failure)
 
-    def _quarantine(self, feed: str, scope: str, reason: str, row: Any) -> None:
-        payload = rows.payload(row, secrets=self._secrets)
-        self.quarantined.append(Quarantined(feed, scope, reason, payload))
+    def _quarantine(
+        self, feed: str, scope: str, reason: str, row: Any, *, form: Form = Form.ROW, name: str = ""
+    ) -> None:
+        payload, is_whole = rows.payload(row, secrets=self._secrets)
+        kept = Quarantined(feed, scope, reason, payload, form, name, is_whole)
+        if kept not in self.quarantined:  # windows share their edges
+            self.quarantined.append(kept)
 
     def _finished(self) -> AccountReport:
+        unfinished = bool(self.put_off) and self._got_further()
         return AccountReport(
             connection_id=self.visit.connection_id,
             read_at=self.visit.now,
@@ -578,13 +710,30 @@ class AccountVisit:
             balances=tuple(Balance(w, c, amount) for (w, c), amount in self.balances.items()),
             facts=tuple(self.facts.values()),
             covered=tuple(self.covered),
-            failures=tuple(self.failures),
+            failures=tuple(self.failures if unfinished else self.failures + self.put_off),
             quarantined=tuple(self.quarantined),
             complete_history=self._complete_history(),
+            unfinished=unfinished,
+            resume_after=self._resume_after,
+            timeline=self.line.calls.timeline(),
         )
 
     def _complete_history(self) -> bool:
-        return self.visit.history and self.visit.everything and self.given_up is None
+        whole = self.given_up is None and not self.put_off and not self.markets_missing
+        return self.visit.history and self.visit.everything and whole
+
+    def _got_further(self) -> bool:
+        """Whether this visit read anything that was put off, or for the first time.
+
+        Without that it would begin the same again and again: then it has failed.
+        """
+        waiting = {(item.feed, item.scope) for item in self.put_off}
+        for item in self.covered:
+            before = self.visit.known.get((item.feed, item.scope))
+            moved = before is None or (item.until, item.cursor) > (before.until, before.cursor)
+            if moved and (before is None or (item.feed, item.scope) in waiting):
+                return True
+        return False
 
 
 class _Progress:
@@ -641,7 +790,7 @@ def _resumable(cursor: str) -> str:
     return cursor.removeprefix(DELISTED).strip()
 
 
-def _row_name(feed: Feed, row: Any, counted: Counter[str]) -> str:
+def row_name(feed: Feed, row: Any, counted: Counter[str]) -> str:
     """The exchange's id of a row, else its value and how often it came in this page so far.
 
     Windows share their edges, so a row can come twice; real twins come together in one page.

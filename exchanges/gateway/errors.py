@@ -7,6 +7,7 @@ carry keys and signatures.
 
 from typing import ClassVar
 
+from exchanges.reports import Timeline
 from tracker.errors import DomainError
 
 
@@ -17,6 +18,7 @@ class GatewayError(DomainError):
     status = 502
     message = "The exchange answered in a way we could not use. Please try again later."
     permanent: ClassVar[bool] = False
+    timeline: Timeline = Timeline()  # what a visit that ended so had asked
 
 
 class WrongKey(GatewayError):

@@ -4,12 +4,21 @@ Every strategy yields ``Page``s and says with each how far the feed has been rea
 interruption loses at most one page. Rows are handed on as they came: duplicates, any order.
 """
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from exchanges.gateway.dialects.base import Cursor, Feed, Forward, Ids, Offsets, Windows
+from exchanges.gateway.dialects.base import (
+    Cursor,
+    Feed,
+    Following,
+    Forward,
+    Ids,
+    Offsets,
+    Windows,
+)
 from exchanges.gateway.rows import BadRow, millis
 
 Ask = Callable[..., Awaitable[Any]]  # (**params) -> answer
@@ -46,6 +55,13 @@ async def _by_windows(feed: Feed, ask: Ask, span: Span) -> AsyncIterator[Page]:
     at, step = span.since, paging.length
     while at < span.until:
         until = min(at + step, span.until)
+        if paging.following:
+            window = _window(paging, at, until)
+            async for leaf in _leaves(feed, paging, paging.following, ask, window):
+                yield Page(leaf)
+            yield Page((), until)
+            at = until
+            continue
         rows = feed.rows(await ask(**_window(paging, at, until)))
         full = len(rows) >= paging.limit
         if full and until - at > paging.smallest:
@@ -57,10 +73,28 @@ async def _by_windows(feed: Feed, ask: Ask, span: Span) -> AsyncIterator[Page]:
             step = min(step * 2, paging.length)
 
 
+async def _leaves(
+    feed: Feed, paging: Windows, following: Following, ask: Ask, window: Mapping[str, Any]
+) -> AsyncIterator[Sequence[Any]]:
+    """The pages of one window, until the exchange names no other or nothing new comes."""
+    marker: Any = ""
+    seen: set[str] = set()
+    for read in itertools.count(1):
+        answer = await ask(**{**window, **({paging.page: marker} if marker else {})})
+        rows = feed.rows(answer)
+        fresh = [row for row in rows if repr(row) not in seen]  # twins of one page both stay
+        seen.update(repr(row) for row in fresh)
+        yield fresh
+        before, marker = marker, following(answer, rows, read)
+        if not fresh or not marker or marker == before:
+            return
+
+
 def _window(paging: Windows, since: datetime, until: datetime) -> dict[str, Any]:
-    stamp = paging.stamp or millis
-    times = {paging.since: stamp(since), paging.until: stamp(until)}
-    return times | ({paging.size: paging.limit} if paging.size else {})
+    stamp, further = paging.stamp or millis, paging.smallest if paging.exclusive else timedelta()
+    times = {paging.since: stamp(since - further), paging.until: stamp(until + further)}
+    times |= {paging.size: paging.limit}
+    return {name: value for name, value in times.items() if name}
 
 
 async def _by_ids(feed: Feed, ask: Ask, span: Span) -> AsyncIterator[Page]:

@@ -24,6 +24,7 @@ _SECRET_FIELD = re.compile(r"key|secret|sign|token|passphrase|password|auth|cook
 _SECRET_QUERY = re.compile(r"(signature|api_?key|token|secret)=[^&\s\"]+", re.IGNORECASE)
 _WRITTEN = (str, int, Decimal)
 _MAX_PAYLOAD = 20_000
+REDACTED = "…"
 
 NOTHING = frozenset({None, "", "0", "0.0", "0.00", "0.00000000"})
 
@@ -136,18 +137,26 @@ def digest(row: Row, fields: Collection[str]) -> str:
     return "h" + hashlib.sha256("\0".join(chosen).encode()).hexdigest()[:24]
 
 
-def payload(row: Any, *, secrets: Collection[str] = ()) -> str:
-    """A row as JSON for the quarantine, without anything that looks like a credential."""
-    written = json.dumps(_redacted(row), default=str, sort_keys=True)
-    written = _SECRET_QUERY.sub(r"\1=…", written)
+def payload(row: Any, *, secrets: Collection[str] = ()) -> tuple[str, bool]:
+    """A row as JSON for the quarantine, without anything that looks like a credential, and
+    whether that is the whole of it. The order of fields is kept: names may be made of it."""
+    written = json.dumps(_redacted(row), default=str)
+    written = _SECRET_QUERY.sub(rf"\1={REDACTED}", written)
     for secret in filter(None, secrets):
-        written = written.replace(secret, "…")
-    return written[:_MAX_PAYLOAD]
+        written = written.replace(secret, REDACTED)
+    return written[:_MAX_PAYLOAD], len(written) <= _MAX_PAYLOAD
+
+
+def reread(written: str) -> Any:
+    """What ``payload`` wrote, with its numbers as ``clients`` reads them. Raises ValueError."""
+    return json.loads(written, parse_float=str, parse_constant=str)
 
 
 def _redacted(part: Any) -> Any:
     if isinstance(part, Mapping):
-        return {k: "…" if _SECRET_FIELD.search(str(k)) else _redacted(v) for k, v in part.items()}
+        return {
+            k: REDACTED if _SECRET_FIELD.search(str(k)) else _redacted(v) for k, v in part.items()
+        }
     if isinstance(part, Sequence) and not isinstance(part, (str, bytes)):
         return [_redacted(value) for value in part]
     return part.decode(errors="replace") if isinstance(part, bytes) else part

@@ -35,6 +35,7 @@ _CLASSES: tuple[tuple[str, type[GatewayError]], ...] = (
     ("OperationFailed", errors.Unreachable),
     ("BaseError", GatewayError),
 )
+_CODE_FIELDS = ("error", "code", "errorCode", "err-code", "reason", "retCode", "label")
 _ADDRESS = re.compile(r"\bip\b|whitelist|address", re.IGNORECASE)
 _SIGNING = (binascii.Error, ValueError, TypeError, IndexError, AttributeError)
 
@@ -64,9 +65,6 @@ def _by_code(body: Any, codes: ErrorCodes) -> type[GatewayError] | None:
             if code == known or (not known.lstrip("-").isdigit() and code.startswith(known)):
                 return kind
     return None
-
-
-_CODE_FIELDS = ("error", "code", "errorCode", "err-code", "reason")
 
 
 def _codes_in(body: Any) -> list[str]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from exchanges.gateway import candles, clients, credentials
+from exchanges.gateway import budget, candles, clients, credentials, proxies
 from exchanges.gateway.dialects import table
 from exchanges.gateway.dialects.base import KeyCheck, WalletCall
-from exchanges.gateway.engine import AccountVisit, Line
+from exchanges.gateway.engine import AccountVisit, Line, Watch
 from exchanges.gateway.errors import (
     GatewayError,
     KeyTooPowerful,
@@ -24,6 +24,7 @@ from exchanges.gateway.errors import (
     TimedOut,
     Unsupported,
 )
+from exchanges.gateway.timeline import CallLog
 from exchanges.reports import (
     AccountReport,
     Candle,
@@ -46,20 +47,28 @@ _TOO_POWERFUL = (Privileges.TRADE, Privileges.WITHDRAW)
 
 
 async def visit_account(
-    visit: Visit, *, deadline_seconds: float
+    visit: Visit, *, deadline_seconds: float, watch: Watch | None = None
 ) -> AccountReport | tuple[UUID, GatewayError]:
     """One account's report, or whose visit failed and why. Never raises."""
+    calls = CallLog()
     try:
-        return await _bounded(_visit(visit, deadline_seconds), deadline_seconds + GRACE)
+        work = _visit(visit, deadline_seconds, watch, calls)
+        return await _bounded(work, deadline_seconds + GRACE)
     except GatewayError as error:
+        error.timeline = calls.timeline()
         return visit.connection_id, _bare(error)
 
 
-async def _visit(visit: Visit, deadline_seconds: float) -> AccountReport:
+async def _visit(
+    visit: Visit, deadline_seconds: float, watch: Watch | None, calls: CallLog
+) -> AccountReport:
     credential = credentials.opened(visit.credential)
-    line = _line(visit.exchange, deadline_seconds)
-    with line.exchange.account(credential) as client:
-        report = await AccountVisit(visit, line, client, credential).report()
+    lane = budget.BULK if visit.first_import and visit.history else budget.URGENT
+    line = _line(
+        visit.exchange, deadline_seconds, account=visit.connection_id, lane=lane, calls=calls
+    )
+    with line.exchange.account(credential, line.proxy) as client:
+        report = await AccountVisit(visit, line, client, credential, watch).report()
         if not report.complete_history or line.dialect.key_check is None:
             return report
         return await _with_key(report, line, client, line.dialect.key_check)
@@ -76,14 +85,16 @@ async def _with_key(
         answer = await _ask_check(line, client, check)
         told = _read_key(check, answer)
     except GatewayError:
-        return report
+        told = None
     if told is None:
-        return report
+        return replace(report, timeline=line.calls.timeline())
     privileges, restricted = told
     if privileges in _TOO_POWERFUL:
         details = {"privileges": str(privileges), "address_restricted": restricted}
         raise KeyTooPowerful(details=details)
-    return replace(report, privileges=privileges, address_restricted=restricted)
+    return replace(
+        report, privileges=privileges, address_restricted=restricted, timeline=line.calls.timeline()
+    )
 
 
 def _read_key(check: KeyCheck, answer: Any) -> tuple[Privileges, bool | None] | None:
@@ -93,15 +104,19 @@ def _read_key(check: KeyCheck, answer: Any) -> tuple[Privileges, bool | None] | 
         return None
 
 
-async def check_key(exchange: str, credential: AnyCredential, *, seconds: float) -> Privileges:
+async def check_key(
+    exchange: str, credential: AnyCredential, *, seconds: float, account: UUID | None = None
+) -> Privileges:
     """What a key may do. Raises what is wrong with it, within ``seconds``."""
-    return await _bounded(_check_key(exchange, credential, seconds), seconds)
+    return await _bounded(_check_key(exchange, credential, seconds, account), seconds)
 
 
-async def _check_key(exchange: str, credential: AnyCredential, seconds: float) -> Privileges:
-    line = _line(exchange, seconds)
+async def _check_key(
+    exchange: str, credential: AnyCredential, seconds: float, account: UUID | None
+) -> Privileges:
+    line = _line(exchange, seconds, account=account)
     await line.clock()
-    with line.exchange.account(credentials.opened(credential)) as client:
+    with line.exchange.account(credentials.opened(credential), line.proxy) as client:
         privileges = await _privileges(line, client, line.dialect.key_check)
     if privileges in _TOO_POWERFUL:
         raise KeyTooPowerful(details={"privileges": privileges})
@@ -204,9 +219,24 @@ async def fetch_candles(
     return await _bounded(work, CANDLES_DEADLINE + GRACE)
 
 
-def _line(exchange: str, seconds: float) -> Line:
-    found = clients.exchange(exchange)
-    return Line(found, table.dialect(exchange), deadline=time.monotonic() + seconds)
+def _line(
+    exchange: str,
+    seconds: float,
+    *,
+    account: UUID | None = None,
+    lane: str = budget.URGENT,
+    calls: CallLog | None = None,
+) -> Line:
+    found, proxy = clients.exchange(exchange), proxies.of_account(exchange, account)
+    return Line(
+        found, table.dialect(exchange), deadline=time.monotonic() + seconds, proxy=proxy,
+        lane=lane, calls=calls,
+    )  # fmt: skip
+
+
+async def bounded(work: Coroutine[Any, Any, T]) -> T:
+    """The result of work that asks the exchange for its markets at most."""
+    return await _bounded(work, CATALOGUE_DEADLINE + GRACE)
 
 
 async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:

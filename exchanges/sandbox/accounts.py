@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from exchanges.sandbox import facts
@@ -30,8 +30,10 @@ class Account:
         number: int,
         history: Iterable[facts.Fact],
         hidden: Iterable[tuple[str, str]] = (),
+        home: str = "USDT",
     ) -> None:
         self.number = number
+        self._home = home
         self._facts = sorted(history, key=lambda fact: fact.occurred_at)
         self._hidden = frozenset(hidden)
         self._feeds = self._by_feed()
@@ -113,9 +115,20 @@ class Account:
     def _reserved(self) -> dict[str, Decimal]:
         """Every third account has an open order, which holds back a quarter of one asset."""
         held = self.balances[facts.SPOT]
-        if self.number % 3 or "USDT" not in held:
+        if self.number % 3 or self._home not in held:
             return {}
-        return {"USDT": (held["USDT"] / 4).quantize(Decimal("0.01"))}
+        return {self._home: (held[self._home] / 4).quantize(Decimal("0.01"))}
+
+    def coarse(self, milliseconds: int) -> "Account":
+        """The same account with everything told in steps of so many milliseconds.
+
+        Many facts then share an instant, at the edges of pages and windows as well.
+        """
+        rounded = (
+            replace(fact, occurred_at=fact.occurred_at // milliseconds * milliseconds)
+            for fact in self._facts
+        )
+        return Account(number=self.number, history=rounded, hidden=self._hidden, home=self._home)
 
 
 def _numeric_id(fact: facts.Fact) -> int:

@@ -139,6 +139,10 @@ def _dividend(given: Plain, world: market.Market) -> Plain:
     return {"reason": "Airdrop"}
 
 
+def _charge(given: Plain, world: market.Market) -> Plain:
+    return {"reason": "rollover"}
+
+
 def _locked(given: Plain, world: market.Market) -> Plain:
     return {"days": 30}
 
@@ -152,6 +156,7 @@ _DEFAULTS: dict[str, Callable[[Plain, market.Market], Plain]] = {
     facts.Conversion.feed: _conversion,
     facts.Dust.feed: _dust,
     facts.Dividend.feed: _dividend,
+    facts.Charge.feed: _charge,
     facts.LockedSubscription.feed: _locked,
     facts.LockedRedemption.feed: _locked,
     facts.LockedReward.feed: _locked,

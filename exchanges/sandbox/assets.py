@@ -64,5 +64,6 @@ def _fiat(code: str, name: str, usd: str) -> Asset:
 COINS = tuple(_coin(*row) for row in _entries(_COINS))
 PEGGED = tuple(_pegged(*row) for row in _entries(_PEGGED))
 FIAT = tuple(_fiat(*row) for row in _entries(_FIAT))
+DOLLAR = Asset("USD", "US Dollar", Decimal(1), swing=0, fiat=True)
 
-KNOWN = {asset.code: asset for asset in (*COINS, *PEGGED, *FIAT)}
+KNOWN = {asset.code: asset for asset in (*COINS, *PEGGED, *FIAT, DOLLAR)}

@@ -6,10 +6,15 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from exchanges.sandbox import accounts, books, facts, faults, keys
+from exchanges.sandbox import books, facts, houses, keys, limits, plain_books, usage
 from exchanges.sandbox import exchange as exchanges
+from exchanges.sandbox.books import Books
+from exchanges.sandbox.faults import fault as faults
 
 PREFIX = "/sandbox/"
+
+_HOUSES = "|".join(houses.ALL)
+_UNUSABLE = (facts.FactError, faults.FaultError, limits.LimitsError)
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -22,13 +27,12 @@ class Controls:
 
     def routes(self) -> list[web.RouteDef]:
         """The paths and what answers them."""
-        account = "/sandbox/accounts/{number:[0-9]+}"
         return [
+            *self._account_routes("/sandbox/accounts/{number:[0-9]+}"),
+            *self._account_routes(f"/sandbox/{{house:{_HOUSES}}}/accounts/{{number:[0-9]+}}"),
             web.get("/sandbox/health", _guarded(self.health)),
-            web.get(account, _guarded(self.keys)),
-            web.get(f"{account}/books", _guarded(self.books)),
-            web.post(f"{account}/facts", _guarded(self.add_fact)),
-            web.delete(f"{account}/facts/{{feed}}/{{id}}", _guarded(self.hide_fact)),
+            web.get("/sandbox/limits", _guarded(self.limits)),
+            web.post("/sandbox/limits", _guarded(self.set_limits)),
             web.get("/sandbox/violations", _guarded(self.violations)),
             web.delete("/sandbox/violations", _guarded(self.reset_violations)),
             web.get("/sandbox/stats", _guarded(self.statistics)),
@@ -36,6 +40,14 @@ class Controls:
             web.post("/sandbox/faults", _guarded(self.add_fault)),
             web.delete("/sandbox/faults", _guarded(self.remove_faults)),
             web.delete("/sandbox/faults/{number:[0-9]+}", _guarded(self.remove_faults)),
+        ]
+
+    def _account_routes(self, account: str) -> list[web.RouteDef]:
+        return [
+            web.get(account, _guarded(self.keys)),
+            web.get(f"{account}/books", _guarded(self.books)),
+            web.post(f"{account}/facts", _guarded(self.add_fact)),
+            web.delete(f"{account}/facts/{{feed}}/{{id}}", _guarded(self.hide_fact)),
         ]
 
     async def health(self, request: web.Request) -> Any:
@@ -52,10 +64,10 @@ class Controls:
 
     async def keys(self, request: web.Request) -> Any:
         """The account's keys and secrets by role."""
-        number = self._number(request)
-        kept = self._exchange.books
+        kept, number = self._kept(request)
         return {
             "account": number,
+            "exchange": kept.house.name,
             "keys": {
                 role: {
                     "api_key": kept.api_key(number, role),
@@ -67,25 +79,28 @@ class Controls:
 
     async def books(self, request: web.Request) -> Any:
         """Balances by wallet, facts by feed, and every leg."""
-        return _plain_books(self._exchange.books.account(self._number(request)))
+        kept, number = self._kept(request)
+        return plain_books.of(kept.account(number))
 
     async def add_fact(self, request: web.Request) -> Any:
         """Let something happen now."""
         plain = await _sent(request)
-        number = self._number(request)
-        fact = self._exchange.books.add(number, plain, now=exchanges.now())
-        return {"fact": facts.to_plain(fact), "legs": [_leg(leg) for leg in fact.legs()]}
+        kept, number = self._kept(request)
+        fact = kept.add(number, plain, now=exchanges.now())
+        return {"fact": facts.to_plain(fact), "legs": [plain_books.leg(leg) for leg in fact.legs()]}
 
     async def hide_fact(self, request: web.Request) -> Any:
         """Leave a fact out of its feed."""
         feed, fact_id = request.match_info["feed"], request.match_info["id"]
-        self._exchange.books.hide(self._number(request), feed, fact_id)
+        kept, number = self._kept(request)
+        kept.hide(number, feed, fact_id)
         return {"hidden": {"feed": feed, "id": fact_id}}
 
     async def violations(self, request: web.Request) -> Any:
         """What callers did wrong, by kind."""
         counts = self._exchange.violations.counts()
-        return {"total": sum(counts.values()), "by_kind": counts}
+        by_address = self._exchange.violations.by_address()
+        return {"total": sum(counts.values()), "by_kind": counts, "by_address": by_address}
 
     async def reset_violations(self, request: web.Request) -> Any:
         """Forget what callers did wrong."""
@@ -102,13 +117,34 @@ class Controls:
             "total_weight": counted.weight.total(),
         }
 
+    async def limits(self, request: web.Request) -> Any:
+        """What may be used per minute, and what was used in the last `minutes` of them."""
+        minutes = request.query.get("minutes", str(usage.KEPT_MINUTES))
+        if not (minutes.isdigit() and 1 <= int(minutes) <= usage.KEPT_MINUTES):
+            raise limits.LimitsError(f"minutes must be 1 to {usage.KEPT_MINUTES}")
+        allowance, now = self._exchange.allowance, exchanges.now()
+        return {
+            "weight": allowance.weight,
+            "addresses": allowance.by_address,
+            "tier": allowance.tier,
+            "minutes": int(minutes),
+            "used": self._exchange.usage.told(minutes=int(minutes), now=now),
+            "violations": self._exchange.violations.by_address(),
+        }
+
+    async def set_limits(self, request: web.Request) -> Any:
+        """Allow all addresses, or single ones, another weight per minute."""
+        self._exchange.allowance.set(await _sent(request))
+        return await self.limits(request)
+
     async def faults(self, request: web.Request) -> Any:
         """The active faults."""
-        return {"faults": self._exchange.switchboard.all()}
+        return {"faults": self._exchange.switchboard.all(now=exchanges.now())}
 
     async def add_fault(self, request: web.Request) -> Any:
         """Switch a fault on."""
-        return faults.to_plain(self._exchange.switchboard.add(await _sent(request)))
+        sent = await _sent(request)
+        return self._exchange.switchboard.add(sent, now=exchanges.now()).plain()
 
     async def remove_faults(self, request: web.Request) -> Any:
         """Switch one fault off, or all."""
@@ -116,11 +152,13 @@ class Controls:
         removed = self._exchange.switchboard.remove(None if number is None else int(number))
         return {"removed": removed}
 
-    def _number(self, request: web.Request) -> int:
+    def _kept(self, request: web.Request) -> tuple[Books, int]:
+        """The books of the house that the path names (Binance's if none), and the account."""
+        kept = self._exchange.houses[request.match_info.get("house", houses.BINANCE.name)]
         number = int(request.match_info["number"])
-        if number >= self._exchange.books.size:
+        if number >= kept.size:
             raise books.UnknownAccountError(f"there is no account {number}")
-        return number
+        return kept, number
 
 
 def _guarded(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
@@ -133,7 +171,7 @@ def _guarded(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
             return _json(await answer(request), 200)
         except (books.UnknownAccountError, books.UnknownFactError) as error:
             return _json({"error": str(error)}, 404)
-        except (facts.FactError, books.OverdrawnError, faults.FaultError) as error:
+        except (*_UNUSABLE, books.OverdrawnError) as error:
             return _json({"error": str(error)}, 400)
 
     return handler
@@ -159,46 +197,3 @@ async def _sent(request: web.Request) -> dict[str, Any]:
     if not isinstance(sent, dict):
         raise facts.FactError("the body must be a JSON object")
     return sent
-
-
-def _plain_books(account: accounts.Account) -> dict[str, Any]:
-    return {
-        "account": account.number,
-        "balances": {wallet: _texts(held) for wallet, held in account.balances.items()},
-        "flexible_earn": _texts(account.flexible),
-        "locked_earn": [_position(position) for position in account.locked],
-        "reserved": _texts(account.reserved),
-        "facts": _shown(account),
-        "hidden": [facts.to_plain(fact) for fact in account.hidden()],
-        "ledger": [_leg(leg) for leg in account.ledger()],
-    }
-
-
-def _shown(account: accounts.Account) -> dict[str, list[dict[str, Any]]]:
-    return {feed: [facts.to_plain(fact) for fact in account.feed(feed)] for feed in facts.FEEDS}
-
-
-def _texts(held: dict[str, Any]) -> dict[str, str]:
-    return {code: f"{quantity:f}" for code, quantity in held.items()}
-
-
-def _position(position: accounts.LockedPosition) -> dict[str, Any]:
-    return {
-        "position_id": position.position_id,
-        "asset": position.asset,
-        "quantity": f"{position.quantity:f}",
-        "days": position.days,
-        "opened_at": position.opened_at,
-    }
-
-
-def _leg(leg: facts.Leg) -> dict[str, Any]:
-    return {
-        "asset": leg.asset,
-        "wallet": leg.wallet,
-        "quantity": f"{leg.quantity:f}",
-        "kind": leg.kind,
-        "occurred_at": leg.occurred_at,
-        "fact_id": leg.fact_id,
-        "feed": leg.feed,
-    }

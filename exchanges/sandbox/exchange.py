@@ -1,4 +1,4 @@
-"""One exchange: its market, its books, its limits and faults, and its clock."""
+"""All houses of a sandbox: their markets and books, one set of limits and faults, one clock."""
 
 import time
 from collections import Counter
@@ -8,14 +8,16 @@ from exchanges.sandbox import (
     books,
     candles,
     config,
-    faults,
+    houses,
     limits,
     market,
     prices,
     state,
     symbols,
+    usage,
     violations,
 )
+from exchanges.sandbox.faults import switchboard
 from exchanges.sandbox.history.story import Plan
 
 _HOUR = 3_600_000
@@ -30,7 +32,10 @@ class Statistics:
 
 
 class Exchange:
-    """What every dialect speaks for."""
+    """What every dialect speaks for.
+
+    `world` and `books` are Binance's, which was here first; `houses` has the books of all.
+    """
 
     def __init__(self, *, settings: config.Config, listed: list[symbols.Symbol], now: int) -> None:
         self.settings = settings
@@ -40,22 +45,51 @@ class Exchange:
             anchor=now // _HOUR * _HOUR if settings.anchor is None else settings.anchor,
             moved=settings.anchor is not None,
         )
-        self.world = market.Market(
-            seed=settings.seed,
+        recorded = _candles(settings, self._state.anchor)
+        self.world = self._market(recorded, listed)
+        self.books = self._books(houses.BINANCE, self.world)
+        self.houses = {
+            houses.BINANCE.name: self.books,
+            houses.KRAKEN.name: self._books(
+                houses.KRAKEN,
+                self._market(recorded, symbols.kraken(), complete=False),
+                elsewhere=self.books,
+            ),
+        }
+        self.allowance = limits.Allowance(settings.weight_limit)
+        self.limiter = limits.Limiter()
+        self.usage = usage.Usage()
+        self.switchboard = switchboard.Switchboard()
+        self.violations = violations.Violations()
+        self.statistics = Statistics()
+
+    def _market(
+        self,
+        recorded: dict[str, list[prices.Candle]],
+        listed: list[symbols.Symbol],
+        *,
+        complete: bool = True,
+    ) -> market.Market:
+        return market.Market(
+            seed=self.settings.seed,
             anchor=self._state.anchor,
             listed=listed,
-            candles=_candles(settings, self._state.anchor),
+            complete=complete,
+            candles=recorded,
         )
-        self.books = books.Books(
-            world=self.world,
+
+    def _books(
+        self, house: houses.House, world: market.Market, elsewhere: books.Books | None = None
+    ) -> books.Books:
+        settings = self.settings
+        return books.Books(
+            world=world,
             remembered=self._state,
             plan=Plan(settings.assets, settings.trades, settings.days),
             size=settings.accounts,
+            house=house,
+            elsewhere=elsewhere,
         )
-        self.limiter = limits.Limiter()
-        self.switchboard = faults.Switchboard()
-        self.violations = violations.Violations()
-        self.statistics = Statistics()
 
     @property
     def anchor(self) -> int:

@@ -335,6 +335,21 @@ class Transfer(Fact):
         return _between(self.from_wallet, self.to_wallet, self.asset, self.quantity)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge(Fact):
+    """Units taken for a service, as for keeping a margin position open."""
+
+    feed: ClassVar[str] = "charges"
+
+    asset: str
+    quantity: Decimal
+    reason: str
+
+    def moves(self) -> Iterator[tuple[str, str, Decimal, str]]:
+        """Out of spot."""
+        yield self.asset, SPOT, -self.quantity, "fee"
+
+
 def _between(
     source: str, target: str, asset: str, quantity: Decimal
 ) -> Iterator[tuple[str, str, Decimal, str]]:
@@ -358,6 +373,7 @@ _TYPES: tuple[type[Fact], ...] = (
     LockedRedemption,
     LockedReward,
     Transfer,
+    Charge,
 )
 BY_FEED = {fact_type.feed: fact_type for fact_type in _TYPES}
 FEEDS = tuple(BY_FEED)

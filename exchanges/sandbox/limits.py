@@ -1,4 +1,4 @@
-"""Request weights per minute: who used how much, and what happens to those who go too far.
+"""Request weights: how much is allowed, and what happens to those who go too far.
 
 A request over the limit is refused with 429. Who carries on regardless is banned (418), each
 time for twice as long. Limits are counted per pool (a family of paths or one endpoint) and per
@@ -8,10 +8,57 @@ subject (an address or an account).
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-MINUTE = 60_000
+from exchanges.sandbox import config
+from exchanges.sandbox.usage import MINUTE
+
 TOLERATED = 5
 FIRST_BAN = 2 * MINUTE
 LONGEST_BAN = 3 * 24 * 60 * MINUTE
+LOCKOUT = 15 * MINUTE
+
+
+# What the counter of one of Kraken's keys may reach, and by how much it falls in a second.
+TIERS = {"starter": (15, 0.33), "intermediate": (20, 0.5), "pro": (20, 1.0)}
+
+
+class LimitsError(ValueError):
+    """Limits that cannot be read; the message says why."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """The weight that an address may use per minute, 0 for no limit; other pools scale with it.
+
+    `tier` is the tier of all accounts at Kraken, one of TIERS.
+    """
+
+    weight: int
+    by_address: dict[str, int] = field(default_factory=dict)
+    tier: str = "intermediate"
+
+    def of(self, address: str, limit: int) -> int:
+        """What an address may use of a pool that allows `limit` at the usual weight."""
+        asked = self.by_address.get(address, self.weight)
+        return max(limit * asked // config.DEFAULT_WEIGHT_LIMIT, 1) if asked else 0
+
+    def set(self, plain: dict[str, object]) -> None:
+        """Take what JSON gives; an address with null is as all others. Raises LimitsError."""
+        if unknown := set(plain) - {"weight", "addresses", "tier"}:
+            raise LimitsError(f"unknown field {', '.join(sorted(unknown))}")
+        tier = plain.get("tier", self.tier)
+        if tier not in TIERS:
+            raise LimitsError(f"tier must be one of {', '.join(TIERS)}")
+        weight, addresses = plain.get("weight", self.weight), plain.get("addresses", {})
+        if not isinstance(addresses, dict):
+            raise LimitsError("addresses must be an object of address and weight")
+        for given in (weight, *(found for found in addresses.values() if found is not None)):
+            if type(given) is not int or given < 0:
+                raise LimitsError("a weight must be a whole number, 0 or more")
+        self.weight, self.tier = weight, str(tier)  # type: ignore[assignment]  # checked above
+        changed = self.by_address | addresses
+        self.by_address = {
+            address: found for address, found in changed.items() if found is not None
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +136,55 @@ class Limiter:
         return self._refused(418, used, length, carried_on=True)
 
     def _refused(self, status: int, used: int, wait: int, *, carried_on: bool) -> Verdict:
-        return Verdict(status, used, retry_after=-(-wait // 1000), carried_on=carried_on)
+        return Verdict(status, used, retry_after=_seconds(wait), carried_on=carried_on)
+
+
+@dataclass(slots=True)
+class _Count:
+    """A counter's value at an instant."""
+
+    value: float = 0
+    at: int = 0
+
+
+class CallCounter:
+    """Counters that every call raises and time lowers, one per subject.
+
+    A call that would lift the counter over what is allowed is refused and not counted. Who
+    carries on regardless is locked out (418).
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, _Count] = {}
+        self._subjects: dict[str, _Subject] = {}
+
+    def charge(
+        self, *, subject: str, weight: float, most: float, per_second: float, now: int
+    ) -> Verdict:
+        """Count a call and judge it; `most` of 0 is no limit."""
+        who = self._subjects.setdefault(subject, _Subject())
+        if not most:
+            return Verdict(200, 0)
+        if now < who.banned_until:
+            return Verdict(418, 0, _seconds(who.banned_until - now), carried_on=True)
+        count = self._counts.setdefault(subject, _Count())
+        count.value = max(count.value - per_second * (now - count.at) / 1000, 0)
+        count.at = now
+        if count.value + weight <= most:
+            count.value += weight
+            who.ignored = 0
+            return Verdict(200, round(count.value))
+        return self._over(who, now, int((count.value + weight - most) / per_second * 1000))
+
+    def _over(self, who: _Subject, now: int, wait: int) -> Verdict:
+        carried_on = who.ignored > 0
+        who.ignored += 1
+        if who.ignored <= TOLERATED:
+            return Verdict(429, 0, _seconds(wait), carried_on=carried_on)
+        who.ignored = 0
+        who.banned_until = now + LOCKOUT
+        return Verdict(418, 0, _seconds(LOCKOUT), carried_on=True)
+
+
+def _seconds(milliseconds: int) -> int:
+    return -(-milliseconds // 1000)

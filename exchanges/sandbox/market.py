@@ -30,7 +30,10 @@ class Bar:
 
 
 class Market:
-    """Symbols with prices from recorded candles where there are any, else from the seed."""
+    """Symbols with prices from recorded candles where there are any, else from the seed.
+
+    `complete` adds the pairs that Binance's histories need to those listed.
+    """
 
     def __init__(
         self,
@@ -38,11 +41,13 @@ class Market:
         seed: int,
         anchor: int,
         listed: Iterable[symbols.Symbol] = (),
+        complete: bool = True,
         candles: Mapping[str, Sequence[prices.Candle]] | None = None,
     ) -> None:
         self.seed = seed
         self.anchor = anchor
-        chosen = symbols.completed(listed or symbols.seeded())
+        listed = listed or symbols.seeded()
+        chosen = symbols.completed(listed) if complete else list(listed)
         self.symbols = {symbol.name: symbol for symbol in chosen}
         self.codes = _codes(chosen)
         self._candles = candles or {}

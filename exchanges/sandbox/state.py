@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_VERSION = 1
+_VERSION = 2
+# What version 1 held was all of one house.
+_WITHOUT_HOUSES, _FIRST_HOUSE = 1, "binance"
 
 
 class StateError(Exception):
@@ -14,8 +16,20 @@ class StateError(Exception):
 
 
 @dataclass(slots=True)
+class Changes:
+    """What was added to the accounts of one house, and what was hidden there, by account."""
+
+    added: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    hidden: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {"added": self.added, "hidden": self.hidden}
+
+
+@dataclass(slots=True)
 class State:
-    """Anchor, added facts and hidden facts; kept in `path`, or in memory without one.
+    """Anchor and changes by house; kept in `path`, or in memory without one.
 
     `identity` holds the settings that shape histories: a file is refused by a sandbox whose
     settings differ, because added facts would then hang on balances that no longer exist.
@@ -24,8 +38,11 @@ class State:
     path: Path | None
     identity: dict[str, Any]
     anchor: int
-    added: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    hidden: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
+    changes: dict[str, Changes] = field(default_factory=dict)
+
+    def of(self, house: str) -> Changes:
+        """The changes of one house."""
+        return self.changes.setdefault(house, Changes())
 
     def save(self) -> None:
         """Write the file whole or not at all."""
@@ -41,8 +58,7 @@ class State:
             "version": _VERSION,
             "identity": self.identity,
             "anchor": self.anchor,
-            "added": self.added,
-            "hidden": self.hidden,
+            "changes": {name: found.plain() for name, found in self.changes.items()},
         }
 
 
@@ -68,13 +84,19 @@ def opened(path: Path | None, *, identity: dict[str, Any], anchor: int, moved: b
 def _read(path: Path) -> State:
     try:
         plain = json.loads(path.read_text())
-        if plain["version"] != _VERSION:
+        if plain["version"] not in (_WITHOUT_HOUSES, _VERSION):
             raise StateError(f"{path} is of version {plain['version']}, not {_VERSION}")
-        added = {int(number): list(rows) for number, rows in plain["added"].items()}
-        hidden = {
-            int(number): [(feed, fact_id) for feed, fact_id in pairs]
-            for number, pairs in plain["hidden"].items()
-        }
-        return State(path, dict(plain["identity"]), int(plain["anchor"]), added, hidden)
+        found = {_FIRST_HOUSE: plain} if plain["version"] == _WITHOUT_HOUSES else plain["changes"]
+        changes = {name: _changes(told) for name, told in found.items()}
+        return State(path, dict(plain["identity"]), int(plain["anchor"]), changes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise StateError(f"{path} is not a sandbox state file") from None
+
+
+def _changes(plain: dict[str, Any]) -> Changes:
+    added = {int(number): list(rows) for number, rows in plain["added"].items()}
+    hidden = {
+        int(number): [(feed, fact_id) for feed, fact_id in pairs]
+        for number, pairs in plain["hidden"].items()
+    }
+    return Changes(added, hidden)

@@ -35,6 +35,11 @@ def seeded() -> list[Symbol]:
     return [make(base, quote) for base, quote in dict.fromkeys(_seeded_pairs())]
 
 
+def kraken() -> list[Symbol]:
+    """The pairs of the sandbox's Kraken: coins and stablecoins for dollars, euros and coins."""
+    return [make(base, quote) for base, quote in dict.fromkeys(_kraken_pairs())]
+
+
 def completed(listed: Iterable[Symbol]) -> list[Symbol]:
     """The listed pairs, and those that every sandbox needs and the list lacks.
 
@@ -104,6 +109,17 @@ def _essential_pairs() -> Iterator[tuple[str, str]]:
             yield base, quote
 
 
+def _kraken_pairs() -> Iterator[tuple[str, str]]:
+    codes = [coin.code for coin in assets.COINS if coin.code not in _NOT_AT_KRAKEN]
+    for quote in ("USD", "EUR"):
+        yield from ((code, quote) for code in (*codes, "USDT", "USDC"))
+    for base, quote in (("EUR", "USD"), ("GBP", "USD"), ("BTC", "GBP"), ("ETH", "GBP")):
+        yield base, quote
+    for quote in ("BTC", "ETH", "USDT"):
+        yield from _pairs(codes[:_MAJORS], quote)
+
+
+_NOT_AT_KRAKEN = ("BNB", "VET", "EGLD", "LDO")
 _ESSENTIAL_CROSSES = {
     "ETH": ("BTC", "EUR"),
     "BNB": ("BTC", "ETH", "EUR", "USDC"),

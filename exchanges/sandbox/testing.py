@@ -28,13 +28,13 @@ class SandboxProcess:
     process: "subprocess.Popen[str]"
     written: IO[str]
 
-    def api_key(self, account: int, role: str = "read") -> str:
+    def api_key(self, account: int, role: str = "read", house: str = keys.BINANCE) -> str:
         """The public half of an account's key."""
-        return keys.api_key(self.settings.seed, account, role)
+        return keys.api_key(self.settings.seed, account, role, house)
 
-    def api_secret(self, account: int, role: str = "read") -> str:
+    def api_secret(self, account: int, role: str = "read", house: str = keys.BINANCE) -> str:
         """The secret half of an account's key."""
-        return keys.api_secret(self.settings.seed, account, role)
+        return keys.api_secret(self.settings.seed, account, role, house)
 
     def stop(self) -> int:
         """End it as SIGTERM does; returns its exit code."""

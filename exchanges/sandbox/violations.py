@@ -1,6 +1,6 @@
-"""A count of everything callers did that the protocol forbids, by kind."""
+"""A count of everything callers did that the protocol forbids, by kind and address."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 BAD_KEY = "bad_key"
 NO_PERMISSION = "no_permission"
@@ -17,6 +17,7 @@ MISSING_SYMBOL = "missing_symbol"
 UNKNOWN_SYMBOL = "unknown_symbol"
 MALFORMED_PARAMETER = "malformed_parameter"
 UNKNOWN_ENDPOINT = "unknown_endpoint"
+INVALID_NONCE = "invalid_nonce"
 
 
 class Violations:
@@ -24,15 +25,23 @@ class Violations:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._by_address: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
-    def note(self, kind: str) -> None:
+    def note(self, kind: str, address: str) -> None:
         """Count one more of a kind."""
         self._counts[kind] += 1
+        self._by_address[address][kind] += 1
 
     def counts(self) -> dict[str, int]:
         """How often each kind happened; kinds that did not are left out."""
         return dict(sorted(self._counts.items()))
 
+    def by_address(self) -> dict[str, dict[str, int]]:
+        """The same by address."""
+        found = sorted(self._by_address.items())
+        return {address: dict(sorted(counts.items())) for address, counts in found}
+
     def reset(self) -> None:
         """Start from nothing."""
         self._counts.clear()
+        self._by_address.clear()

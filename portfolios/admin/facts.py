@@ -5,10 +5,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.models import ActivityLog
-from exchanges import admin as exchanges_admin
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Wallet
-from portfolios import support
+from portfolios.admin.doctor import DoctorAdmin
 from portfolios.models import (
     Holding,
     HoldingChange,
@@ -19,6 +18,7 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
+from portfolios.sync import support
 from tracker import clock
 from tracker.admin import FactAdmin, Panel, one_of, staff_id
 
@@ -26,7 +26,7 @@ _TRIGGERS = ("first", "schedule", "manual", "repair", "staff")
 
 
 @admin.register(ExchangeConnection)
-class ConnectionAdmin(exchanges_admin.ConnectionAdmin):
+class ConnectionAdmin(DoctorAdmin):
     """A connection with its syncs and holdings, and what support does about it."""
 
     actions = ("sync_now", "pause", "resume")
@@ -150,6 +150,7 @@ class SyncRunAdmin(FactAdmin):
         "new_transfers", "new_rewards", "quarantined", "finished_at",
     )  # fmt: skip
     list_filter = ("state", one_of("trigger", _TRIGGERS))
+    hidden = ("timeline",)  # the doctor shows it
     search_fields = ("user__email", "connection__label", "=error")
     search_help_text = "E-mail, label of the connection, error code or id"
 

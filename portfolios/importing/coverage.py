@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exchanges.reports import Direction, Reward, Trade, TradeKind, Transfer, Wallet
-from portfolios.ledger import Adjustment, Fact
+from portfolios.ledger.legs import Adjustment, Fact
 
 # Feeds that tell of everything that happens in an account.
 _EVERYTHING = ("ledger", "transactions")

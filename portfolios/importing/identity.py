@@ -15,7 +15,7 @@ from typing import Any
 
 from exchanges.reports import Reward, Trade, Transfer
 from portfolios.importing.reading import Found
-from portfolios.ledger import Adjustment, Fact
+from portfolios.ledger.legs import Adjustment, Fact
 from tracker import money
 
 

@@ -21,12 +21,12 @@ from audit import log as activity
 from audit.actions import Action
 from exchanges import assets, connections
 from exchanges.models import ConnectionKind, ExchangeConnection
-from portfolios import accounts_by_hand, books, facts, new_assets
 from portfolios.importing import namesakes, plan, superseded, table
 from portfolios.importing.coverage import Known
 from portfolios.importing.formats import registry
 from portfolios.importing.plan import Layout, Plan
 from portfolios.importing.reading import Found, Remark
+from portfolios.ledger import accounts_by_hand, books, facts, new_assets
 from portfolios.models import FileImport, ImportState
 from tracker import ids, tenancy, vault
 from tracker.api import InvalidInput

@@ -18,7 +18,7 @@ from portfolios import models
 from portfolios.importing import identity
 from portfolios.importing.formats import coinbase, own
 from portfolios.importing.reading import Found
-from portfolios.ledger import Adjustment
+from portfolios.ledger.legs import Adjustment
 
 _MODELS: Mapping[type, type[Model]] = {
     Trade: models.Trade, Transfer: models.Transfer, Reward: models.Reward,

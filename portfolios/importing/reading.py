@@ -12,7 +12,7 @@ from typing import Any
 from exchanges.reports import Direction, Reward, Trade, TradeKind, Transfer, Wallet
 from portfolios.importing import cells
 from portfolios.importing.cells import RowRefused, RowSkipped
-from portfolios.ledger import Adjustment, Fact
+from portfolios.ledger.legs import Adjustment, Fact
 
 
 @dataclass(frozen=True, slots=True)

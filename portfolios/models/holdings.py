@@ -87,6 +87,15 @@ class SyncRun(models.Model):
     quarantined = models.PositiveIntegerField(default=0)
     problems = models.JSONField(default=list, help_text="Feeds that failed, with stable codes.")
     error = models.CharField(max_length=48, default="", blank=True)
+    # How far it is, while it runs; a first import may take several visits.
+    phase = models.CharField(max_length=32, default="", blank=True)
+    visits = models.PositiveIntegerField(default=0)
+    calls_done = models.PositiveIntegerField(default=0)
+    calls_left = models.PositiveIntegerField(null=True)
+    seconds_left = models.PositiveIntegerField(null=True)
+    timeline = models.JSONField(
+        default=dict, blank=True, help_text="The calls of the visit, of a few newest runs."
+    )
 
     class Meta:
         db_table = "sync_runs"

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from portfolios import gains
+from portfolios.cost import gains
 from portfolios.reports.rows import Piece, Receipt, Source
 from portfolios.reports.tables import UNKNOWN, Cell, Column, Kind, Line, decimals_of, rounded
 from tracker import money

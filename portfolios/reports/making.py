@@ -15,11 +15,12 @@ from typing import IO
 from zoneinfo import ZoneInfo
 
 from accounts.models import User
-from portfolios import gains
-from portfolios.gains import Extent
+from portfolios.cost import gains
+from portfolios.cost.gains import Extent
 from portfolios.reports import csv_file, form_8949, generic, pdf_file, xlsx_file
 from portfolios.reports.rows import Source
 from portfolios.reports.tables import Column, Line, Table, decimals_of
+from portfolios.sync import completeness
 from tracker.api import InvalidInput
 from tracker.errors import DomainError
 
@@ -120,6 +121,7 @@ def _remarks(source: Source, method: str, now: datetime) -> list[str]:
         f"{user.email}, prepared {prepared:%Y-%m-%d %H:%M}, dates in {user.time_zone}",
         f"Cost basis: {method.upper()}, {where}; long-term after {user.long_term_days} days. "
         f"Amounts in {user.base_currency}, each rounded half to even.",
+        completeness.sentence(completeness.of_person(user_id=user.id)),
         *_doubts(told),
     ]
 

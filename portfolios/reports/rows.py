@@ -11,8 +11,8 @@ from django.db.models import Count, Q, QuerySet
 
 from accounts.models import User
 from exchanges.models import ExchangeConnection
-from portfolios import gains
-from portfolios.gains import Extent
+from portfolios.cost import gains
+from portfolios.cost.gains import Extent
 from portfolios.models import Disposal, DisposalKind, Income, Term
 
 _AT_ONCE = 2_000

@@ -5,6 +5,7 @@ from rest_framework import serializers
 
 from accounts.models import CostBasisMethod, CostBasisScope
 from portfolios.models import Basis, DisposalKind, Term
+from portfolios.serializers.coverage import CompletenessSerializer
 from portfolios.serializers.fields import ExactDecimalField
 
 GAINS_STATUS = ["complete", "partial", "updating"]
@@ -149,6 +150,7 @@ class GainsSerializer(_PageSerializer, StandingSerializer):
     by_term = TermTotalsSerializer(many=True)
     by_kind = KindTotalsSerializer(many=True)
     income_by_kind = IncomeTotalsSerializer(many=True)
+    coverage = CompletenessSerializer()
     results = DisposalSerializer(many=True)
 
 

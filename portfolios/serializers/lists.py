@@ -162,3 +162,14 @@ class SyncRunSerializer(serializers.Serializer):
     quarantined = serializers.IntegerField(help_text="Rows we could not read and kept.")
     problems = SyncProblemSerializer(many=True)
     error = serializers.CharField(allow_blank=True)
+    phase = serializers.CharField(
+        allow_blank=True, help_text="The feed that is being read now; empty when it is over."
+    )
+    visits = serializers.IntegerField(help_text="A first import may take several visits.")
+    calls_done = serializers.IntegerField(help_text="Calls to the exchange so far.")
+    calls_left = serializers.IntegerField(
+        allow_null=True, help_text="About how many calls are left; null when nobody knows."
+    )
+    seconds_left = serializers.IntegerField(
+        allow_null=True, help_text="About how long they take, by what the exchange allows."
+    )

@@ -4,9 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from portfolios import problems, remedies
 from portfolios.models import AdjustmentReason, MatchOrigin, TransferMeaning
-from portfolios.reconciliation import Code, Fact
+from portfolios.reconciling import problems, remedies
+from portfolios.reconciling.account import Fact
+from portfolios.reconciling.causes import Code
 from portfolios.serializers.fields import ExactDecimalField
 from tracker.api import StrictSerializer
 from tracker.money import MOST_UNITS, UNIT_DECIMALS, UNIT_DIGITS

@@ -17,6 +17,7 @@ from portfolios.views.imports import (
     LedgerExportView,
 )
 from portfolios.views.lists import (
+    CoverageView,
     HoldingView,
     LedgerView,
     PortfolioView,
@@ -51,6 +52,7 @@ __all__ = [
     "AdjustmentEntryView",
     "AllocationView",
     "AttributionView",
+    "CoverageView",
     "DismissView",
     "EntryDetailView",
     "EntryView",

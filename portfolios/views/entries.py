@@ -10,8 +10,10 @@ from rest_framework.views import APIView
 
 from accounts.idempotency import IdempotentPostMixin
 from exchanges.serializers import ConnectionSerializer
-from portfolios import accounts_by_hand, entries, filters
-from portfolios.entries import Place
+from portfolios import filters
+from portfolios.by_hand import entries
+from portfolios.by_hand.entries import Place
+from portfolios.ledger import accounts_by_hand
 from portfolios.serializers.entries import (
     EntrySerializer,
     NewAdjustmentEntrySerializer,

@@ -12,11 +12,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import CostBasisMethod
-from portfolios import explanations, filters, gains
-from portfolios.gains import Extent
+from portfolios import filters
+from portfolios.cost import explanations, gains
+from portfolios.cost.gains import Extent
 from portfolios.models import Disposal
 from portfolios.reports import making, pdf_file, xlsx_file
 from portfolios.serializers.gains import ExplanationSerializer, GainsSerializer, LotsSerializer
+from portfolios.sync import completeness
 from portfolios.views.lists import OwnedList
 from tracker import clock, tenancy
 from tracker.api import TimeCursorPagination
@@ -77,6 +79,7 @@ class GainView(OwnedList):
             head = gains.overview(
                 user=request.user, extent=_extent(asked), method=method, now=clock.now()
             )
+            head["coverage"] = completeness.of_person(user_id=request.user.id)
         return _headed(head, self.get_paginated_response(page))
 
 

@@ -17,7 +17,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.idempotency import IdempotentPostMixin
-from portfolios import filters, ledger_export
+from portfolios import filters
+from portfolios.by_hand import ledger_export
 from portfolios.importing import imports
 from portfolios.serializers.imports import (
     ImportChangeSerializer,

@@ -13,7 +13,8 @@ from rest_framework.views import APIView
 
 from accounts.idempotency import IdempotentPostMixin
 from exchanges import connections
-from portfolios import filters, querysets, series, sync, valuation
+from portfolios import filters, querysets
+from portfolios.serializers.coverage import CoverageSerializer
 from portfolios.serializers.lists import (
     HoldingSerializer,
     LedgerEntrySerializer,
@@ -23,6 +24,8 @@ from portfolios.serializers.lists import (
     TradeSerializer,
     TransferSerializer,
 )
+from portfolios.sync import completeness, requests
+from portfolios.valuing import series, valuation
 from tracker import clock, tenancy
 from tracker.api import ConditionalMixin, TimeCursorPagination, conditional
 from tracker.schema import results_of
@@ -145,6 +148,19 @@ class SnapshotView(ConditionalMixin, APIView):
         return Response({"results": points})
 
 
+class CoverageView(ConditionalMixin, APIView):
+    api_key_scopes = {"GET": "read_portfolio"}
+
+    @extend_schema(
+        operation_id="connections_coverage", tags=["connections"], responses=CoverageSerializer
+    )
+    def get(self, request: Any, pk: UUID) -> Response:
+        """Since when an account is known completely, except for what, and what is left to read."""
+        with tenancy.as_user(request.user.id):
+            told = completeness.of_connection(user_id=request.user.id, connection_id=pk)
+        return Response(told)
+
+
 class SyncView(IdempotentPostMixin, ConditionalMixin, APIView):
     api_key_scopes = {"POST": "sync"}
 
@@ -157,7 +173,7 @@ class SyncView(IdempotentPostMixin, ConditionalMixin, APIView):
         return self.once(request, lambda: self._start(request, pk))
 
     def _start(self, request: Any, pk: UUID) -> Response:
-        run = sync.request(user=request.user, connection_id=pk, now=clock.now())
+        run = requests.request(user=request.user, connection_id=pk, now=clock.now())
         with tenancy.as_user(request.user.id):
             row = querysets.sync_runs_of(request.user.id).get(id=run.id)
         return Response(row, status=202)

@@ -7,7 +7,8 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from portfolios import filters, manual_prices
+from portfolios import filters
+from portfolios.by_hand import manual_prices
 from portfolios.serializers.manual_prices import ManualPriceSerializer, NewManualPriceSerializer
 from portfolios.views.lists import ByIdPagination, OwnedList
 from tracker import clock, tenancy

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.idempotency import IdempotentPostMixin
-from portfolios import filters, matches
+from portfolios import filters
 from portfolios.serializers.reconciliation import (
     MatchSuggestionSerializer,
     NewMatchSerializer,
@@ -16,6 +16,7 @@ from portfolios.serializers.reconciliation import (
     TransferNoteInputSerializer,
     TransferNoteSerializer,
 )
+from portfolios.transfers import matches
 from portfolios.views.lists import OwnedList
 from tracker import clock, tenancy
 from tracker.api import ConditionalMixin, TimeCursorPagination

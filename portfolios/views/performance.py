@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from portfolios import benchmarks, performances, ranges
+from portfolios.returns import answers, benchmarks, ranges
 from portfolios.serializers.performance import (
     AllocationSerializer,
     AttributionSerializer,
@@ -44,9 +44,7 @@ class PerformanceView(ConditionalMixin, APIView):
     def get(self, request: Any) -> Response:
         """Value, flows, profit, returns and risk over a range, compared with benchmarks."""
         with tenancy.as_user(request.user.id):
-            answer = performances.read(
-                user=request.user, query=request.query_params, now=clock.now()
-            )
+            answer = answers.read(user=request.user, query=request.query_params, now=clock.now())
         return Response(answer)
 
 
@@ -58,7 +56,7 @@ class SeriesView(ConditionalMixin, APIView):
         parameters=[
             *_WHAT_AND_WHEN,
             OpenApiParameter(
-                "points", int, default=performances.DEFAULT_POINTS,
+                "points", int, default=answers.DEFAULT_POINTS,
                 description="At most so many, 10 to 2,000; no extreme is lost.",
             ),
         ],
@@ -66,9 +64,7 @@ class SeriesView(ConditionalMixin, APIView):
     def get(self, request: Any) -> Response:
         """The value over time as it is known today, thinned to what a phone can draw."""
         with tenancy.as_user(request.user.id):
-            answer = performances.series(
-                user=request.user, query=request.query_params, now=clock.now()
-            )
+            answer = answers.series(user=request.user, query=request.query_params, now=clock.now())
         return Response(answer)
 
 
@@ -82,7 +78,7 @@ class AttributionView(ConditionalMixin, APIView):
     def get(self, request: Any) -> Response:
         """Why the value changed: parts that add up to the change."""
         with tenancy.as_user(request.user.id):
-            answer = performances.explained(
+            answer = answers.explained(
                 user=request.user, query=request.query_params, now=clock.now()
             )
         return Response(answer)
@@ -97,7 +93,7 @@ class AllocationView(ConditionalMixin, APIView):
     def get(self, request: Any) -> Response:
         """What the portfolio is made of now, and how concentrated it is."""
         with tenancy.as_user(request.user.id):
-            answer = performances.allocation(
+            answer = answers.allocation(
                 user=request.user, query=request.query_params, now=clock.now()
             )
         return Response(answer)

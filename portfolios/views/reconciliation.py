@@ -9,8 +9,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.idempotency import IdempotentPostMixin
-from portfolios import discrepancies, filters, problems, remedies
-from portfolios.remedies import Wish
+from portfolios import filters
+from portfolios.reconciling import discrepancies, problems, remedies
+from portfolios.reconciling.remedies import Wish
 from portfolios.serializers.reconciliation import (
     DoneSerializer,
     ProblemInboxSerializer,

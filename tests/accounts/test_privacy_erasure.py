@@ -27,8 +27,8 @@ from audit.models import ActivityLog
 from exchanges import closing as reading
 from exchanges import gateway
 from exchanges.models import ConnectionState, ExchangeConnection
-from portfolios import recording, sync
 from portfolios.models import LedgerEntry, Trade
+from portfolios.sync import recording, visiting
 from tests import factories
 from tests.exchange_fixtures import connect, exchange, sandbox, visit
 from tracker import clock, tenancy
@@ -332,7 +332,7 @@ def test_two_at_once_erase_once(full, alice, erasure_log):
 def test_a_visit_that_comes_back_after_the_erasure_stores_nothing(alice, connect, sandbox):
     """S49: fetched before, recorded after."""
     connection = connect(alice, 3)
-    claims, visits = sync._claim("binance", [connection.id], connection.id, clock.now())
+    claims, visits = visiting._claim("binance", [connection.id], connection.id, clock.now())
     (report,) = gateway.visit_accounts(visits)
     erase(alice)
     assert recording.record(claim=claims[connection.id], report=report, now=clock.now()) is None
@@ -443,7 +443,7 @@ def test_leaving_needs_fresh_authentication(client_of, alice):
 
 def test_a_visit_that_is_under_way_when_somebody_leaves_stores_nothing(alice, connect, sandbox):
     connection = connect(alice, 3)
-    claims, visits = sync._claim("binance", [connection.id], connection.id, clock.now())
+    claims, visits = visiting._claim("binance", [connection.id], connection.id, clock.now())
     (report,) = gateway.visit_accounts(visits)
     leave(alice, clock.now())
     assert recording.record(claim=claims[connection.id], report=report, now=clock.now()) is None

@@ -25,6 +25,9 @@ NAMES = (
     "derive",
     "returns",
     "performance",
+    "candles",
+    "fanout",
+    "tick_delay",
 )
 
 

@@ -7,7 +7,8 @@ from decimal import Decimal
 from django.db import connection
 
 from exchanges.models import Asset, ExchangeConnection
-from portfolios import basis, books
+from portfolios.cost import basis
+from portfolios.ledger import books
 from portfolios.models import AssetBasis, Disposal, Lot
 from tests.benchmarks import rows, trades
 from tests.benchmarks.measure import Result, seconds

@@ -13,8 +13,8 @@ from django.core.cache import cache
 from django.db import connection
 
 from accounts.models import User
-from portfolios import valuations
 from portfolios.models import PortfolioState
+from portfolios.returns import valuations
 from tests.benchmarks import load, rows
 from tests.benchmarks.measure import Result, seconds, web_server
 from tests.benchmarks.performance_rows import activities

@@ -9,7 +9,7 @@ import empyrical
 import numpy as np
 import pyxirr
 
-from portfolios import performance
+from portfolios.returns import performance
 from tests.benchmarks.measure import Result, seconds
 
 DAYS, FLOWS, ROUNDS, TIMES = 3_650, 353, 9, 200

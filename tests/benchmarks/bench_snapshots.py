@@ -2,8 +2,8 @@
 
 from django.db import connection
 
-from portfolios import snapshots
 from portfolios.models import PortfolioState
+from portfolios.valuing import snapshots
 from tests.benchmarks import rows
 from tests.benchmarks.measure import Result, seconds
 from tracker import clock, tenancy

@@ -9,8 +9,8 @@ from django.conf import settings
 from exchanges import credentials
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Credential
-from portfolios import sync
 from portfolios.models import SyncRun, SyncState, Trade
+from portfolios.sync import dispatch, visiting
 from tests import sandbox as sandboxes
 from tests.benchmarks import rows
 from tests.benchmarks.measure import Result, peak_memory
@@ -63,10 +63,10 @@ def _connect(sandbox: sandboxes.Sandbox) -> list[ExchangeConnection]:
 def _import_balances_only(connections: list[ExchangeConnection]) -> None:
     """As after a first import, but for the facts: incremental visits do not read them."""
     now = clock.now()
-    for start in range(0, len(connections), sync.BATCH):
-        keys = [row.id for row in connections[start : start + sync.BATCH]]
-        claims, visits = sync._claim("binance", keys, ids.new_id(), now)
-        sync._show_balances_first(claims, visits)
+    for start in range(0, len(connections), dispatch.BATCH):
+        keys = [row.id for row in connections[start : start + dispatch.BATCH]]
+        claims, visits = visiting._claim("binance", keys, ids.new_id(), now)
+        visiting._show_balances_first(claims, visits)
     with tenancy.as_system("benchmark"):
         SyncRun.objects.filter(state=SyncState.RUNNING).update(
             state=SyncState.COMPLETE, finished_at=now
@@ -80,9 +80,9 @@ def _visit(connections: list[ExchangeConnection], *, expect: str) -> float:
     """One round over everybody, in the batches that the dispatcher makes."""
     _make_due()
     started = time.perf_counter()
-    for start in range(0, len(connections), sync.BATCH):
-        batch = connections[start : start + sync.BATCH]
-        ended = sync.visit_batch(
+    for start in range(0, len(connections), dispatch.BATCH):
+        batch = connections[start : start + dispatch.BATCH]
+        ended = visiting.visit_batch(
             exchange="binance", connection_ids=[row.id for row in batch], now=clock.now()
         )
         assert ended == {expect: len(batch)}, ended
@@ -100,7 +100,7 @@ def _memory_per_account(connections: list[ExchangeConnection]) -> float:
     gc.collect()
     before = peak_memory()
     settings.SYNC_CONCURRENCY = len(connections)
-    sync.visit_batch(
+    visiting.visit_batch(
         exchange="binance", connection_ids=[row.id for row in connections], now=clock.now()
     )
     return (peak_memory() - before) / 1024 / len(connections)

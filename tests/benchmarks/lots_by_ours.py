@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from portfolios.lots import Acquisition, Book, Disposition, Event, Method
+from portfolios.cost.lots import Acquisition, Book, Disposition, Event, Method
 from tests.benchmarks import trades
 
 _ACCOUNT = UUID(int=0)

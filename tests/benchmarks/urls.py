@@ -6,6 +6,7 @@ from rest_framework import generics, serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from exchanges.models import Candle
 from portfolios.models import Holding
 from tracker import tenancy
 from tracker.urls import handler400, handler403, handler404, handler500  # noqa: F401
@@ -44,6 +45,27 @@ class StockList(generics.ListAPIView):
         return Holding.objects.filter(user_id=self.request.user.id).select_related("asset__price")
 
 
+class _CandleRow(serializers.ModelSerializer):
+    """A candle as stock Django REST Framework would serialize it."""
+
+    class Meta:
+        model = Candle
+        fields = ["at", "open", "high", "low", "close", "volume", "closed", "source"]
+
+
+class StockCandles(generics.ListAPIView):
+    """The first two thousand candles of an asset through a stock ModelSerializer."""
+
+    serializer_class = _CandleRow
+    pagination_class = None
+    filter_backends = ()
+    throttle_classes = ()
+
+    def get_queryset(self):
+        rows = Candle.objects.filter(asset_id=self.kwargs["asset"], interval="5m")
+        return rows.order_by("at")[:2000]
+
+
 class Bare(APIView):
     """One query and an answer, for anybody."""
 
@@ -69,6 +91,7 @@ class Guarded(APIView):
 urlpatterns = [
     *project,
     path("reference/holdings", StockList.as_view()),
+    path("reference/candles/<uuid:asset>", StockCandles.as_view()),
     path("reference/bare", Bare.as_view()),
     path("reference/guarded", Guarded.as_view()),
 ]

@@ -16,7 +16,13 @@ from django.urls import reverse
 from accounts.models import User
 from audit.actions import Action
 from audit.models import ActivityLog
-from exchanges.models import ConnectionState, Exchange, ExchangeConnection, QuarantinedPage
+from exchanges.models import (
+    ConnectionState,
+    Coverage,
+    Exchange,
+    ExchangeConnection,
+    QuarantinedPage,
+)
 from portfolios.models import SyncRun
 from tests.conftest import PASSWORD
 from tests.second_factors import Phone, enrol
@@ -176,6 +182,64 @@ def test_the_page_of_a_person_is_readable_and_leads_on(connection, phone, live_s
         picture(page, "6-person")
         page.get_by_role("link", name="Exchange connections").last.click()
         page.get_by_role("row").filter(has_text="savings").wait_for()
+
+
+@pytest.fixture
+def ailing(connection) -> ExchangeConnection:
+    """The connection with a past: what was read so far, and a visit that was cut short."""
+    now = clock.now()
+    owner = {"user": connection.user, "connection": connection}
+    calls = [
+        [60 * n, "privateGetMyTrades", 20, "ip", 15 * (n % 4), 30 + n % 20, 200, n % 7, ""]
+        for n in range(40)
+    ]
+    failed = [2500, "sapiGetCapitalDepositHisrec", 1, "sapi:deposits", 900, 10_000, 0, -1,
+              "exchange_timeout"]  # fmt: skip
+    with tenancy.as_system("test"):
+        for feed, since, until in (("deposits", 900, 12), ("withdrawals", 900, 0), ("dust", 90, 0)):
+            Coverage.objects.create(
+                **owner, feed=feed, since=now - timedelta(days=since),
+                until=now - timedelta(days=until),
+            )  # fmt: skip
+        for symbol, days in (("BTCUSDT", 0), ("ETHUSDT", 200)):
+            Coverage.objects.create(
+                **owner, feed="trades", scope=symbol, since=now - timedelta(days=1200),
+                until=now - timedelta(days=days), cursor="7",
+            )  # fmt: skip
+        SyncRun.objects.create(
+            **owner, trigger="manual", state="partial", finished_at=now, quarantined=3,
+            problems=[{"feed": "deposits", "scope": "", "code": "exchange_timeout"}],
+            timeline={"first": calls, "last": [failed], "left_out": 512},
+        )  # fmt: skip
+        ExchangeConnection.objects.update(
+            reason="exchange_timeout", last_synced_at=now, last_complete_at=now, failures=2
+        )
+    return connection
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_doctor_of_a_connection_is_readable(ailing, phone, live_server, scheme):
+    with browsing(live_server.url) as page:
+        page.emulate_media(color_scheme=scheme)
+        sign_in(page, phone)
+        find_connection(page).get_by_role("link", name="savings").click()
+        page.get_by_role("link", name="Doctor").click()
+        page.get_by_role("heading", name="Doctor: binance savings").wait_for()
+        coverage = page.get_by_role("row").filter(has_text="ends 12 days before the last visit")
+        assert "deposits" in coverage.inner_text()
+        visit = page.get_by_role("region", name="Calls of the visit").first
+        assert "exchange_timeout" in visit.inner_text()
+        assert "512 calls left out" in visit.inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        picture(page, f"13-doctor-{scheme}")
+        page.get_by_role("button", name="Replay 1 row").click()
+        page.get_by_text("Rows to be read again by a worker: 1.").wait_for()
+        page.goto(reverse("admin:exchanges_quarantinedpage_counts"))
+        page.get_by_role("row").filter(has_text="not_json").wait_for()
+        picture(page, f"14-quarantine-counts-{scheme}")
+    with tenancy.as_system("test"):
+        asked = ActivityLog.objects.get(action=Action.REPLAY_REQUESTED)
+    assert asked.user_id == ailing.user_id
 
 
 # --- the second factor --------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import datetime, timedelta
 
 import pytest
 import redis
@@ -9,10 +10,11 @@ from django.conf import settings as live_settings
 
 from accounts.models import DataKey
 from audit.models import ActivityLog
+from exchanges import circuits
 from exchanges.models import Exchange, ExchangeConnection, ExchangeCredential
 from portfolios.models import SyncRun
 from tests.end_to_end.system import free_port
-from tracker import tenancy
+from tracker import clock, tenancy
 
 CANARY = "canary0key0canary0key0canary0key0canary0key0canary0key0canary0ke"
 
@@ -210,3 +212,46 @@ def test_the_catalogue_is_read_from_its_table(api):
     assert [(row["id"], row["required_fields"]) for row in rows] == [
         ("binance", ["api_key", "api_secret"])
     ]
+
+
+# --- one key, one stream of nonces --------------------------------------------------------------
+def test_the_same_key_cannot_be_connected_twice(alice, bob, connect, sandbox, client_of):
+    """S45"""
+    first, other = connect(alice, 3), connect(alice, 5)
+    again = {"exchange": "binance", "label": "again", **sandbox.key(3)}
+    answer = client_of(alice).post("/connections", again)
+    assert (answer.status_code, answer.json()["code"]) == (409, "exchange_key_connected")
+    api = client_of(alice)
+    moved = api.patch(f"/connections/{other.id}", sandbox.key(3))
+    assert (moved.status_code, moved.json()["code"]) == (409, "exchange_key_connected")
+    assert api.patch(f"/connections/{first.id}", sandbox.key(3)).status_code == 200
+    # Of somebody else's keys nothing is told.
+    assert client_of(bob).post("/connections", again).status_code == 201
+
+
+def test_a_key_is_not_tested_while_its_account_is_read(alice, connect, client_of):
+    """S45"""
+    connection = connect(alice, 3)
+    with tenancy.as_user(alice.id):
+        ExchangeConnection.objects.update(
+            claimed_by=connection.id, lease_until=clock.now() + timedelta(seconds=20)
+        )
+    api = client_of(alice)
+    answer = api.post(f"/connections/{connection.id}/test")
+    assert (answer.status_code, answer.json()["code"]) == (409, "connection_being_read")
+    with tenancy.as_user(alice.id):
+        ExchangeConnection.objects.update(claimed_by=None, lease_until=None)
+    assert api.post(f"/connections/{connection.id}/test").status_code == 200
+    with tenancy.as_user(alice.id):
+        assert ExchangeConnection.objects.get().claimed_by is None
+
+
+def test_an_exchange_that_answers_nobody_is_named_as_the_cause(alice, connect, client_of):
+    connect(alice, 3)
+    now = clock.now()
+    api = client_of(alice)
+    assert api.get("/connections").json()["results"][0]["exchange_unreachable_since"] is None
+    with tenancy.as_system("test"):
+        circuits.note(exchange="binance", answered=0, unanswered=5, now=now)
+    told = api.get("/connections").json()["results"][0]["exchange_unreachable_since"]
+    assert datetime.fromisoformat(told) == now

@@ -13,7 +13,6 @@ from django.db import connection as database
 from exchanges import assets, history
 from exchanges.history import Want
 from exchanges.models import Asset, ExchangeAsset, HistoricPrice, NeedState, PriceNeed
-from tests import sandbox as sandboxes
 from tracker import clock
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -262,24 +261,6 @@ def test_a_code_that_changed_its_meaning_prices_each_coin_in_its_own_time(exchan
     assert len(closes(old.id, midnight - 20 * DAY, midnight)) == 10
 
 
-@pytest.fixture
-def halted(tmp_path, settings, exchange):
-    """A sandbox in which LTC stopped trading 400 days ago, as `exchangeInfo` says."""
-    entry = {
-        "symbol": "LTCUSDT", "status": "BREAK", "baseAsset": "LTC", "quoteAsset": "USDT",
-        "filters": [
-            {"filterType": "PRICE_FILTER", "tickSize": "0.01"},
-            {"filterType": "LOT_SIZE", "stepSize": "0.001"},
-        ],
-    }  # fmt: skip
-    entries = [entry, entry | {"symbol": "LTCBTC", "quoteAsset": "BTC"}]
-    listing = tmp_path / "exchangeInfo.json"
-    listing.write_bytes(orjson.dumps({"symbols": entries}))
-    with sandboxes.running(weight_limit=0, assets=2, trades=0, exchange_info=listing) as running:
-        settings.EXCHANGE_BASE_URLS = {"binance": running.url}
-        yield running
-
-
 def test_a_delisted_coin_has_prices_until_its_end_and_none_after(halted, now, midnight):
     ltc = asset("LTC")
     since = midnight - 420 * DAY
@@ -327,5 +308,5 @@ def test_the_needs_of_a_worker_that_died_are_taken_up_when_its_lease_lapses(
 
     with pytest.raises(Died):
         history.backfill_due(now=now, report=die)
-    assert history.backfill_due(now=now + timedelta(seconds=30)) == set()
+    assert history.backfill_due(now=now + history.LEASE / 2) == set()
     assert history.backfill_due(now=now + history.LEASE + timedelta(minutes=1)) == {btc}

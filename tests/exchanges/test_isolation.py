@@ -57,7 +57,7 @@ ACTS = {
     "give a new key": lambda who, what: connections.change(
         user_id=who, connection_id=what, credential=factories.API_KEY, now=NOW
     ),
-    "test": lambda who, what: connections.test(user_id=who, connection_id=what),
+    "test": lambda who, what: connections.test(user_id=who, connection_id=what, now=clock.now()),
     "remove": lambda who, what: connections.remove(user_id=who, connection_id=what),
 }
 

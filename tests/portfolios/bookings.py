@@ -10,8 +10,8 @@ from accounts.models import User
 from exchanges.assets import DatedAsset
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Direction, Reward, Trade, TradeKind, Transfer
-from portfolios import books, facts
-from portfolios.ledger import Fact
+from portfolios.ledger import books, facts
+from portfolios.ledger.legs import Fact
 from portfolios.models import AssetBasis, Disposal, Income, Lot
 from tests import factories
 from tracker import clock, tenancy

@@ -7,7 +7,8 @@ from typing import Any
 from accounts.models import User
 from exchanges import assets
 from exchanges.reports import Direction, Reward, Trade, TradeKind, Transfer
-from portfolios import books, derivation, facts
+from portfolios import derivation
+from portfolios.ledger import books, facts
 from portfolios.models import LedgerEntry
 from tests import factories
 from tracker import clock, tenancy

@@ -5,8 +5,8 @@ from decimal import Decimal as D
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolios import attribution
-from portfolios.attribution import Sums
+from portfolios.returns import attribution
+from portfolios.returns.attribution import Sums
 
 money = st.decimals(-(10**12), 10**12, places=8)
 sums = st.builds(Sums, *([money] * len(Sums.__dataclass_fields__)))

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolios import booking
-from portfolios.booking import Booked, Booking, Entry, FactBook, Given, Note
-from portfolios.lots import Acquisition, Book, Disposition, Method, Move
+from portfolios.cost import booking
+from portfolios.cost.booking import Booked, Booking, Entry, FactBook, Given, Note
+from portfolios.cost.lots import Acquisition, Book, Disposition, Method, Move
 
 NOON = datetime(2024, 5, 5, 12, tzinfo=UTC)
 USD, EUR, BTC, ETH, BNB, USDT = (UUID(int=number) for number in range(1, 7))

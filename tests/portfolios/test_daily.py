@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portfolios import daily, positions
-from portfolios.daily import Close, CostChange
-from portfolios.positions import Movement, Pair, Reported
+from portfolios.returns import daily, day_rows, positions
+from portfolios.returns.day_prices import Close
+from portfolios.returns.day_rows import CostChange
+from portfolios.returns.positions import Movement, Pair, Reported
 
 ME, ONE, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 USD, BTC, ETH, EUR = UUID(int=10), UUID(int=11), UUID(int=12), UUID(int=13)
@@ -441,7 +442,7 @@ def test_accounts_and_assets_add_up_to_the_portfolio(history):
     moves, prices = history
     for rows in valued(moves, prices):
         total = rows[0]
-        for kind in (daily.ASSET, daily.CONNECTION):
+        for kind in (day_rows.ASSET, day_rows.CONNECTION):
             of_kind = [row for row in rows if row.scope == kind]
             for name in ("value", "fees", "income", "price_effect", "trade_effect", "cost"):
                 assert sum(getattr(row, name) for row in of_kind) == getattr(total, name)

@@ -12,9 +12,13 @@ from accounts.models import User
 from accounts.privacy import erasure
 from exchanges import connections
 from exchanges.models import HistoricPrice, NeedState, PriceNeed
-from portfolios import basis, books, derivation, matches, tasks
-from portfolios.lots import Method
+from portfolios import derivation, tasks
+from portfolios.by_hand import manual_prices
+from portfolios.cost import basis
+from portfolios.cost.lots import Method
+from portfolios.ledger import books
 from portfolios.models import AssetBasis, Disposal, Income, Lot, PortfolioState
+from portfolios.transfers import matches
 from tests import broker, factories
 from tests.portfolios.bookings import (
     book,
@@ -42,7 +46,7 @@ def derive(user) -> bool:
 
 def freshness(user):
     with tenancy.as_user(user.id):
-        return derivation.freshness(user_id=user.id)
+        return books.freshness(user_id=user.id)
 
 
 def state(user) -> PortfolioState:
@@ -321,6 +325,35 @@ def test_a_coin_that_a_market_takes_up_later_gets_the_price_of_then(alice, accou
     assert open_lots(alice) == [("1", "5")]
 
 
+def test_who_was_not_told_of_prices_is_found_by_the_sweep_and_only_once(alice, account):
+    """S41: the worker died between storing prices and telling of them."""
+    factories.asset("USD")
+    book(alice, account, reward("1", day(0), "COIN"))
+    derive(alice)
+    assert derivation.tell_who_waits_in_vain(now=clock.now()) == 0  # still to be fetched
+    PriceNeed.objects.update(state=NeedState.DONE)
+    _keep("COIN", "1h", day(0), "5")
+    assert derivation.tell_who_waits_in_vain(now=clock.now()) == 1
+    derive(alice)
+    assert open_lots(alice) == [("1", "5")]
+    PriceNeed.objects.filter(state=NeedState.OPEN).update(state=NeedState.DONE)
+    while derivation.tell_who_waits_in_vain(now=clock.now()):
+        assert derive(alice)  # valuations may have waited too; an end there must be
+    assert not freshness(alice).updating
+
+
+def test_who_waits_for_what_no_market_ever_quoted_is_not_told_again_and_again(alice, account):
+    factories.asset("USD")
+    book(alice, account, reward("1", day(0), "COIN"))
+    derive(alice)
+    for state_of_needs in (NeedState.NOWHERE, NeedState.DONE):
+        PriceNeed.objects.update(state=state_of_needs)
+        while derivation.tell_who_waits_in_vain(now=clock.now()):
+            derive(alice)
+            PriceNeed.objects.filter(state=NeedState.OPEN).update(state=state_of_needs)
+    assert open_lots(alice) == [("1", "?")]
+
+
 def test_who_does_not_wait_for_a_price_is_left_alone(alice, account):
     book(alice, account, buy("1", "100", day(0)))
     derive(alice)
@@ -333,21 +366,21 @@ def test_a_price_of_ones_own_touches_what_was_paid_for_with_the_asset(alice, acc
     book(alice, account, buy("1", "100", day(3), quote_code="XYZ", symbol="BTC/XYZ"))
     book(alice, account, buy("1", "100", day(4), base_code="ETH", symbol="ETH/USD"))
     derive(alice)
-    with tenancy.as_user(alice.id):
-        derivation.price_changed(
-            user_id=alice.id, asset_id=factories.asset("XYZ").id, since=day(0), now=clock.now()
-        )
+    manual_prices.put(
+        user=alice, asset_id=factories.asset("XYZ").id, day=day(0).date(), price=D("2"),
+        currency="USD", now=clock.now(),
+    )  # fmt: skip
     assert marks(alice) == {"BTC", "XYZ"}
 
 
 # --- who is behind ------------------------------------------------------------------------------
 def test_freshness_says_whether_figures_are_being_computed(alice, bob, account):
-    assert freshness(alice) == derivation.Freshness(updating=False, derived_at=None)
+    assert freshness(alice) == books.Freshness(updating=False, derived_at=None)
     book(alice, account, buy("1", "100", day(0)))
     assert freshness(alice).updating
     now = clock.now()
     derivation.derive(user_id=alice.id, now=now)
-    assert freshness(alice) == derivation.Freshness(updating=False, derived_at=now)
+    assert freshness(alice) == books.Freshness(updating=False, derived_at=now)
     assert not freshness(bob).updating
 
 

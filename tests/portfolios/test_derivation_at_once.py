@@ -11,6 +11,7 @@ from accounts.models import User
 from accounts.privacy import erasure
 from exchanges import connections
 from portfolios import derivation
+from portfolios.ledger import books
 from portfolios.models import Lot, PortfolioState
 from tests import broker, factories, threads
 from tests.portfolios.bookings import book, buy, day, gains, marks, open_lots, sell
@@ -67,7 +68,7 @@ def test_what_arrives_while_figures_are_computed_is_not_forgotten(alice, account
     assert done == [True]
     assert marks(alice) == {"BTC", "USD"}
     with tenancy.as_user(alice.id):
-        assert derivation.freshness(user_id=alice.id).updating
+        assert books.freshness(user_id=alice.id).updating
     queued = broker.waiting("derive")
     assert len(queued) == 3  # of both recordings, and of the worker that saw the second
     derive(alice)

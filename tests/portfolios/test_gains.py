@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from accounts.models import User
 from exchanges.models import HistoricPrice
-from portfolios import tallies, years
+from portfolios.cost import tallies, years
+from portfolios.cost.tallies import Group, Tally
 from portfolios.models import Disposal, Lot, TransferNote
-from portfolios.tallies import Group, Tally
 from tests import factories
 from tests.portfolios.journal import Journal
 from tracker import bulk, ids, tenancy
@@ -260,7 +260,7 @@ def test_comparing_leaves_what_is_stored_as_it_is(api, alice, traded):
 
 
 def test_comparing_is_refused_for_a_history_that_takes_too_long(api, traded, monkeypatch):
-    monkeypatch.setattr("portfolios.gains.MOST_COMPARED", 5)
+    monkeypatch.setattr("portfolios.cost.gains.MOST_COMPARED", 5)
     answer = api.get("/gains?method=lifo")
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_entries_to_compare")
     assert read(api, "/gains?method=fifo")["totals"]["gain"] == "200"  # their own is not computed

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from exchanges.models import Coverage, ExchangeConnection
 from exchanges.reports import AccountReport, Covered, Trade
-from portfolios import ledger, recording, tasks
+from portfolios import tasks
 from portfolios.importing import cells, imports, plan, table
 from portfolios.importing.cells import RowRefused
+from portfolios.ledger import legs
 from portfolios.models import FileImport, LedgerEntry
+from portfolios.sync import recording
 from tests import broker, factories
 from tracker import clock, ids, tenancy
 
@@ -39,7 +41,7 @@ def units(read: plan.Plan) -> dict[str, Decimal]:
     """What the facts of a file add up to, coin by coin."""
     total: dict[str, Decimal] = defaultdict(Decimal)
     for item in read.found:
-        for leg in ledger.legs(item.fact):
+        for leg in legs.legs(item.fact):
             total[leg.code] += leg.quantity
     return {code: quantity for code, quantity in total.items() if quantity}
 
@@ -157,7 +159,7 @@ def test_a_balance_of_krakens_file_is_what_its_entries_add_up_to():
     }
     spot: dict[str, Decimal] = defaultdict(Decimal)
     for item in planned(content).found:
-        for leg in ledger.legs(item.fact):
+        for leg in legs.legs(item.fact):
             spot[leg.code] += leg.quantity if leg.wallet == "spot" else 0
     assert (spot["EUR"], spot["BTC"]) == (told["ZEUR"], told["XXBT"])
 
@@ -640,10 +642,9 @@ def test_what_comes_back_from_krakens_futures_is_in_the_spot_wallet_again():
         "L2,R2,2024-01-02 00:00:00,transfer,spottofutures,currency,ZUSD,-500,0,500\n"
         "L3,R3,2024-01-03 00:00:00,transfer,spotfromfutures,currency,ZUSD,700,0,1200\n"
     )
-    legs = [
-        leg for item in planned((KRAKEN + rows).encode()).found for leg in ledger.legs(item.fact)
-    ]
-    assert sum(leg.quantity for leg in legs if leg.wallet == "spot") == 1200
+    found = planned((KRAKEN + rows).encode()).found
+    booked = [leg for item in found for leg in legs.legs(item.fact)]
+    assert sum(leg.quantity for leg in booked if leg.wallet == "spot") == 1200
 
 
 def test_coins_swept_into_one_are_refused_as_what_they_are():

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from django.db import IntegrityError
 
-from portfolios import gains, querysets, sync, valuation
+from portfolios import querysets
+from portfolios.cost import gains
 from portfolios.models import LedgerEntry, SyncRun, Trade
+from portfolios.sync import requests
+from portfolios.valuing import valuation
 from tests import factories
 from tests.api_client import ApiClient
 from tracker import bulk, clock, tenancy
@@ -102,7 +105,7 @@ def test_the_cursor_of_somebody_else_shows_nothing_of_theirs(alice, connected, c
 def test_asking_to_sync_another_users_connection_starts_nothing(alice, connected, charlie):
     """S14"""
     with pytest.raises(NotFound):
-        sync.request(user=charlie, connection_id=connected.id, now=clock.now())
+        requests.request(user=charlie, connection_id=connected.id, now=clock.now())
     with tenancy.as_system("test"):
         assert SyncRun.objects.filter(connection=connected).count() == 1
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchanges.reports import Direction, Reward, Trade, TradeKind, Transfer
-from portfolios import ledger
+from portfolios.ledger import legs
 
 AT = datetime(2024, 5, 5, 15, 38, 56, tzinfo=UTC)
 BUY = Trade(
@@ -61,12 +61,12 @@ CASES = [
 @pytest.mark.parametrize(("fact", "expected"), [case[1:] for case in CASES],
                          ids=[case[0] for case in CASES])  # fmt: skip
 def test_legs(fact, expected):
-    shown = ", ".join(f"{leg.quantity:+} {leg.code} {leg.kind}" for leg in ledger.legs(fact))
+    shown = ", ".join(f"{leg.quantity:+} {leg.code} {leg.kind}" for leg in legs.legs(fact))
     assert shown == expected
 
 
 def test_a_move_leaves_one_wallet_for_the_other():
-    assert [(leg.wallet, leg.quantity) for leg in ledger.legs(MOVE)] == [
+    assert [(leg.wallet, leg.quantity) for leg in legs.legs(MOVE)] == [
         ("spot", D(-5)), ("earn", D(5)),
     ]  # fmt: skip
 
@@ -77,13 +77,13 @@ units = st.decimals(min_value="0.000000000000000001", max_value="1e15", places=1
 @given(base=units, quote=units, fee=units, side=st.sampled_from(["buy", "sell"]))
 def test_money_paid_by_card_adds_up_to_nothing(base, quote, fee, side):
     fact = replace(CARD, side=side, base_quantity=base, quote_quantity=quote, fee_quantity=fee)
-    euros = sum((leg.quantity for leg in ledger.legs(fact) if leg.code == "EUR"), D(0))
+    euros = sum((leg.quantity for leg in legs.legs(fact) if leg.code == "EUR"), D(0))
     assert euros == 0
 
 
 @given(base=units, quote=units, fee=units)
 def test_a_sale_mirrors_a_purchase_but_for_the_fee(base, quote, fee):
     buy = replace(BUY, base_quantity=base, quote_quantity=quote, fee_quantity=fee, fee_code="X")
-    bought, sold = ledger.legs(buy), ledger.legs(replace(buy, side="sell"))
+    bought, sold = legs.legs(buy), legs.legs(replace(buy, side="sell"))
     for one, other in zip(bought, sold, strict=True):
         assert one.quantity == (other.quantity if one.kind == "fee" else -other.quantity)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolios import lots
-from portfolios.lots import Acquisition, Book, Disposition, Event, Lot, Method, Move
+from portfolios.cost import lots
+from portfolios.cost.lots import Acquisition, Book, Disposition, Event, Lot, Method, Move
 
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
 HERE, THERE = UUID(int=1), UUID(int=2)

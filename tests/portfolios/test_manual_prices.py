@@ -7,8 +7,9 @@ import pytest
 import time_machine
 
 from exchanges.models import Exchange, ExchangeConnection, Price
-from portfolios import derivation, snapshots
+from portfolios import derivation
 from portfolios.models import AssetBasis, Holding, Lot, PortfolioSnapshot, PortfolioState
+from portfolios.valuing import snapshots
 from tests import factories
 from tests.portfolios.bookings import book, buy, day
 from tracker import clock, tenancy

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolios import matches, matching
-from portfolios.matching import Sent
 from portfolios.models import TransferMatch
+from portfolios.transfers import matches, matching
+from portfolios.transfers.matching import Sent
 from tests import factories, threads
 from tracker import clock, tenancy
 

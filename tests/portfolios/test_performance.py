@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portfolios import performance
+from portfolios.returns import performance
 
 unhurried = settings(deadline=None)
 NAN = float("nan")

@@ -5,14 +5,18 @@ from decimal import Decimal as D
 
 import pytest
 import time_machine
+from django.core.cache import cache
+from django.db import OperationalError
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 
 from exchanges import prices
 from exchanges.models import Asset, ExchangeConnection, Price
-from portfolios import serializers, snapshots
+from portfolios import serializers
 from portfolios.models import Holding, PortfolioSnapshot, PortfolioState
+from portfolios.valuing import snapshots
 from tests.end_to_end.system import free_port
+from tests.tracker.test_outage import database_gone
 from tracker import clock, tenancy
 
 
@@ -224,6 +228,18 @@ def test_prices_are_fetched_once_in_five_minutes(exchange, sandbox):
     assert prices.refresh_due(now=clock.now()) > 0
     assert prices.refresh_due(now=clock.now()) == 0
     assert asked() == before + 1
+
+
+def test_a_fetch_that_stored_nothing_keeps_others_waiting_for_seconds_only(
+    transactional_db, exchange
+):
+    """S41: as one does whose worker died."""
+    with database_gone(), pytest.raises(OperationalError):
+        prices.refresh_due(now=clock.now())
+    assert 0 < cache.ttl("prices:fetched:binance") <= prices.FETCHING_SECONDS
+    cache.clear()
+    prices.refresh_due(now=clock.now())
+    assert cache.ttl("prices:fetched:binance") > prices.FETCHING_SECONDS
 
 
 def test_a_price_feed_that_is_down_keeps_the_last_known_prices(exchange, settings, priced):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from exchanges import assets, history, prices
 from exchanges.history import Want
 from exchanges.models import HistoricPrice, PriceInterval
-from portfolios import pricebook
 from portfolios.models import ManualPrice
-from portfolios.pricebook import OwnPrice, PriceBook
+from portfolios.valuing import pricebook
+from portfolios.valuing.pricebook import OwnPrice, PriceBook
 from tests import factories
 from tracker import clock, tenancy
 

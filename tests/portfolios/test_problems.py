@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 
 from exchanges.models import Coverage, ExchangeConnection, QuarantinedPage
-from portfolios import accounts_by_hand, derivation, discrepancies, entries
+from portfolios import derivation
+from portfolios.by_hand import entries
+from portfolios.ledger import accounts_by_hand
 from portfolios.models import (
     Adjustment,
     LedgerEntry,
@@ -14,6 +16,7 @@ from portfolios.models import (
     SyncRun,
     Transfer,
 )
+from portfolios.reconciling import discrepancies
 from tests import factories
 from tracker import clock, tenancy
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portfolios import ranges
+from portfolios.returns import ranges
 
 AUCKLAND, HONOLULU, LONDON = "Pacific/Auckland", "Pacific/Honolulu", "UTC"
 NOW = datetime(2026, 3, 10, 15, tzinfo=UTC)  # the 11th in Auckland, the 10th in Honolulu

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchanges.models import Coverage
-from portfolios import discrepancies, reconciliation
 from portfolios.models import (
     Discrepancy,
     Holding,
@@ -22,19 +21,17 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
-from portfolios.reconciliation import (
+from portfolios.reconciling import differences, discrepancies, reconciliation
+from portfolios.reconciling.account import (
     Account,
-    Difference,
     Fact,
     FeedState,
     Habit,
-    Movement,
     OtherSide,
     OwnEntry,
-    Place,
     Rate,
-    Report,
 )
+from portfolios.reconciling.differences import Difference, Movement, Place, Report
 from tests import factories
 from tracker import clock, tenancy
 
@@ -236,7 +233,7 @@ def movements(*pairs):
     ],
 )
 def test_since_when_books_and_reports_differ(reported, booked, expected):
-    found = reconciliation.difference(SPOT, reports(*reported), movements(*booked))
+    found = differences.difference(SPOT, reports(*reported), movements(*booked))
     if expected is None:
         assert found is None
         return
@@ -247,9 +244,9 @@ def test_since_when_books_and_reports_differ(reported, booked, expected):
 
 
 def test_an_account_by_hand_differs_since_it_took_too_much():
-    found = reconciliation.shortage(SPOT, movements((0, 1), (1, -3), (2, 1)))
+    found = differences.shortage(SPOT, movements((0, 1), (1, -3), (2, 1)))
     assert (found.units, found.agreed_at, found.appeared_at) == (1, at(0), at(1))
-    assert reconciliation.shortage(SPOT, movements((0, 1), (1, -3), (2, 2))) is None
+    assert differences.shortage(SPOT, movements((0, 1), (1, -3), (2, 2))) is None
 
 
 @given(
@@ -258,7 +255,7 @@ def test_an_account_by_hand_differs_since_it_took_too_much():
 )
 def test_a_difference_is_what_was_reported_less_what_was_booked(booked, reported):
     booked, reported = sorted(booked), sorted(dict(reported).items())
-    found = reconciliation.difference(SPOT, reports(*reported), movements(*booked))
+    found = differences.difference(SPOT, reports(*reported), movements(*booked))
     last = reported[-1]
     total = sum(units for hours, units in booked if hours <= last[0])
     if found is None:

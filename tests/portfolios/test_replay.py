@@ -7,8 +7,8 @@ import pytest
 from exchanges import connections
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Credential
-from portfolios import sync
 from portfolios.models import Holding, LedgerEntry
+from portfolios.sync import visiting
 from tests.exchange_fixtures import UNLIMITED
 from tests.exchanges.gateway.conftest import recorded, server
 from tests.exchanges.gateway.test_binance import binance
@@ -67,7 +67,9 @@ def connection(alice, exchange, settings, binance):
 
 
 def test_the_recorded_account_comes_out_as_the_right_ledger(alice, connection):
-    ended = sync.visit_batch(exchange="binance", connection_ids=[connection.id], now=clock.now())
+    ended = visiting.visit_batch(
+        exchange="binance", connection_ids=[connection.id], now=clock.now()
+    )
     with tenancy.as_user(alice.id):
         problems = ExchangeConnection.objects.get().reason
         entries = LedgerEntry.objects.order_by("occurred_at", "trade", "transfer", "leg")

@@ -7,8 +7,9 @@ import pytest
 import time_machine
 
 from exchanges.models import Asset, Price
-from portfolios import derivation, snapshots
+from portfolios import derivation
 from portfolios.importing import imports
+from portfolios.ledger import books
 from portfolios.models import (
     DailyValuation,
     FileImport,
@@ -16,6 +17,7 @@ from portfolios.models import (
     PortfolioSnapshot,
     PortfolioState,
 )
+from portfolios.valuing import snapshots
 from tests import factories
 from tests.portfolios.bookings import book, buy, day, reward
 from tracker import clock, tenancy
@@ -154,7 +156,7 @@ def test_what_an_exchange_reports_beyond_reason_is_unpriced_and_the_rest_is_valu
         book(alice, account, *facts)
         assert derivation.derive(user_id=alice.id, now=clock.now())
         with tenancy.as_user(alice.id):
-            assert not derivation.freshness(user_id=alice.id).updating
+            assert not books.freshness(user_id=alice.id).updating
             today = valued(alice, alice.id)
             assert today.is_partial
             assert abs(today.value) < 10**16

@@ -7,7 +7,8 @@ import pytest
 import time_machine
 
 from exchanges.models import HistoricPrice, Price
-from portfolios import books, derivation
+from portfolios import derivation
+from portfolios.ledger import books
 from portfolios.models import DailyValuation, Holding, HoldingChange, PortfolioSnapshot
 from portfolios.serializers import performance as shapes
 from tests import factories

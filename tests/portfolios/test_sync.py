@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import DataKey
+from audit.actions import Action
+from audit.log import Happening
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection, QuarantinedPage
-from portfolios import sync
 from portfolios.models import (
     Holding,
     HoldingChange,
@@ -19,6 +20,7 @@ from portfolios.models import (
     Trade,
     Transfer,
 )
+from portfolios.sync import aside, dispatch, visiting
 from tracker import clock, tenancy
 
 
@@ -184,7 +186,7 @@ def test_a_claimed_connection_is_not_visited_by_another_worker(alice, connect, v
     """S41"""
     connection = connect(alice, 3)
     now = clock.now()
-    claims, _ = sync._claim("binance", [connection.id], connection.id, now)
+    claims, _ = visiting._claim("binance", [connection.id], connection.id, now)
     assert list(claims) == [connection.id]
     assert visit(connection, now=now) == {}
     assert visit(connection, now=now + timedelta(seconds=31)) == {"complete": 1}
@@ -193,11 +195,11 @@ def test_a_claimed_connection_is_not_visited_by_another_worker(alice, connect, v
 def test_a_report_of_a_lost_claim_is_not_recorded(alice, connect, visit, sandbox):
     """S41: the slow worker comes back after its lease went to another one."""
     from exchanges import gateway
-    from portfolios import recording
+    from portfolios.sync import recording
 
     connection = connect(alice, 3)
     now = clock.now()
-    claims, visits = sync._claim("binance", [connection.id], connection.id, now)
+    claims, visits = visiting._claim("binance", [connection.id], connection.id, now)
     (report,) = gateway.visit_accounts(visits)
     assert visit(connection, now=now + timedelta(seconds=31)) == {"complete": 1}
     before = counts(connection)
@@ -213,9 +215,9 @@ def test_due_connections_are_dispatched_once_and_again_when_the_message_was_lost
     connect(alice, 3)
     connect(bob, 4)
     now = clock.now()
-    assert sync.dispatch_due(now=now) == 2
-    assert sync.dispatch_due(now=now) == 0
-    assert sync.dispatch_due(now=now + timedelta(minutes=1)) == 2
+    assert dispatch.dispatch_due(now=now) == 2
+    assert dispatch.dispatch_due(now=now) == 0
+    assert dispatch.dispatch_due(now=now + timedelta(minutes=1)) == 2
 
 
 def test_a_paused_connection_is_neither_dispatched_nor_visited(alice, connect, visit):
@@ -223,7 +225,7 @@ def test_a_paused_connection_is_neither_dispatched_nor_visited(alice, connect, v
 
     connection = connect(alice, 3)
     connections.change(user_id=alice.id, connection_id=connection.id, paused=True, now=clock.now())
-    assert sync.dispatch_due(now=clock.now() + timedelta(days=1)) == 0
+    assert dispatch.dispatch_due(now=clock.now() + timedelta(days=1)) == 0
     assert visit(connection) == {}
     connections.change(user_id=alice.id, connection_id=connection.id, paused=False, now=clock.now())
     assert visit(connection) == {"complete": 1}
@@ -271,8 +273,8 @@ def test_a_message_that_came_twice_is_one_visit(alice, connect):
     """S41: what was visited meanwhile is not due any more."""
     connection = connect(alice, 3)
     again = {"exchange": "binance", "connection_ids": [connection.id]}
-    assert sync.visit_batch(**again, now=clock.now()) == {"complete": 1}
-    assert sync.visit_batch(**again, now=clock.now()) == {}
+    assert visiting.visit_batch(**again, now=clock.now()) == {"complete": 1}
+    assert visiting.visit_batch(**again, now=clock.now()) == {}
 
 
 def test_a_credential_whose_data_key_is_gone_asks_for_a_new_key(alice, connect, visit, client_of):
@@ -284,3 +286,48 @@ def test_a_credential_whose_data_key_is_gone_asks_for_a_new_key(alice, connect, 
     assert visit(connection) == {"failed": 1}
     found = fresh(connection)
     assert (found.state, found.claimed_by) == (ConnectionState.NEEDS_NEW_KEY, None)
+
+
+def test_the_first_retry_comes_soon_and_the_next_ones_later(alice, connect, visit, sandbox):
+    """S41: most faults are over in seconds; one that lasts is not hammered."""
+    connection, waits = connect(alice, 9), []
+    with sandbox.fault(path="/", account=9, kind="status", status=502):
+        for _ in range(4):
+            assert visit(connection) == {"failed": 1}
+            waits.append(round((fresh(connection).next_sync_at - clock.now()).total_seconds(), -1))
+    assert waits == [30, 120, 120, 120]  # longer pauses are the circuit's
+
+
+def test_a_visit_that_kills_its_workers_is_paused_and_its_run_closed(alice, connect, exchange):
+    """S42: told by the act of the parking."""
+    connection = connect(alice, 3)
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.filter(id=connection.id).update(
+            claimed_by=connection.id, lease_until=clock.now()
+        )
+        SyncRun.objects.update(state="running")
+    arguments = {"exchange": "binance", "connection_ids": [str(connection.id)]}
+    aside.put_aside(Happening(
+        Action.TASK_PARKED, None, {"task": dispatch.SYNC_TASK, "arguments": arguments, "deaths": 3}
+    ))  # fmt: skip
+    found = fresh(connection)
+    assert (found.state, found.reason, found.next_sync_at) == ("paused", "sync_put_aside", None)
+    assert found.claimed_by is None
+    assert {(run.state, run.error) for run in runs(connection)} <= {("failed", "sync_put_aside")}
+
+
+def test_what_a_dead_worker_held_is_dispatched_alone(alice, bob, connect, queued):
+    """S42: one of a batch killed its worker, and nobody knows which."""
+    held, free = [connect(alice, 3), connect(bob, 4)], [connect(alice, 5), connect(bob, 6)]
+    now = clock.now()
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.update(next_sync_at=now)
+        ExchangeConnection.objects.filter(id__in=[row.id for row in held]).update(
+            claimed_by=alice.id, lease_until=now - timedelta(seconds=1)
+        )
+    before = len(queued(dispatch.IMPORTS))
+    assert dispatch.dispatch_due(now=now) == 4
+    batches = [set(told["connection_ids"]) for _, told in queued(dispatch.IMPORTS)[before:]]
+    alone = [{str(row.id)} for row in held]
+    assert sorted(batches, key=len)[:2] in (alone, alone[::-1])
+    assert {str(row.id) for row in free} in batches

@@ -23,9 +23,9 @@ from uuid import UUID
 
 import pytest
 
-from portfolios import booking
-from portfolios.booking import Entry, FactBook, Note
-from portfolios.lots import Acquisition, Book, Event, Method
+from portfolios.cost import booking
+from portfolios.cost.booking import Entry, FactBook, Note
+from portfolios.cost.lots import Acquisition, Book, Event, Method
 from tests.conftest import SHARED_DATA
 
 CASES = sorted((SHARED_DATA / "taxlots").glob("*.json")) or [SHARED_DATA / "taxlots"]

@@ -10,8 +10,9 @@ from django.db.models import Sum
 
 from accounts.models import User
 from exchanges.models import HistoricPrice, NeedState, PriceNeed
-from portfolios import accounts_by_hand, books, derivation, problems, valuations
-from portfolios.ledger import Adjustment
+from portfolios import derivation
+from portfolios.ledger import accounts_by_hand, books
+from portfolios.ledger.legs import Adjustment
 from portfolios.models import (
     DailyValuation,
     Holding,
@@ -22,6 +23,8 @@ from portfolios.models import (
     Transfer,
     TransferNote,
 )
+from portfolios.reconciling import problems
+from portfolios.returns import valuations
 from tests import factories
 from tests.portfolios.bookings import book, buy, day, reward, sell, transfer
 from tracker import clock, tenancy

@@ -14,8 +14,8 @@ from audit.models import SecurityAlert
 from exchanges import credentials
 from exchanges.models import ExchangeConnection, Price
 from exchanges.reports import Credential
-from portfolios import watch
 from portfolios.models import Holding, LedgerEntry, Reward, Transfer
+from portfolios.sync import watch
 from tests import factories
 from tracker import clock, tenancy
 

@@ -1,16 +1,16 @@
 """Bulk inserts: what was new and only that, to the last digit, and never past the policies."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import DataError, IntegrityError, ProgrammingError, transaction
+from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
 
 from audit.models import ActivityLog
 from portfolios.models import Trade
 from tests import factories
-from tracker import bulk, ids, tenancy
+from tracker import arrays, bulk, ids, tenancy
 
 
 @pytest.fixture
@@ -140,3 +140,117 @@ def test_what_a_constraint_refuses_is_an_error_and_not_left_out(alice, connected
             [factories.trade(alice, connected, 1), factories.trade(alice, connected, 2, **fields)],
         )
     assert stored(alice) == set()
+
+
+# --- past the models ----------------------------------------------------------------------------
+NOTED = {
+    "id": "uuid", "position": "int8", "at": "timestamptz", "units": "numeric", "kind": "text"
+}  # fmt: skip
+
+
+@pytest.fixture
+def noted(db):
+    with connection.cursor() as cursor:
+        listed = ", ".join(f"{name} {kind}" for name, kind in NOTED.items())
+        cursor.execute(f"CREATE TEMPORARY TABLE noted ({listed}, CHECK (position >= 0))")
+        yield cursor
+        cursor.execute("DROP TABLE IF EXISTS noted")
+
+
+def note(rows: Any) -> None:
+    statement = "INSERT INTO noted SELECT * FROM incoming"
+    bulk.insert_from(rows, columns=NOTED, statement=statement, parameters={})
+
+
+def numbered(count: int) -> list[tuple[Any, ...]]:
+    at = datetime(2026, 1, 5, tzinfo=UTC)
+    return [(ids.new_id(), n, at + timedelta(seconds=n), str(n), "a") for n in range(count)]
+
+
+def stored_notes(cursor: Any) -> list[Any]:
+    cursor.execute("SELECT * FROM noted ORDER BY position")
+    return cursor.fetchall()
+
+
+def test_plain_rows_of_every_kind_come_back_as_they_went_in(noted):
+    """S46: microseconds, years before PostgreSQL's epoch, other zones, nulls, awkward text."""
+    east = timezone(timedelta(hours=9))
+    rows = [
+        (ids.new_id(), 0, datetime(2026, 1, 5, 12, 0, 0, 123456, tzinfo=UTC), "1E-30", 'é{,"}'),
+        (None, 1, None, None, None),
+        (ids.new_id(), 2, datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), "-0.5", ""),
+        (ids.new_id(), 2**62, datetime(2020, 2, 29, 3, tzinfo=east), "9" * 30 + ".1", "NULL"),
+    ]
+    note(rows)
+    assert stored_notes(noted) == [
+        (*row[:3], None if row[3] is None else Decimal(row[3]), row[4]) for row in rows
+    ]
+
+
+def test_ids_may_be_the_sixteen_bytes_that_are_read(noted):
+    rows = numbered(3)
+    note([(key.bytes, *rest) for key, *rest in rows])
+    note([])
+    assert [row[0] for row in stored_notes(noted)] == [key for key, *_ in rows]
+    assert [key for (key,) in bulk.read("SELECT id FROM noted ORDER BY position", {})] == [
+        key.bytes for key, *_ in rows
+    ]
+
+
+def test_more_rows_than_are_sent_at_once_all_arrive_in_order(noted):
+    rows = numbered(20_000)
+    note(row for row in rows)
+    assert [row[1] for row in stored_notes(noted)] == list(range(20_000))
+
+
+@pytest.mark.parametrize("bad", [0, 9_999, 19_999])
+def test_what_is_refused_on_the_way_is_raised_and_takes_all_back(noted, bad):
+    """S46"""
+    rows = numbered(20_000)
+    rows[bad] = (rows[bad][0], -1, *rows[bad][2:])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        note(rows)
+    assert stored_notes(noted) == []
+
+
+def test_an_error_while_rows_are_made_takes_all_back(noted):
+    def made():
+        yield from numbered(9_000)
+        raise ArithmeticError("no such row")
+
+    with pytest.raises(ArithmeticError), transaction.atomic():
+        note(made())
+    assert stored_notes(noted) == []
+
+
+def test_many_statements_travel_ahead_of_their_answers_and_in_order(noted):
+    with bulk.ahead():
+        note(numbered(5_000))
+        bulk.insert_from(
+            [(1,)], columns={"by": "int8"}, parameters={},
+            statement="UPDATE noted SET position = position + incoming.by FROM incoming",
+        )  # fmt: skip
+    assert [row[1] for row in stored_notes(noted)] == list(range(1, 5_001))
+
+
+def test_several_queries_are_read_each_by_its_own_function(noted):
+    note(numbered(10_000))
+    counted, kinds, nothing = bulk.read_each(
+        ("SELECT position FROM noted ORDER BY position", lambda rows: [row[0] for row in rows]),
+        ("SELECT kind FROM noted LIMIT %(some)s", lambda rows: {kind for (kind,) in rows}),
+        ("SELECT 1 WHERE false", list),
+        parameters={"some": 7},
+    )
+    assert (counted, kinds, nothing) == (list(range(10_000)), {"a"}, [])
+
+
+def test_a_query_that_fails_among_several_is_raised(noted):
+    with pytest.raises(DataError), transaction.atomic():
+        bulk.read_each(("SELECT 1", list), ("SELECT 1 / 0", list), ("SELECT 2", list),
+                       parameters={})  # fmt: skip
+    assert bulk.read("SELECT 1", {}) == [(1,)]
+
+
+def test_a_type_that_nobody_packs_is_an_error():
+    with pytest.raises(KeyError):
+        arrays.of("inet", ["127.0.0.1"])

@@ -76,6 +76,9 @@ BODIES: dict[str, Any] = {
     "DELETE /api/v1/problems/{id}/dismiss": None,
 }
 
+# The id of something that is the same for everybody, and what such a route cannot do without.
+SHARED = {"GET /api/v1/prices/{asset}/candles": "?interval=1d"}
+
 # What a list cannot do without.
 NEEDED = {
     "/api/v1/prices": "?assets=BTC",
@@ -94,7 +97,7 @@ MORE_BODIES = [
 
 
 def with_ids() -> list[Route]:
-    return [route for route in every_route() if route.has_id]
+    return [route for route in every_route() if route.has_id and str(route) not in SHARED]
 
 
 def address(route: Route, found: Any) -> str:
@@ -107,6 +110,8 @@ def kind_of(route: Route) -> str:
 
 
 def owned_by(user: Any, route: Route) -> Any:
+    if str(route) in SHARED:
+        return factories.asset()
     return FACTORIES[kind_of(route)](user)
 
 
@@ -186,7 +191,23 @@ def test_without_a_token_nothing_but_the_public_routes_answers(client_of, alice,
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_the_public_routes_are_routes():
+@pytest.mark.parametrize("name", SHARED)
+def test_what_is_shared_is_the_same_for_everybody_and_says_nothing_of_anybody(
+    client_of, alice, charlie, name
+):
+    """S14: also when only one of them has some of it."""
+    (route,) = [route for route in every_route() if str(route) == name]
+    path = address(route, factories.explainable(alice)) + SHARED[name]
+    first = client_of(alice).get(path)
+    answers = [client_of(user).get(path).content for user in (alice, charlie)]
+    assert first.status_code == 200
+    assert answers[0] == answers[1]
+    nothing = route.path.replace("{asset}", str(ids.new_id())) + SHARED[name]
+    assert client_of(alice).get(nothing).json()["code"] == "not_found"
+
+
+def test_the_public_and_the_shared_routes_are_routes():
+    assert {str(route) for route in every_route()} >= set(SHARED)
     assert {str(route) for route in every_route()} >= PUBLIC
 
 

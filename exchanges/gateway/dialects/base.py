@@ -47,7 +47,11 @@ class Windows:
     """Pages by time: adjacent windows that share their edge, halved while a page comes back full.
 
     Needs no order, no page number and no id from the exchange. ``length`` is the longest window
-    that it accepts. ``since`` and ``until`` name the parameters, ``stamp`` writes an instant.
+    that it accepts. ``since`` and ``until`` name the parameters (empty where the exchange takes no
+    times), ``stamp`` writes an instant. Where the exchange has a cursor or counts its pages,
+    ``page`` names that parameter and ``following`` says what it is for the next page; then a
+    window is read page by page and never halved. ``exclusive`` edges belong to no window: both
+    are asked for one ``smallest`` further out.
     """
 
     length: timedelta
@@ -57,6 +61,59 @@ class Windows:
     size: str = "limit"
     stamp: Callable[[datetime], Any] | None = None
     smallest: timedelta = timedelta(milliseconds=1)
+    page: str = ""
+    following: "Following | None" = None
+    exclusive: bool = False
+
+
+# (answer, its rows, how many pages were read) -> the next page's parameter, empty at the end
+Following = Callable[[Any, Sequence[Any], int], Any]
+
+
+def by_cursor(*path: str) -> Following:
+    """The next page is named by the answer itself, below ``path``."""
+
+    def following(answer: Any, found: Sequence[Any], read: int) -> str:
+        for step in path:
+            answer = (answer or {}).get(step)
+        return str(answer or "")
+
+    return following
+
+
+def by_oldest(field: str, limit: int, *, overlap: int = 0) -> Following:
+    """The next page begins below the lowest id (or instant) of a full page.
+
+    ``overlap`` is added where others may share that instant and would be left out.
+    """
+
+    def following(answer: Any, found: Sequence[Any], read: int) -> str:
+        ids = [str(row.get(field)) for row in found if isinstance(row, Mapping)]
+        numbers = [int(found_id) for found_id in ids if found_id.isdigit()]
+        return str(min(numbers) + overlap) if numbers and len(found) >= limit else ""
+
+    return following
+
+
+def by_number(limit: int) -> Following:
+    """Pages are numbered from 1; one that is not full is the last."""
+    return lambda answer, found, read: read + 1 if len(found) >= limit else ""
+
+
+def by_offset(limit: int) -> Following:
+    """The next page begins after the rows already read; one that is not full is the last."""
+    return lambda answer, found, read: read * limit if len(found) >= limit else ""
+
+
+def by_total(*path: str) -> Following:
+    """Pages are numbered from 1, and the answer says how many there are, below ``path``."""
+
+    def following(answer: Any, found: Sequence[Any], read: int) -> Any:
+        for step in path:
+            answer = (answer or {}).get(step)
+        return read + 1 if read < int(answer or 0) else ""
+
+    return following
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +198,7 @@ class Feed:
     needs_earn: bool = False  # only where earn was ever seen
     from_opening: bool = False  # dear: begins when the account was opened, where that is told
     instead_of: str = ""
+    other_account: bool = False  # "unsupported": another kind of account, which has its own feed
     when: Callable[[Row], datetime] | None = None  # for ``Forward`` only
 
 
@@ -217,19 +275,22 @@ class Surroundings:
 # (market, interval, since, until, limit), times in milliseconds, ``until`` not included -> the
 # positional arguments and the parameters of the call
 Asking = Callable[[str, str, int, int, int], tuple[tuple[Any, ...], dict[str, Any]]]
+CANDLE_INTERVALS = frozenset({"5m", "15m", "1h", "1d"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandleCall:
-    """How an exchange tells past prices: rows of (start in milliseconds, open, high, low, close).
+    """How an exchange tells past prices: rows of (start in milliseconds, open, high, low, close,
+    volume in units of the base).
 
-    ``limit`` is how many come in one answer.
+    ``limit`` is how many come in one answer, ``intervals`` which of ours it knows.
     """
 
     call: Call
     limit: int
     asking: Asking
     rows: Rows
+    intervals: frozenset[str] = CANDLE_INTERVALS
 
 
 def unified_candles(
@@ -255,9 +316,10 @@ class KeyCheck:
     read: Callable[[Any], Privileges]
     # Whether the key works from some addresses only; None where the answer does not say.
     restricted: Callable[[Any], bool | None] = lambda answer: None
+    # The exchange tells it to some keys only; a refusal then says nothing about the key.
+    optional: bool = False
     before: Call | None = None
     naming: Callable[[Any, str], Mapping[str, Any]] = lambda answer, api_key: {}
-    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +340,9 @@ class Dialect:
     key_check: KeyCheck | None = None
     opening: Opening | None = None
     error_codes: Mapping[str, type[GatewayError]] = field(default_factory=dict)
+    prepare: Callable[[Any], None] | None = None  # gives a client what ccxt left out of it
     needs_markets: bool = False
+    markets_optional: bool = False  # without them, only scoped feeds cannot be asked
     load_markets: Callable[[Any], Any] | None = None  # async (client) -> Markets
     markets_call: Call = Call("load_markets")
     tickers_call: Call = Call("fetch_tickers")
@@ -286,6 +350,10 @@ class Dialect:
     read_tickers: Callable[[Any, Markets, datetime], Iterable[Ticker]] | None = None
     candles: CandleCall | None = None
     major_quotes: frozenset[str] = frozenset()
+    # Whether requests carry our time, measured against the exchange's. Where only a growing nonce
+    # is asked for, a measured offset does harm: processes that measured differently would send
+    # one key's nonces out of order.
+    keeps_time: bool = True
     limits_by_key: bool = False  # "too many requests" is meant for the key, not for our address
     symbols: bool = False  # scoped feeds are scoped by symbol (else by account)
 

@@ -300,9 +300,11 @@ def candles(
 
 
 def candle_rows(answer: Any) -> list[Any]:
-    """Start in milliseconds, open, high, low, close: Bitfinex tells the close second."""
+    """Start in milliseconds, open, high, low, close, volume: Bitfinex tells the close second."""
     return [
-        [row[0], row[1], row[3], row[4], row[2]] if isinstance(row, list) and len(row) > 4 else row
+        [*row[:2], row[3], row[4], row[2], *row[5:]]
+        if isinstance(row, list) and len(row) > 4
+        else row
         for row in the_list(answer)
     ]
 

@@ -196,7 +196,8 @@ def candles(
     market: str, interval: str, since: int, until: int, limit: int
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """How ``candles`` is asked: it takes no times, and knows the newest only."""
-    return (), {"symbol": market, "timeframe": {"1h": "1hr", "1d": "1day"}[interval]}
+    named = {"1h": "1hr", "1d": "1day"}.get(interval, interval)
+    return (), {"symbol": market, "timeframe": named}
 
 
 def _iso(instant: datetime) -> str:

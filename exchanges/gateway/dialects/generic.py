@@ -11,13 +11,13 @@ from typing import Any
 from exchanges.gateway import errors, rows
 from exchanges.gateway.budget import Pool
 from exchanges.gateway.dialects.base import (
+    CANDLE_INTERVALS,
     Call,
     CandleCall,
     Dialect,
     Feed,
     Forward,
     Holding,
-    KeyCheck,
     Paging,
     Surroundings,
     WalletCall,
@@ -32,7 +32,6 @@ from exchanges.gateway.rows import BadRow, Row
 from exchanges.reports import (
     Direction,
     Fact,
-    Privileges,
     Ticker,
     Trade,
     TradeKind,
@@ -42,17 +41,8 @@ from exchanges.reports import (
 
 LIMIT = 100
 OLDEST = at(2017)
-LAUNCHED = {"bybit": at(2019, 12)}
-TRANSFER_DAYS = {"bybit": 30, "gate": 30, "bitget": 90}  # longest window, in days
 _PENDING = ("pending", "open", "processing")
 _DONE = ("ok", "closed", "completed", "success")
-
-# Wallets beyond the one that fetchBalance shows by default: ccxt's ``type`` for each.
-TYPES: Mapping[str, Mapping[str, str]] = {
-    "okx": {Wallet.SPOT: "trading", Wallet.FUNDING: "funding"},
-    "bybit": {Wallet.SPOT: "unified", Wallet.FUNDING: "funding"},
-    "kucoin": {Wallet.SPOT: "trade", Wallet.FUNDING: "main"},
-}
 
 
 def balances(answer: Any, around: Surroundings) -> Iterator[Holding]:
@@ -171,9 +161,10 @@ def dialect(exchange: str) -> Dialect:
     feeds = tuple(_feeds(described, pool))
     return Dialect(
         id=exchange,
-        wallets=tuple(_wallets(exchange, pool)),
+        wallets=(
+            WalletCall(wallet=Wallet.SPOT, call=Call("fetch_balance", 1, pool), parse=balances),
+        ),
         feeds=feeds,
-        key_check=_key_check(exchange, pool),
         needs_markets=True,
         load_markets=load_with_ccxt,
         markets_call=Call("load_markets", 1, pool),
@@ -194,13 +185,6 @@ def _described(exchange: str) -> Any:
     return getattr(ccxt, exchange)({"enableRateLimit": False})
 
 
-def _wallets(exchange: str, pool: Pool) -> Iterator[WalletCall]:
-    for wallet, kind in TYPES.get(exchange, {Wallet.SPOT: ""}).items():
-        fixed = {"type": kind} if kind else {}
-        call = Call("fetch_balance", 1, pool, fixed=fixed)
-        yield WalletCall(wallet=wallet, call=call, parse=balances)
-
-
 def _feeds(described: Any, pool: Pool) -> Iterator[Feed]:
     has = described.has
     if has.get("fetchMyTrades") is True:
@@ -218,14 +202,17 @@ def _candles(described: Any, pool: Pool) -> CandleCall | None:
         return None
     limit = _features(described, "fetchOHLCV").get("limit") or LIMIT
     call = Call("fetch_ohlcv", 1, pool)
-    return CandleCall(call=call, limit=min(limit, 1000), asking=unified_candles, rows=the_list)
+    return CandleCall(
+        call=call, limit=min(limit, 1000), asking=unified_candles, rows=the_list,
+        intervals=CANDLE_INTERVALS & set(described.timeframes or CANDLE_INTERVALS),
+    )  # fmt: skip
 
 
 def _trades(described: Any, pool: Pool) -> Feed:
     features = _features(described, "fetchMyTrades")
     return Feed(
         name="trades", call=Call("fetch_my_trades", 1, pool, unified=True),
-        paging=_paging(features), launched=LAUNCHED.get(described.id, OLDEST),
+        paging=_paging(features), launched=OLDEST,
         rows=the_list, parse=trade, scoped=bool(features.get("symbolRequired")),
         horizon=_horizon(features), when=_when,
         stable=("timestamp", "symbol", "side", "price", "amount"),
@@ -235,10 +222,9 @@ def _trades(described: Any, pool: Pool) -> Feed:
 def _transfers(
     described: Any, pool: Pool, name: str, method: str, direction: Direction | None
 ) -> Feed:
-    days = {"untilDays": TRANSFER_DAYS.get(described.id)}
     return Feed(
-        name=name, call=Call(method, 1, pool, unified=True), paging=_paging(days),
-        launched=LAUNCHED.get(described.id, OLDEST), rows=the_list,
+        name=name, call=Call(method, 1, pool, unified=True), paging=Forward(LIMIT),
+        launched=OLDEST, rows=the_list,
         parse=transfer(name, direction), optional=True,
         stable=("timestamp", "currency", "amount", "txid", "type"), when=_when,
     )  # fmt: skip
@@ -263,54 +249,3 @@ def _horizon(features: Mapping[str, Any]) -> timedelta | None:
 
 def _when(row: Row) -> datetime:
     return rows.milliseconds(row, "timestamp")
-
-
-# --- what a key may do --------------------------------------------------------------------------
-
-
-def _words(allowed: str, *, trade: tuple[str, ...], withdraw: tuple[str, ...]) -> Privileges:
-    words = allowed.lower()
-    if any(word in words for word in withdraw):
-        return Privileges.WITHDRAW
-    return Privileges.TRADE if any(word in words for word in trade) else Privileges.READ_ONLY
-
-
-def _okx(answer: Any) -> Privileges:
-    return _words(answer["data"][0]["perm"], trade=("trade",), withdraw=("withdraw",))
-
-
-def _kucoin(answer: Any) -> Privileges:
-    trade = ("trade", "spot", "margin", "futures", "earn")
-    return _words(answer["data"]["permission"], trade=trade, withdraw=("transfer", "withdraw"))
-
-
-def _bybit(answer: Any) -> Privileges:
-    result = answer["result"]
-    if str(result["readOnly"]) == "1":
-        return Privileges.READ_ONLY
-    wallet = (result.get("permissions") or {}).get("Wallet") or []
-    return Privileges.WITHDRAW if "Withdraw" in wallet else Privileges.TRADE
-
-
-_CHECKS: Mapping[str, tuple[str, Callable[[Any], Privileges]]] = {
-    "okx": ("privateGetAccountConfig", _okx),
-    "bybit": ("privateGetV5UserQueryApi", _bybit),
-    "kucoin": ("privateGetUserApiKey", _kucoin),
-}
-
-
-def _restricted(answer: Any) -> bool | None:
-    """OKX and KuCoin name the addresses as text, Bybit as a list with ``*`` for any."""
-    for place in (answer.get("result"), answer.get("data")):
-        told = place[0] if isinstance(place, list) and place else place
-        for name in ("ips", "ip", "ipWhitelist") if isinstance(told, dict) else ():
-            if isinstance(told.get(name), (str, list)):
-                return bool(told[name]) and told[name] != ["*"]
-    return None
-
-
-def _key_check(exchange: str, pool: Pool) -> KeyCheck | None:
-    if exchange not in _CHECKS:
-        return None
-    method, read = _CHECKS[exchange]
-    return KeyCheck(call=Call(method, 1, pool), read=read, restricted=_restricted)

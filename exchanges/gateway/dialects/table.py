@@ -7,8 +7,8 @@ from exchanges.gateway.dialects import generic
 from exchanges.gateway.dialects.base import Dialect
 
 OWN = (
-    "binance", "bitfinex", "bitstamp", "bitvavo", "coinbase", "cryptocom", "gemini", "htx",
-    "kraken", "mexc",
+    "binance", "bitfinex", "bitget", "bitstamp", "bitvavo", "bybit", "coinbase", "cryptocom",
+    "gate", "gemini", "htx", "kraken", "kucoin", "mexc", "okx",
 )  # fmt: skip
 
 

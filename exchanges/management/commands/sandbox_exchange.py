@@ -1,4 +1,4 @@
-"""`manage.py sandbox_exchange`: a local exchange in Binance's dialect."""
+"""`manage.py sandbox_exchange`: a local exchange in the dialects of Binance and Kraken."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from exchanges.sandbox import config, limits, violations
+from exchanges.sandbox import config, limits, violations, wire
 from exchanges.sandbox.binance import (
     activity,
     capital,
@@ -19,9 +19,7 @@ from exchanges.sandbox.binance import (
     wallets,
 )
 from exchanges.sandbox.exchange import Exchange
-from exchanges.sandbox.faults import Answer
-
-PREFIXES = ("/api/", "/sapi/", "/fapi/", "/dapi/")
+from exchanges.sandbox.wire import Answer
 
 # Weight per minute in each pool, at the default limit; another limit scales them all.
 _LIMITS = {
@@ -49,29 +47,49 @@ class Dialect:
         for registry in (*own, earn.registry, public.registry(listing)):
             self._endpoints |= registry.endpoints
 
-    def account_of(self, api_key: str) -> int | None:
-        """Whose key it is."""
-        holder = self._exchange.books.holder(api_key)
+    def account_of(self, call: wire.Call) -> int | None:
+        """Whose key came with a request."""
+        holder = self._exchange.books.holder(call.header(security.KEY_HEADER))
         return holder.account if holder else None
 
-    def answer(self, call: endpoint.Call, *, now: int, skew: int = 0) -> Answer:
-        """The answer to a request at `now`; `skew` moves the clock that the caller meets."""
+    def asks_for(self, call: wire.Call, symbol: str) -> bool:
+        """Whether a request names a symbol, alone or in a list."""
+        params = parameters.Parameters(call.query, call.body)
+        return params.text("symbol") == symbol or f'"{symbol}"' in params.text("symbols")
+
+    def slow_down(self, *, seconds: int) -> Answer:
+        """429, as over the limit."""
+        limit = self._exchange.allowance.weight or config.DEFAULT_WEIGHT_LIMIT
+        return _refused(errors.too_much_weight(limit), seconds)
+
+    def banned(self, *, now: int, seconds: int) -> Answer:
+        """418, as after a caller carried on over the limit."""
+        return _refused(errors.banned(now + seconds * 1000), seconds)
+
+    def unknown_symbol(self) -> Answer:
+        """-1121."""
+        return _refused(errors.symbol())
+
+    def answer(self, call: wire.Call, *, now: int, skew: int = 0, coarse: int = 0) -> Answer:
+        """The answer to a request at `now`; see `wire.Dialect`."""
         headers: dict[str, str] = {}
         try:
-            body = self._served(call, now, skew, headers)
+            body = self._served(call, now, skew, coarse, headers)
             return Answer(200, body, headers)
         except errors.BinanceError as error:
             if error.violation:
-                self._exchange.violations.note(error.violation)
+                self._exchange.violations.note(error.violation, call.address)
             return Answer(error.status, orjson.dumps(error.body), headers)
 
-    def _served(self, call: endpoint.Call, now: int, skew: int, headers: dict[str, str]) -> bytes:
+    def _served(
+        self, call: wire.Call, now: int, skew: int, coarse: int, headers: dict[str, str]
+    ) -> bytes:
         found = self._endpoints.get((call.method, call.path))
         if found is None:
             raise errors.endpoint()
         params = parameters.Parameters(call.query, call.body)
         self._charge(call, found, params, now, headers)
-        context = endpoint.Context(self._exchange, self._bodies, params, now + skew)
+        context = endpoint.Context(self._exchange, self._bodies, params, now + skew, coarse)
         if found.signed:
             context.holder = security.holder(
                 call,
@@ -84,20 +102,24 @@ class Dialect:
 
     def _charge(
         self,
-        call: endpoint.Call,
+        call: wire.Call,
         found: endpoint.Endpoint,
         params: parameters.Parameters,
         now: int,
         headers: dict[str, str],
     ) -> None:
         """Count the weight, note it in the headers, refuse what is too much."""
-        weight, limit = found.weight(params), self._limit(found.pool)
+        weight = found.weight(params)
+        limit = self._exchange.allowance.of(call.address, _LIMITS[found.pool])
         subject = self._subject(call, found.pool)
         limiter = self._exchange.limiter
         verdict = limiter.ban(subject=call.address, now=now) or limiter.charge(
             pool=_pool(found), subject=subject, weight=weight, limit=limit, now=now
         )
         self._exchange.statistics.weight[found.path] += weight
+        self._exchange.usage.note(
+            subject=subject, pool=_pool(found), weight=weight, limit=limit, now=now
+        )
         headers[_HEADERS.get(found.pool, _DEFAULT_HEADER)] = str(verdict.used)
         if verdict.status != 200:
             headers["Retry-After"] = str(verdict.retry_after)
@@ -111,17 +133,16 @@ class Dialect:
             refusal.violation = violations.OVER_LIMIT_AFTER_429
         return refusal
 
-    def _limit(self, pool: str) -> int:
-        asked = self._exchange.settings.weight_limit
-        if not asked:
-            return 0
-        return max(_LIMITS[pool] * asked // config.DEFAULT_WEIGHT_LIMIT, 1)
-
-    def _subject(self, call: endpoint.Call, pool: str) -> str:
+    def _subject(self, call: wire.Call, pool: str) -> str:
         if pool == endpoint.SAPI_BY_ACCOUNT:
-            account = self.account_of(call.api_key)
+            account = self.account_of(call)
             return call.address if account is None else f"account {account}"
         return call.address
+
+
+def _refused(error: errors.BinanceError, seconds: int | None = None) -> Answer:
+    headers = {} if seconds is None else {"Retry-After": str(seconds)}
+    return Answer(error.status, orjson.dumps(error.body), headers)
 
 
 def _pool(found: endpoint.Endpoint) -> str:

@@ -12,18 +12,6 @@ API, FUTURES, COIN_FUTURES = "api", "fapi", "dapi"
 SAPI_BY_ADDRESS, SAPI_BY_ACCOUNT = "sapi-ip", "sapi-uid"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request as it came over the wire."""
-
-    method: str
-    path: str
-    query: str
-    body: str
-    api_key: str
-    address: str
-
-
 @dataclass(slots=True)
 class Context:
     """What an endpoint answers from. `account` and `holder` are None on public ones."""
@@ -32,12 +20,14 @@ class Context:
     bodies: "Bodies"
     params: parameters.Parameters
     now: int
+    coarse: int = 0
     holder: keys.Holder | None = None
 
     @property
     def account(self) -> accounts.Account:
         """The caller's account."""
-        return self.exchange.books.account(self.caller.account)
+        found = self.exchange.books.account(self.caller.account)
+        return found.coarse(self.coarse) if self.coarse else found
 
     @property
     def caller(self) -> keys.Holder:

@@ -77,7 +77,7 @@ class _Public:
         return {
             "timezone": "UTC",
             "serverTime": context.now,
-            "rateLimits": exchange_info.rate_limits(context.exchange.settings.weight_limit),
+            "rateLimits": exchange_info.rate_limits(context.exchange.allowance.weight),
             "exchangeFilters": [],
             "symbols": entries,
         }
@@ -89,7 +89,7 @@ class _Public:
         return self._tickers(context, "book", _PRICES_EVERY, _book_ticker)
 
     def day_tickers(self, context: endpoint.Context) -> Any:
-        return self._tickers(context, "day", _STATISTICS_EVERY, _day_ticker)
+        return self._tickers(context, "day", _STATISTICS_EVERY, day_ticker)
 
     def _tickers(
         self,
@@ -151,7 +151,8 @@ def _book_ticker(world: market.Market, symbol: symbols.Symbol, at: int) -> dict[
     }
 
 
-def _day_ticker(world: market.Market, symbol: symbols.Symbol, at: int) -> dict[str, Any]:
+def day_ticker(world: market.Market, symbol: symbols.Symbol, at: int) -> dict[str, Any]:
+    """Statistics of a symbol over the 24 hours before `at`."""
     bar = world.bar(symbol, at - _DAY, at)
     change = bar.close - bar.open
     return {

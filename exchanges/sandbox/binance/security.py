@@ -3,14 +3,15 @@
 import hmac
 from collections.abc import Callable
 
-from exchanges.sandbox import keys, violations
-from exchanges.sandbox.binance import endpoint, errors, parameters
+from exchanges.sandbox import keys, violations, wire
+from exchanges.sandbox.binance import errors, parameters
 
+KEY_HEADER = "X-MBX-APIKEY"
 _DEFAULT_WINDOW, _LONGEST_WINDOW, _AHEAD = 5_000, 60_000, 1_000
 
 
 def holder(
-    call: endpoint.Call,
+    call: wire.Call,
     params: parameters.Parameters,
     *,
     known: Callable[[str], keys.Holder | None],
@@ -18,10 +19,11 @@ def holder(
     any_key: bool,
 ) -> keys.Holder:
     """Whoever holds the key, if everything about the request is right. Raises BinanceError."""
-    if len(call.api_key) != keys.LENGTH or not call.api_key.isalnum():
+    given_key = call.header(KEY_HEADER)
+    if len(given_key) != keys.LENGTH or not given_key.isalnum():
         raise errors.key_format()
     timestamp, given = params.needed_number("timestamp"), params.needed("signature")
-    found = known(call.api_key)
+    found = known(given_key)
     if found is None:
         raise errors.key_refused(violations.BAD_KEY)
     _check_clock(timestamp, params.number("recvWindow"), now)
@@ -42,7 +44,7 @@ def _check_clock(timestamp: int, window: int | None, now: int) -> None:
         raise errors.out_of_time()
 
 
-def _signature(call: endpoint.Call, secret: str) -> bytes:
+def _signature(call: wire.Call, secret: str) -> bytes:
     """HMAC-SHA256 over exactly what was sent, query then body, but for the signature itself."""
     signed = _unsigned(call.query) + _unsigned(call.body)
     return hmac.digest(secret.encode(), signed.encode(), "sha256").hex().encode()

@@ -7,7 +7,6 @@ from exchanges.sandbox.history.story import Story, floor
 
 _SPREAD = Decimal("0.998")
 _CHARGE_PERCENT = 2
-_REASONS = ("Launchpool", "Airdrop", "Staking Rewards", "HODLer Airdrops")
 
 
 def convert(story: Story, instant: int) -> None:
@@ -60,6 +59,6 @@ def dividend(story: Story, instant: int) -> None:
             occurred_at=instant,
             asset=code,
             quantity=story.worth(story.between(1, 25), code, instant),
-            reason=story.random.choice(_REASONS),
+            reason=story.random.choice(story.house.reasons),
         )
     )

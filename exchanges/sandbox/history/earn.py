@@ -5,7 +5,6 @@ from decimal import Decimal
 from exchanges.sandbox import facts
 from exchanges.sandbox.history.story import EIGHT_PLACES, Story, floor
 
-TERMS = (30, 60, 90, 120)
 _BONUS_PERCENT = 25
 _MILLION = 1_000_000
 

@@ -7,9 +7,9 @@ from exchanges.sandbox import facts, symbols
 from exchanges.sandbox.history import payments
 from exchanges.sandbox.history.story import CENT, SECOND, Story, floor
 
-_TAKER_FEE = Decimal("0.001")
-_FEE_IN_BNB = Decimal("0.00075")
-_SELL_PERCENT, _BNB_FEE_PERCENT, _MAKER_PERCENT, _LATER_FILL_PERCENT = 45, 50, 40, 30
+_FEE_IN_FEE_COIN = Decimal("0.00075")
+_SELL_PERCENT, _FEE_COIN_PERCENT, _MAKER_PERCENT, _LATER_FILL_PERCENT = 45, 50, 40, 30
+_FEE_IN_QUOTE_PERCENT = 80
 _TOP_UP_LEAD = 60 * SECOND
 
 
@@ -43,8 +43,9 @@ def _budget(story: Story, instant: int, symbol: symbols.Symbol, least: Decimal) 
     if budget >= least:
         return budget
     missing = floor(max(least * 8, story.worth(500, symbol.quote, instant)))
-    if symbol.quote == "EUR":
-        payments.bank(story, instant - _TOP_UP_LEAD, "deposit", missing.quantize(CENT))
+    if story.world.asset(symbol.quote).fiat:
+        arrived = missing.quantize(CENT)
+        payments.bank(story, instant - _TOP_UP_LEAD, "deposit", arrived, code=symbol.quote)
     else:
         payments.deposit(story, instant - _TOP_UP_LEAD, symbol.quote, missing)
     return max(story.share(story.spot(symbol.quote), 3, 12), least)
@@ -92,12 +93,14 @@ def _fill(story: Story, instant: int, placed: _Order, price: Decimal, quantity: 
 def _commission(
     story: Story, instant: int, placed: _Order, quantity: Decimal, cost: Decimal
 ) -> tuple[Decimal, str]:
-    """The fee in BNB where the account has some to spare, else in what was received."""
-    symbol = placed.symbol
-    if "BNB" not in (symbol.base, symbol.quote) and story.chance(_BNB_FEE_PERCENT):
-        fee = floor(cost * story.world.rate(symbol.quote, "BNB", instant) * _FEE_IN_BNB)
-        if story.spot("BNB") > fee:
-            return fee, "BNB"
-    if placed.side == "buy":
-        return floor(quantity * _TAKER_FEE), symbol.base
-    return floor(cost * _TAKER_FEE), symbol.quote
+    """The fee in the house's own coin where there is some to spare, else in what was traded."""
+    symbol, house = placed.symbol, story.house
+    coin = house.fee_coin
+    if coin and coin not in (symbol.base, symbol.quote) and story.chance(_FEE_COIN_PERCENT):
+        rate = story.world.rate(symbol.quote, coin, instant)
+        fee = floor(cost * rate * _FEE_IN_FEE_COIN)
+        if story.spot(coin) > fee:
+            return fee, coin
+    if placed.side == "buy" and not (house.fees_in_quote and story.chance(_FEE_IN_QUOTE_PERCENT)):
+        return floor(quantity * house.taker_fee), symbol.base
+    return floor(cost * house.taker_fee), symbol.quote

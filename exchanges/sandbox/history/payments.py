@@ -8,6 +8,7 @@ from exchanges.sandbox.history.story import CENT, Story, floor
 _CANCELLED_PERCENT, _FAILED_PERCENT = 8, 10
 _BANK_FEE = Decimal("0.80")
 _CARD_FEE_PERCENT = 2
+_CHARGES = ("rollover", "margin", "settled")
 
 
 def deposit(story: Story, instant: int, code: str, quantity: Decimal) -> None:
@@ -59,15 +60,16 @@ def bank(
     direction: str,
     quantity: Decimal,
     *,
+    code: str = "EUR",
     fee: Decimal = Decimal(0),
     status: str = facts.COMPLETED,
 ) -> None:
-    """Euros come from a bank or go to one."""
+    """Money comes from a bank or goes to one."""
     story.add(
         facts.FiatOrder(
             id=story.token(),
             occurred_at=instant,
-            asset="EUR",
+            asset=code,
             direction=direction,
             quantity=quantity,
             fee=fee,
@@ -109,6 +111,20 @@ def card_payment(story: Story, instant: int) -> None:
             method="Credit Card",
         )
     )
+
+
+def charge(story: Story, instant: int) -> None:
+    """Something costs about a dollar: keeping a margin position open, say."""
+    if code := story.holding(instant, usd=100):
+        story.add(
+            facts.Charge(
+                id=story.ids.next(instant),
+                occurred_at=instant,
+                asset=code,
+                quantity=min(story.worth(1, code, instant), story.share(story.spot(code), 1, 5)),
+                reason=story.random.choice(_CHARGES),
+            )
+        )
 
 
 def to_funding(story: Story, instant: int) -> None:

@@ -1,6 +1,6 @@
 """When things happen to an account, and how often."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from functools import partial
 from itertools import zip_longest
@@ -21,7 +21,12 @@ _OPENING, _QUIET = 10, 60
 def play(story: Story) -> None:
     """Let the whole history happen, in order of time."""
     _open(story)
-    for instant, event in sorted(_agenda(story), key=lambda entry: entry[0]):
+    tell(story, _agenda(story))
+
+
+def tell(story: Story, agenda: Iterable[Entry]) -> None:
+    """Let everything on an agenda happen, in order of time."""
+    for instant, event in sorted(agenda, key=lambda entry: entry[0]):
         event(story, instant)
 
 
@@ -35,17 +40,17 @@ def _open(story: Story) -> None:
 
 
 def _agenda(story: Story) -> Iterator[Entry]:
-    yield from _orders(story)
+    yield from trading(story)
     yield from _occasions(story)
-    yield from _locks(story)
+    yield from locks(story)
 
 
-def _orders(story: Story) -> Iterator[Entry]:
+def trading(story: Story) -> Iterator[Entry]:
     """Orders of one to four fills; each asset's first is a purchase, so that it is held."""
     sizes = list(_sizes(story))
-    wanted = [story.listed(code, "USDT") for code in story.codes]
+    wanted = [story.listed(code, story.house.home) for code in story.codes]
     bought_first = [symbol for symbol in wanted if symbol][: len(sizes)]
-    for instant, fills, symbol in zip_longest(_instants(story, len(sizes)), sizes, bought_first):
+    for instant, fills, symbol in zip_longest(moments(story, len(sizes)), sizes, bought_first):
         yield instant, partial(orders.order, fills=fills, bought=symbol)
 
 
@@ -72,25 +77,25 @@ def _occasions(story: Story) -> Iterator[Entry]:
         (earn.reward, 10 + trades // 12),
         (earn.redeem, 1 + trades // 150),
     ):
-        yield from ((instant, event) for instant in _instants(story, times))
+        yield from ((instant, event) for instant in moments(story, times))
     span = min(_TRANSFERS_SHOWN, story.plan.days * DAY // 2)
     for event, times in ((payments.to_funding, 3), (payments.from_funding, 1)):
-        yield from ((instant, event) for instant in _instants(story, times, span))
+        yield from ((instant, event) for instant in moments(story, times, span))
 
 
-def _locks(story: Story) -> Iterator[Entry]:
+def locks(story: Story) -> Iterator[Entry]:
     """One locked position of any age, and one that has not come due."""
     anchor = story.world.anchor
     for span in (story.plan.days * DAY * 9 // 10, 20 * DAY):
-        lock = earn.Lock(days=story.random.choice(earn.TERMS))
-        start = _instants(story, 1, min(span, story.plan.days * DAY // 2))[0]
+        lock = earn.Lock(days=story.random.choice(story.house.terms))
+        start = moments(story, 1, min(span, story.plan.days * DAY // 2))[0]
         events = [(start, lock.subscribe), (start + lock.days * DAY + SLOT, lock.redeem)]
         quarters = (start + number * lock.days * DAY // 4 for number in range(1, 5))
         events += [(instant, lock.reward) for instant in quarters]
         yield from (entry for entry in events if entry[0] < anchor)
 
 
-def _instants(story: Story, count: int, span: int | None = None) -> list[int]:
+def moments(story: Story, count: int, span: int | None = None) -> list[int]:
     """So many moments in order, each in a slot of its own, within the last `span` of time."""
     first = story.start + _OPENING * SLOT
     start = first if span is None else max(story.world.anchor - span, first)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from functools import partial
 
-from exchanges.sandbox import facts, identifiers, market, prices, symbols
+from exchanges.sandbox import facts, houses, identifiers, market, prices, symbols
 
 SECOND = 1_000
 DAY = 86_400 * SECOND
@@ -16,8 +16,6 @@ SLOT = 2 * SECOND
 
 EIGHT_PLACES = Decimal("0.00000001")
 CENT = Decimal("0.01")
-CORE = ("USDT", "BTC", "ETH", "BNB", "LDO", "LTC")
-_CROSS_QUOTES = ("BTC", "ETH", "BNB", "EUR")
 _CROSS_CHANCE = 0.35
 
 floor = partial(Decimal.quantize, exp=EIGHT_PLACES, rounding=ROUND_DOWN)
@@ -35,10 +33,18 @@ class Plan:
 class Story:
     """The running balances, the facts so far, and everything random about an account."""
 
-    def __init__(self, *, world: market.Market, account: int, plan: Plan) -> None:
+    def __init__(
+        self,
+        *,
+        world: market.Market,
+        account: int,
+        plan: Plan,
+        house: houses.House = houses.BINANCE,
+    ) -> None:
         self.world = world
+        self.house = house
         self.plan = plan
-        self.random = random.Random(f"{world.seed}:{account}")
+        self.random = random.Random(_chance_of(house, world.seed, account))
         self.ids = identifiers.Series(account)
         self.facts: list[facts.Fact] = []
         self.start = (world.anchor - plan.days * DAY) // SLOT * SLOT
@@ -108,10 +114,11 @@ class Story:
         return f"{self.random.getrandbits(128):032x}"
 
     def _chosen_codes(self) -> list[str]:
-        quoted = {s.base for s in self.world.symbols.values() if s.quote == "USDT" and s.trading}
-        coins = sorted(code for code in quoted if self._is_coin(code) and code not in CORE)
-        wanted = max(self.plan.assets - len(CORE), 0)
-        return [*CORE[: self.plan.assets], *self.random.sample(coins, min(wanted, len(coins)))]
+        home, core = self.house.home, self.house.core
+        quoted = {s.base for s in self.world.symbols.values() if s.quote == home and s.trading}
+        coins = sorted(code for code in quoted if self._is_coin(code) and code not in core)
+        wanted = max(self.plan.assets - len(core), 0)
+        return [*core[: self.plan.assets], *self.random.sample(coins, min(wanted, len(coins)))]
 
     def _is_coin(self, code: str) -> bool:
         asset = self.world.asset(code)
@@ -120,11 +127,17 @@ class Story:
     def _chosen_symbols(self) -> list[symbols.Symbol]:
         found = []
         for code in self.codes:
-            crosses = [quote for quote in _CROSS_QUOTES if self.random.random() < _CROSS_CHANCE]
-            found += [self.listed(code, quote) for quote in ("USDT", *crosses)]
+            quotes = self.house.crosses
+            crosses = [quote for quote in quotes if self.random.random() < _CROSS_CHANCE]
+            found += [self.listed(code, quote) for quote in (self.house.home, *crosses)]
         return [symbol for symbol in found if symbol]
 
     def listed(self, base: str, quote: str) -> symbols.Symbol | None:
         """The pair, if it trades."""
         symbol = self.world.symbols.get(base + quote)
         return symbol if symbol and symbol.trading else None
+
+
+def _chance_of(house: houses.House, seed: int, account: int) -> str:
+    """What an account's chance is drawn from. Binance's came first, and its histories stay."""
+    return f"{seed}:{account}" if house is houses.BINANCE else f"{house.name}:{seed}:{account}"

@@ -24,7 +24,7 @@ from portfolios.importing.reading import (
     swap,
     transfer,
 )
-from portfolios.ledger import Adjustment
+from portfolios.ledger.legs import Adjustment
 
 Side = tuple[str, Decimal]
 Fee = tuple[str | None, Decimal | None]

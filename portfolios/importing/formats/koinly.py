@@ -22,7 +22,7 @@ from portfolios.importing.reading import (
     swap,
     transfer,
 )
-from portfolios.ledger import Fact
+from portfolios.ledger.legs import Fact
 
 Side = tuple[str, Decimal]
 Fee = tuple[str | None, Decimal | None]

@@ -25,7 +25,7 @@ from portfolios.importing.reading import (
     swap,
     transfer,
 )
-from portfolios.ledger import Adjustment, Fact
+from portfolios.ledger.legs import Adjustment, Fact
 from tracker import money
 
 Side = tuple[str, Decimal]

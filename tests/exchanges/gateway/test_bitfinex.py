@@ -355,6 +355,7 @@ def test_candles_tell_the_close_second(server: ReplayServer) -> None:
         until=start + timedelta(days=300),
     )  # fmt: skip
     assert [candle.close for candle in found] == [D(1000 + n) for n in range(300)]
+    assert (found[0].high, found[0].low, found[0].volume) == (D(5000), D("0.5"), D(9))
 
 
 def test_the_ledger_is_asked_no_further_back_than_it_is_kept(

@@ -32,14 +32,18 @@ def url(valkey: Any) -> str:
     return target
 
 
-def granted(*budgets: Budget, weight: float, calls: int, pool: Pool = IP) -> int:
+def granted(
+    *budgets: Budget, weight: float, calls: int, pool: Pool = IP, lane: str = budget.URGENT
+) -> int:
     """How many calls are let through at once, taken in turns."""
 
     async def take() -> int:
         through = 0
         for number in range(calls):
             try:
-                await budgets[number % len(budgets)].take("binance", pool, weight, wait=0)
+                await budgets[number % len(budgets)].take(
+                    "binance", pool, weight, wait=0, lane=lane
+                )
                 through += 1
             except RateLimited:
                 pass
@@ -137,3 +141,70 @@ def test_without_redis_a_process_has_a_small_share() -> None:
         nowhere = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
         through = granted(Budget(nowhere, {}), weight=20, calls=400)
     assert through == 6000 // budget.FALLBACK_PART // 20
+
+
+# --- lanes --------------------------------------------------------------------------------------
+def test_a_first_import_takes_what_nobody_else_wants(url: str) -> None:
+    assert granted(Budget(url, {}), weight=20, calls=400, lane=budget.BULK) == 300
+
+
+def test_a_first_import_yields_to_whoever_waits(url: str) -> None:
+    assert granted(Budget(url, {}), weight=20, calls=150, lane=budget.BULK) == 150
+    assert granted(Budget(url, {}), weight=4000, calls=1) == 0  # half is left; it waits for more
+    assert granted(Budget(url, {}), weight=20, calls=10, lane=budget.BULK) == 0
+    assert granted(Budget(url, {}), weight=20, calls=150) == 150
+
+
+def test_whoever_waits_leaves_a_first_import_its_fifth(url: str) -> None:
+    assert granted(Budget(url, {}), weight=20, calls=150) == 150
+    assert granted(Budget(url, {}), weight=4000, calls=1) == 0
+    assert granted(Budget(url, {}), weight=20, calls=150, lane=budget.BULK) == 60
+
+
+# --- outgoing addresses -------------------------------------------------------------------------
+def test_each_outgoing_address_has_a_budget_and_a_stop_of_its_own(url: str) -> None:
+    """S45"""
+
+    async def taken() -> list[bool]:
+        here, there = Budget(url, {}), Budget(url, {})
+        await here.take("binance", IP, 6000, wait=0, address="a1")
+        await there.take("binance", IP, 6000, wait=0, address="b2")
+        await here.stop("kraken", 30, address="a1")
+        return [
+            await through(there, "binance", "a1"), await through(here, "binance", "b2"),
+            await through(there, "kraken", "a1"), await through(there, "kraken", "b2"),
+        ]  # fmt: skip
+
+    async def through(asking: Budget, exchange: str, address: str) -> bool:
+        try:
+            await asking.take(exchange, IP, 20, wait=0, address=address)
+        except RateLimited:
+            return False
+        return True
+
+    assert asyncio.run(taken()) == [False, False, False, True]
+
+
+def test_how_a_budget_stands_can_be_read_from_outside(url: str, settings: Any) -> None:
+    """Of all processes together, and while an exchange has told us to stop."""
+    settings.REDIS_URL, settings.EXCHANGE_BUDGETS = url, {"binance": {"sapi": 100}}
+    pools = [IP, Pool("sapi:deposits", 12000), Pool("free", 0)]
+    mine, other = Budget(url, {}), Budget(url, {})
+    asyncio.run(mine.take("binance", IP, 500, wait=0))
+    asyncio.run(other.take("binance", IP, 70, wait=0))
+    state = budget.state("binance", pools)
+    assert state is not None
+    assert [(pool.name, pool.used, pool.allowed) for pool in state.pools] == [
+        ("ip", 570, 6000), ("sapi:deposits", 0, 100), ("free", 0, 0),
+    ]  # fmt: skip
+    assert state.stopped_for is None
+    asyncio.run(Budget(url, {}).stop("binance", 30))
+    stopped = budget.state("binance", pools)
+    assert stopped is not None
+    assert stopped.stopped_for is not None
+    assert 0 < stopped.stopped_for <= 30
+
+
+def test_a_budget_without_redis_is_not_known(settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert budget.state("binance", [IP]) is None

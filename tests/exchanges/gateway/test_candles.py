@@ -47,10 +47,56 @@ def fetched(since: datetime, until: datetime, interval: str = "1d") -> list[Cand
 
 def test_a_close_keeps_every_digit(server: ReplayServer) -> None:
     binance(server, [row(START, "0.000000000000000001"), row(START + DAY, "1234567890123456.5")])
-    assert fetched(START, START + 2 * DAY) == [
-        Candle(START, D("0.000000000000000001")),
-        Candle(START + DAY, D("1234567890123456.5")),
+    assert [(candle.start, candle.close) for candle in fetched(START, START + 2 * DAY)] == [
+        (START, D("0.000000000000000001")),
+        (START + DAY, D("1234567890123456.5")),
     ]
+
+
+def test_a_candle_is_told_whole(server: ReplayServer) -> None:
+    binance(server, [[ms(START), "1.10", "2.5", "0.50", "2", "10.000000000000000001"]])
+    assert fetched(START, START + DAY) == [
+        Candle(START, D(2), D("1.1"), D("2.5"), D("0.5"), D("10.000000000000000001"))
+    ]
+
+
+@pytest.mark.parametrize("broken", ["0", "-1", "", None, "abc", "NaN", []])
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_a_price_that_is_none_leaves_the_close_and_the_others(
+    server: ReplayServer, place: int, broken: Any
+) -> None:
+    told: list[Any] = [ms(START), "1", "3", "0.5", "2", "10"]
+    told[place] = broken
+    binance(server, [told])
+    (found,) = fetched(START, START + DAY)
+    prices = [found.open, found.high, found.low]
+    expected: list[D | None] = [D(1), D(3), D("0.5")]
+    expected[place - 1] = None
+    assert (prices, found.close, found.volume) == (expected, D(2), D(10))
+
+
+@pytest.mark.parametrize(
+    ("told", "volume"), [(["0"], D(0)), (["-1"], None), ([None], None), (["x"], None), ([], None)]
+)
+def test_a_volume_may_be_nothing_but_not_less_and_may_be_missing(
+    server: ReplayServer, told: list[Any], volume: D | None
+) -> None:
+    binance(server, [[ms(START), "1", "3", "0.5", "2", *told]])
+    assert [candle.volume for candle in fetched(START, START + DAY)] == [volume]
+
+
+@pytest.mark.parametrize("interval", ["5m", "15m", "1h", "1d"])
+def test_an_interval_goes_out_under_its_own_name(server: ReplayServer, interval: str) -> None:
+    binance(server, [row(START, "5")])
+    assert len(fetched(START, START + DAY, interval)) == 1
+    assert {params["interval"] for params in server.of(KLINES)} == {interval}
+
+
+def test_an_interval_that_an_exchange_does_not_know_is_not_asked_for(server: ReplayServer) -> None:
+    binance(server, [])
+    with pytest.raises(errors.Unsupported):
+        fetched(START, START + DAY, "3m")
+    assert server.of(KLINES) == []
 
 
 def test_a_number_without_quotes_keeps_its_digits_too(server: ReplayServer) -> None:

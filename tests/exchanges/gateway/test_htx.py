@@ -345,12 +345,13 @@ def test_candles_of_hours_only(server: ReplayServer) -> None:
     def candles(params: dict[str, str]) -> Any:
         assert (params["symbol"], params["period"]) == ("btcusdt", "60min")
         starts = range(int(params["from"]), int(params["to"]) + 1, 3600)
-        return ok([{"id": n, "open": 1, "close": f"{n}.5", "low": 1, "high": 2} for n in starts])
+        told = {"open": 1, "low": 1, "high": 2, "amount": "7.5", "vol": 9, "count": 3}
+        return ok([told | {"id": n, "close": f"{n}.5"} for n in starts])
 
     server.answers |= {"/v1/common/symbols": SYMBOLS, "/market/history/candles": candles}
     until = start + timedelta(hours=1500)
     found = gateway.fetch_candles("htx", market="btcusdt", interval="1h", since=start, until=until)
     assert len(found) == 1500
-    assert found[0].close == D(f"{int(start.timestamp())}.5")
+    assert (found[0].close, found[0].volume) == (D(f"{int(start.timestamp())}.5"), D("7.5"))
     with pytest.raises(errors.Unsupported):
         gateway.fetch_candles("htx", market="btcusdt", interval="1d", since=start, until=until)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,13 @@ from exchanges.gateway.dialects.base import (
     Ids,
     Offsets,
     Windows,
+    by_cursor,
+    by_number,
+    by_offset,
+    by_oldest,
+    by_total,
     the_list,
+    under,
 )
 from exchanges.gateway.pagination import Span
 
@@ -46,7 +53,7 @@ def collected(made: Feed, ask: Callable[..., Any], span: Span | None = None) -> 
         async for page in pagination.pages(made, answer, span or Span(START, END)):
             assert not page.overfull
             counted: Counter[str] = Counter()
-            found.update(engine._row_name(made, row, counted) for row in page.rows)
+            found.update(engine.row_name(made, row, counted) for row in page.rows)
 
     asyncio.run(read())
     return found
@@ -82,6 +89,99 @@ def test_twins_without_id_are_all_kept_and_none_twice(times: list[int], values: 
     told = [{"time": FIRST + t, "amount": str(v)} for t, v in zip(times, values, strict=False)]
     made = feed(Windows(timedelta(days=30), 1000), id_field="id", stable=("time", "amount"))
     assert len(collected(made, in_window(told, 1000))) == len(told)
+
+
+def chosen(told: list[dict[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the asked window, newest first, as most exchanges answer."""
+    inside = [row for row in told if params["startTime"] <= row["time"] <= params["endTime"]]
+    return sorted(inside, key=lambda row: int(row["id"]), reverse=True)
+
+
+def by_page_number(told: list[dict[str, Any]], limit: int) -> Callable[..., Any]:
+    def ask(**params: Any) -> Any:
+        first = (params.get("page", 1) - 1) * limit
+        return chosen(told, params)[first : first + limit]
+
+    return ask
+
+
+def by_row_number(told: list[dict[str, Any]], limit: int) -> Callable[..., Any]:
+    def ask(**params: Any) -> Any:
+        first = params.get("page", 0)
+        return chosen(told, params)[first : first + limit]
+
+    return ask
+
+
+def below_an_id(told: list[dict[str, Any]], limit: int) -> Callable[..., Any]:
+    def ask(**params: Any) -> Any:
+        below = int(params.get("page", 10**9))
+        return [row for row in chosen(told, params) if int(row["id"]) < below][:limit]
+
+    return ask
+
+
+def named_and_counted(told: list[dict[str, Any]], limit: int) -> Callable[..., Any]:
+    """Names the next page and counts all; repeats the last row of a page on the next."""
+
+    def ask(**params: Any) -> Any:
+        rows_of_window = chosen(told, params)
+        number = int(params.get("page", 1))
+        first = max((number - 1) * limit - 1, 0)
+        pages = -(-len(rows_of_window) // limit)
+        more = str(number + 1) if number < pages else ""
+        return {
+            "data": {"items": rows_of_window[first : number * limit], "next": more, "all": pages}
+        }
+
+    return ask
+
+
+@settings(deadline=None, max_examples=40)
+@given(times=moments | tied, limit=st.integers(1, 9))
+def test_pages_inside_a_window_are_read_to_the_last(times: list[int], limit: int) -> None:
+    """S40"""
+    told = [{"id": str(n), "time": FIRST + t} for n, t in enumerate(sorted(times))]
+    ways: list[tuple[Any, Any, Any]] = [
+        (by_number(limit), by_page_number, the_list),
+        (by_offset(limit), by_row_number, the_list),
+        (by_oldest("id", limit), below_an_id, the_list),
+        (by_cursor("data", "next"), named_and_counted, under("data", "items")),
+        (by_total("data", "all"), named_and_counted, under("data", "items")),
+    ]
+    for following, server, listed in ways:
+        paging = Windows(timedelta(days=90), limit, page="page", following=following)
+        made = replace(feed(paging), rows=listed)
+        assert collected(made, server(told, limit)) == {row["id"] for row in told}
+
+
+@settings(deadline=None, max_examples=40)
+@given(times=tied)
+def test_edges_that_the_exchange_leaves_out_are_not_lost(times: list[int]) -> None:
+    """S40"""
+    told = [{"id": str(n), "time": FIRST + t} for n, t in enumerate(times)]
+
+    def ask(before: int, after: int, **_: Any) -> list[dict[str, Any]]:
+        return [row for row in told if before < row["time"] < after]
+
+    paging = Windows(timedelta(days=30), 1000, since="before", until="after", exclusive=True)
+    assert collected(feed(paging), ask) == {row["id"] for row in told}
+
+
+def test_a_window_ends_only_when_its_last_page_was_read() -> None:
+    told = [{"id": str(n), "time": FIRST + n} for n in range(5)]
+    paging = Windows(timedelta(days=400), 2, page="page", following=by_number(2))
+    ends: list[datetime | None] = []
+
+    async def answer(**params: Any) -> Any:
+        return by_page_number(told, 2)(**params)
+
+    async def read() -> None:
+        async for page in pagination.pages(feed(paging), answer, Span(START, END)):
+            ends.append(page.until)
+
+    asyncio.run(read())
+    assert ends == [None, None, None, END]
 
 
 def test_more_rows_in_a_moment_than_a_page_holds_is_said() -> None:

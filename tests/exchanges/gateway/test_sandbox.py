@@ -1,9 +1,6 @@
 """Against the sandbox exchange: everything that ever happened, to the last digit."""
 
-import json
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +11,7 @@ from exchanges import gateway
 from exchanges.gateway import errors
 from exchanges.reports import AccountReport, Credential, Privileges, Visit
 from tests.exchanges.gateway import ledger
+from tests.exchanges.gateway.sandboxes import books, control, follow_up, reported
 
 D = Decimal
 sandbox = pytest.importorskip("exchanges.sandbox.testing")
@@ -34,13 +32,6 @@ def reached(exchange: Any, gateway_settings: dict[str, str]) -> None:
     gateway_settings["binance"] = exchange.url
 
 
-def control(exchange: Any, path: str, *, method: str = "GET", body: Any = None) -> Any:
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(f"{exchange.url}/sandbox/{path}", data=data, method=method)  # noqa: S310
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
-        return json.load(answer)
-
-
 def credential(exchange: Any, account: int, role: str = "read") -> Credential:
     return Credential(exchange.api_key(account, role), exchange.api_secret(account, role))
 
@@ -49,27 +40,6 @@ def credential(exchange: Any, account: int, role: str = "read") -> Credential:
 def visits(exchange: Any, visit: Callable[..., Visit]) -> list[Visit]:
     now = datetime.now(UTC)
     return [visit(credential=credential(exchange, n), now=now) for n in range(ACCOUNTS)]
-
-
-def books(exchange: Any, account: int) -> dict[tuple[str, str], D]:
-    told = control(exchange, f"accounts/{account}/books")["balances"]
-    return {
-        (wallet, code): D(quantity)
-        for wallet, held in told.items()
-        for code, quantity in held.items()
-        if D(quantity)
-    }
-
-
-def reported(report: AccountReport) -> dict[tuple[str, str], D]:
-    return {(b.wallet, b.code): b.quantity for b in report.balances}
-
-
-def follow_up(first: Visit, report: AccountReport, **changes: Any) -> Visit:
-    known = dict(first.known) | {(c.feed, c.scope): c for c in report.covered}
-    codes = first.codes | {b.code for b in report.balances}
-    changed = {"known": known, "held": reported(report), "codes": codes, "everything": False}
-    return replace(first, **changed | {"now": datetime.now(UTC)} | changes)
 
 
 def test_balances_and_history_equal_the_books(exchange: Any, visits: list[Visit]) -> None:

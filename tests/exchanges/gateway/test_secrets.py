@@ -76,6 +76,7 @@ def test_nothing_secret_is_said(
     visit = Visit(uuid4(), exchange, CREDENTIAL, NOW, {}, {}, frozenset(), everything=False)
     (result,) = gateway.visit_accounts([visit], deadline_seconds=timeout)
     said += rendered(result[1]) if isinstance(result, tuple) else repr(result)
+    said += repr(result[1].timeline) if isinstance(result, tuple) else ""
     if not isinstance(result, tuple):
         said += "".join(kept.payload for kept in result.quarantined)
     said += repr(visit) + log.getvalue() + "".join(capsys.readouterr())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchanges.sandbox import accounts, books, facts, history, market, state
+from exchanges.sandbox import accounts, books, facts, history, houses, market, state
 from exchanges.sandbox.history.story import Plan
 
 ANCHOR = 1_760_000_400_000
@@ -95,11 +95,11 @@ def test_every_feed_occurs_and_every_asset_is_held():
     kept = opened(plan=Plan(assets=30, trades=500))
     for number in range(3):
         account = kept.account(number)
-        assert all(account.feed(feed) for feed in facts.FEEDS if feed not in _RARE)
+        assert all(account.feed(feed) for feed in houses.BINANCE.feeds if feed not in _RARE)
         everything = {code for held in account.balances.values() for code in held}
         assert len(everything) >= 30
     found = [fact.feed for number in range(10) for fact in kept.account(number).all_facts()]
-    assert set(found) == set(facts.FEEDS)
+    assert set(found) == set(houses.BINANCE.feeds)
 
 
 _RARE = {"locked_redemptions", "earn_redemptions"}

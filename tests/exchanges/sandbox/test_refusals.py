@@ -168,4 +168,6 @@ def test_illegal_parameters_are_refused_and_counted(sandbox, path, params, code,
 def test_violations_can_be_reset(sandbox):
     callers.signed(sandbox, TRADES)
     assert counted(sandbox, "missing_symbol")
-    assert callers.control(sandbox, "DELETE", "violations").json == {"total": 0, "by_kind": {}}
+    assert callers.control(sandbox, "DELETE", "violations").json == {
+        "total": 0, "by_kind": {}, "by_address": {},
+    }  # fmt: skip

@@ -51,3 +51,16 @@ def test_unreadable_state_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(state.StateError, match=r"sandbox\.json"):
         state.opened(path, identity={}, anchor=0, moved=False)
+
+
+def test_a_file_from_before_there_were_houses_is_binances(tmp_path):
+    path, plain = tmp_path / "sandbox.json", {"feed": "deposits"}
+    old = {"version": 1, "identity": {}, "anchor": 7, "added": {"3": [plain]},
+           "hidden": {"4": [["trades", "9"]]}}  # fmt: skip
+    path.write_text(json.dumps(old))
+    read = state.opened(path, identity={}, anchor=0, moved=False)
+    assert (read.anchor, read.of("binance").added) == (7, {3: [plain]})
+    assert read.of("binance").hidden == {4: [("trades", "9")]}
+    assert read.of("kraken").added == {}
+    read.save()
+    assert state.opened(path, identity={}, anchor=0, moved=False) == read

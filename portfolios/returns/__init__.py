@@ -1,0 +1,1 @@
+"""How a value developed: daily valuations, returns, risk, and why it changed."""

@@ -1,0 +1,1 @@
+"""Visiting exchange accounts and recording what they tell."""

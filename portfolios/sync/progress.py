@@ -1,0 +1,64 @@
+"""Telling how far the visits of a batch are: on their runs, and to whoever looks at the app."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.db import connection as database
+
+from exchanges.reports import Progress
+from portfolios.sync.recording import Claim
+from tracker import live, tenancy
+
+# What was read before this visit is on the run already.
+_NOTE = """
+UPDATE sync_runs SET phase = told.phase, calls_done = told.before + told.calls,
+    calls_left = told.calls_left, seconds_left = told.seconds_left
+FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[])
+    AS told (connection_id, phase, before, calls, calls_left, seconds_left)
+WHERE sync_runs.connection_id = told.connection_id AND sync_runs.state = 'running'
+"""
+
+
+class Board:
+    """The latest progress of each visit. The gateway's thread writes, another one tells."""
+
+    def __init__(self, claims: Mapping[UUID, Claim]) -> None:
+        self._claims = claims
+        self._latest: dict[UUID, Progress] = {}
+        self._told: dict[UUID, Progress] = {}
+
+    def note(self, progress: Progress) -> None:
+        """Remember how far a visit is. Never waits."""
+        self._latest[progress.connection_id] = progress
+
+    def tell(self) -> None:
+        """Write down what has changed since it was last told, and publish it."""
+        latest = dict(self._latest)
+        changed = [item for key, item in latest.items() if self._told.get(key) is not item]
+        if not changed:
+            return
+        self._told = latest
+        before = [self._claims[item.connection_id].calls_before for item in changed]
+        with tenancy.as_system("note the progress of visits"), database.cursor() as cursor:
+            cursor.execute(
+                _NOTE,
+                [
+                    [item.connection_id for item in changed], [item.phase for item in changed],
+                    before, [item.calls for item in changed],
+                    [item.calls_left for item in changed], [item.seconds_left for item in changed],
+                ],
+            )  # fmt: skip
+        for item in changed:
+            self._publish(item)
+
+    def _publish(self, item: Progress) -> None:
+        claim = self._claims[item.connection_id]
+        done = claim.calls_before + item.calls
+        live.publish(
+            user_id=claim.user_id, topic=live.SYNC,
+            payload={
+                "connection": item.connection_id, "state": "running", "phase": item.phase,
+                "done": done, "planned": done + item.calls_left,
+                "seconds_left": item.seconds_left,
+            },
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Withdrawals and deposits that are one move between own accounts."""
