@@ -258,6 +258,7 @@ DIALECT = Dialect(
     },
     limits_by_key=True,
     needs_markets=True,
+    markets_optional=True,
     load_markets=load_markets,
     markets_call=Call("publicGetMarkets", 1, IP),
     tickers_call=Call("publicGetTicker24h", 25, IP),

@@ -247,6 +247,7 @@ DIALECT = Dialect(
     },
     limits_by_key=True,
     needs_markets=True,
+    markets_optional=True,
     load_markets=load_markets,
     markets_call=Call("publicGetV1Symbols", 1, IP),
     tickers_call=Call("publicGetV1Pricefeed", 1, IP),

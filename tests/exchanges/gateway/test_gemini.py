@@ -75,8 +75,9 @@ def replay(server: ReplayServer, read: Callable[..., AccountReport]) -> Replay:
     def run(
         fills: Any = (), transfers: Any = (), staking: Any = (), staked: Any = (), **visit: Any
     ) -> AccountReport:
+        symbols = ["btcusd", "ethbtc", "ethusd", "solusd", "btcgusdperp"]
         server.answers |= {
-            "/v1/symbols": ["btcusd", "ethbtc", "ethusd", "solusd", "btcgusdperp"],
+            "/v1/symbols": visit.pop("symbols", symbols),
             "/v1/balances": visit.pop("balances", BALANCES),
             "/v1/balances/staking": list(staked),
             "/v1/transfers": oldest_first(list(transfers), "limit_transfers"),
@@ -218,6 +219,15 @@ def test_coverage_is_taken_up_where_it_ended(replay: Replay, server: ReplayServe
     replay(known={("transfers", ""): known})
     (call,) = server.of("/v1/transfers")
     assert int(call["timestamp"]) == ms(NOW - timedelta(days=2, hours=1))
+
+
+def test_without_the_list_of_markets_there_still_are_balances_and_transfers(
+    replay: Replay,
+) -> None:
+    report = replay(symbols=Status(404, {}))
+    assert report.balances
+    assert {"deposits", "transfers"} & {covered.feed for covered in report.covered}
+    assert "markets" in {failure.feed for failure in report.failures}
 
 
 def test_stakes_and_what_they_earn(replay: Replay) -> None:
