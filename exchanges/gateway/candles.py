@@ -2,11 +2,12 @@
 
 A page is asked for from where the last one ended. Where nothing comes (before the listing, after
 the end of trading, in a hole), the next page begins a whole page later, so that the reading ends
-whatever the exchange answers.
+whatever the exchange answers. Candles of a day that begins elsewhere than in UTC are left out:
+their close is not that of a UTC day.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +23,7 @@ _LENGTHS = {
     "1d": timedelta(days=1),
 }  # fmt: skip
 _START, _CLOSE = "start", "close"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def read(
@@ -38,7 +40,7 @@ async def read(
         page = [
             candle
             for candle in await _page(line, line.dialect.candles, market, interval, at, page_end)
-            if at <= candle.start < page_end
+            if at <= candle.start < page_end and not (candle.start - _EPOCH) % length
         ]
         found |= {candle.start: candle for candle in page}
         at = max(candle.start for candle in page) + length if page else page_end

@@ -572,7 +572,7 @@ class AccountVisit:
         return [
             account
             for account, code in self.surroundings.accounts.items()
-            if self.visit.everything or code in self.moved
+            if self.visit.everything or not code or code in self.moved
         ]
 
     # --- history --------------------------------------------------------------------------------

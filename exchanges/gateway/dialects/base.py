@@ -262,7 +262,7 @@ class Surroundings:
     markets: Markets
     known_codes: Collection[str] = ()
     earn_seen: bool = False
-    accounts: dict[str, str] = field(default_factory=dict)  # account id -> code (coinbase)
+    accounts: dict[str, str] = field(default_factory=dict)  # account id -> its code, if only one
     bad: list[Bad] = field(default_factory=list)
     noted: dict[str, Row] = field(default_factory=dict)  # rows that help to read another feed
     seen: set[str] = field(default_factory=set)  # codes beyond those of facts, to find symbols by

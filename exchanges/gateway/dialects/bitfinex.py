@@ -45,7 +45,7 @@ CODES = {
     "ALG": "ALGO", "AMP": "AMPL", "ATO": "ATOM", "BCHABC": "XEC", "BCHN": "BCH", "DAT": "DATA",
     "DOG": "MDOGE", "DSH": "DASH", "EDO": "PNT", "GNT": "GLM", "HTX": "HT", "IDX": "ID",
     "IOT": "IOTA", "IQX": "IQ", "LUNA": "LUNC", "LUNA2": "LUNA", "MNA": "MANA",
-    "ORS": "ORS Group", "PAS": "PASS", "QSH": "QASH", "QTM": "QTUM", "RBT": "RBTC",
+    "ORS": "ORSGROUP", "PAS": "PASS", "QSH": "QASH", "QTM": "QTUM", "RBT": "RBTC",
     "SNG": "SNGLS", "STJ": "STORJ", "TERRAUST": "USTC", "YGG": "YEED", "YYW": "YOYOW",
     "VSY": "VSYS", "WAX": "WAXP", "XCH": "XCHF", "ZBT": "ZB",
 }  # fmt: skip
@@ -300,9 +300,11 @@ def candles(
 
 
 def candle_rows(answer: Any) -> list[Any]:
-    """Start in milliseconds, open, high, low, close: Bitfinex tells the close second."""
+    """Start in milliseconds, open, high, low, close, volume: Bitfinex tells the close second."""
     return [
-        [row[0], row[1], row[3], row[4], row[2]] if isinstance(row, list) and len(row) > 4 else row
+        [*row[:2], row[3], row[4], row[2], *row[5:]]
+        if isinstance(row, list) and len(row) > 4
+        else row
         for row in the_list(answer)
     ]
 
@@ -323,7 +325,6 @@ DIALECT = Dialect(
         Feed(  # first: it knows the wallets of movements
             name="ledger", call=private("privatePostAuthRLedgersHist"), paging=_pages(2500),
             launched=OPENED, horizon=LEDGER_KEPT, rows=named(*_LEDGER), interpret=ledger,
-            optional=True,
         ),
         Feed(
             name="movements", call=private("privatePostAuthRMovementsHist"), paging=_pages(250),

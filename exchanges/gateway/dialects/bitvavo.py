@@ -226,7 +226,7 @@ DIALECT = Dialect(
             "withdrawals", "privateGetWithdrawalHistory",
             transfer(Direction.WITHDRAWAL, _WITHDRAWALS),
         ),
-        _listed("transactions", transaction, optional=True),
+        _listed("transactions", transaction),
         Feed(  # after the others: they reveal which markets to ask for
             name="trades", parse=fill, rows=the_list, launched=OPENED, paging=_PAGES,
             call=private("privateGetTrades", 5), scoped=True, scope_param="market",
@@ -258,6 +258,7 @@ DIALECT = Dialect(
     },
     limits_by_key=True,
     needs_markets=True,
+    markets_optional=True,
     load_markets=load_markets,
     markets_call=Call("publicGetMarkets", 1, IP),
     tickers_call=Call("publicGetTicker24h", 25, IP),

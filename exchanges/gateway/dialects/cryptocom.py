@@ -221,9 +221,9 @@ def candles(
 
 
 def candle_rows(answer: Any) -> list[Any]:
-    """Start in milliseconds, open, high, low, close."""
+    """Start in milliseconds, open, high, low, close, volume."""
     return [
-        [row["t"], row.get("o"), row.get("h"), row.get("l"), row.get("c")]
+        [row["t"], *(row.get(name) for name in ("o", "h", "l", "c", "v"))]
         for row in under("result", "data")(answer)
     ]
 

@@ -121,7 +121,8 @@ def transfer(row: Row, name: str, around: Surroundings) -> Iterator[Fact]:
     elif done is not None and kind in _WAYS:
         yield shapes.transfer(
             f"{kind}s", name, _WAYS[kind], code, amount,
-            fee=abs(rows.quantity_or_zero(row, "feeAmount")), done=done, occurred_at=_when(row),
+            fee=abs(rows.quantity_or_zero(row, "feeAmount")),
+            fee_code=rows.text(row, "feeCurrency").upper(), done=done, occurred_at=_when(row),
             txid=rows.text(row, "txHash"), address=rows.text(row, "destination"),
             network=rows.text(row, "network", "method"),
         )  # fmt: skip
@@ -195,7 +196,8 @@ def candles(
     market: str, interval: str, since: int, until: int, limit: int
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """How ``candles`` is asked: it takes no times, and knows the newest only."""
-    return (), {"symbol": market, "timeframe": {"1h": "1hr", "1d": "1day"}[interval]}
+    named = {"1h": "1hr", "1d": "1day"}.get(interval, interval)
+    return (), {"symbol": market, "timeframe": named}
 
 
 def _iso(instant: datetime) -> str:
@@ -245,6 +247,7 @@ DIALECT = Dialect(
     },
     limits_by_key=True,
     needs_markets=True,
+    markets_optional=True,
     load_markets=load_markets,
     markets_call=Call("publicGetV1Symbols", 1, IP),
     tickers_call=Call("publicGetV1Pricefeed", 1, IP),

@@ -58,6 +58,7 @@ _WALLETS = {
     "minepool": Wallet.EARN, "investment": Wallet.EARN,
 }  # fmt: skip
 _OWNED = {"trade", "frozen", "loan", "interest", "lock", "bank"}  # the rest says what one may do
+_PERIODS = {"5m": "5min", "15m": "15min", "1h": "60min"}
 _POINTS = ("point", "hbpoint")
 _DEPOSITS: shapes.Meanings = {
     "confirming": False, "confirmed": True, "safe": True, "unknown": None, "orphan": None,
@@ -266,18 +267,16 @@ def tickers(answer: Any, markets: Markets, now: datetime) -> Iterator[Ticker]:
 def candles(
     market: str, interval: str, since: int, until: int, limit: int
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """How ``history/candles`` is asked. Its days begin at 16:00 UTC, so only hours are of use."""
-    if interval != "1h":
-        raise errors.Unsupported
+    """How ``history/candles`` is asked. Its days begin at 16:00 UTC, so they are of no use."""
     times = {"from": since // 1000, "to": (until - 1) // 1000}
-    return (), {"symbol": market, "period": "60min", "size": limit} | times
+    return (), {"symbol": market, "period": _PERIODS[interval], "size": limit} | times
 
 
 def candle_rows(answer: Any) -> list[Any]:
-    """Start in milliseconds, open, high, low, close."""
+    """Start in milliseconds, open, high, low, close, volume."""
+    told = ("open", "high", "low", "close", "amount")
     return [
-        [int(row["id"]) * 1000, row.get("open"), row.get("high"), row.get("low"), row.get("close")]
-        for row in under("data")(answer)
+        [int(row["id"]) * 1000, *(row.get(name) for name in told)] for row in under("data")(answer)
     ]
 
 
@@ -336,6 +335,6 @@ DIALECT = Dialect(
     read_tickers=tickers,
     candles=CandleCall(
         call=Call("spotPublicGetMarketHistoryCandles", 1, IP), limit=1000, asking=candles,
-        rows=candle_rows,
+        rows=candle_rows, intervals=frozenset(_PERIODS),
     ),
 )  # fmt: skip

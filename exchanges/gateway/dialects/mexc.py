@@ -266,6 +266,7 @@ DIALECT = Dialect(
         "801": errors.OnMaintenance,
     },
     needs_markets=True,
+    markets_optional=True,
     load_markets=load_markets,
     markets_call=spot("spotPublicGetExchangeInfo", 25),
     tickers_call=spot("spotPublicGetTicker24hr", 25),

@@ -81,14 +81,14 @@ def swap(
 
 def transfer(
     feed: str, name: str, way: Direction, code: str, quantity: Decimal, *, occurred_at: datetime,
-    fee: Decimal = Decimal(), done: bool = True, wallet: str = Wallet.SPOT,
+    fee: Decimal = Decimal(), fee_code: str = "", done: bool = True, wallet: str = Wallet.SPOT,
     counter_wallet: str = "", txid: str = "", address: str = "", network: str = "",
 ) -> Transfer:  # fmt: skip
-    """A transfer of ``quantity``, net; the fee is in the same coin and on top."""
-    fee_code, fee_quantity = rows.fee(code, fee)
+    """A transfer of ``quantity``, net; the fee is on top, in the same coin unless it is named."""
+    charged_in, fee_quantity = rows.fee(fee_code or code, fee)
     return Transfer(
         feed=feed, exchange_id=name, direction=way, code=code,
-        quantity=rows.positive(quantity, field="amount"), fee_code=fee_code,
+        quantity=rows.positive(quantity, field="amount"), fee_code=charged_in,
         fee_quantity=fee_quantity, wallet=wallet, counter_wallet=counter_wallet, settled=done,
         txid=txid, address=address, network=network, occurred_at=occurred_at,
     )  # fmt: skip

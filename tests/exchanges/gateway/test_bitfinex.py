@@ -257,14 +257,16 @@ def test_a_move_between_wallets_is_told_once(replay: Replay) -> None:
     }  # fmt: skip
 
 
-def test_a_key_without_the_ledger_still_has_fills_and_movements(
+def test_without_the_ledger_there_still_are_fills_and_movements(
     replay: Replay, server: ReplayServer, read: Callable[..., AccountReport]
 ) -> None:
     replay(fills=[fill()], movements=[movement()])
     server.answers[f"{AUTH}/ledgers/hist"] = Status(500, ["error", 10001, "permission: invalid"])
     report = read("bitfinex")
     assert len(report.facts) == 2
-    assert report.failures == ()
+    assert [(f.feed, f.code) for f in report.failures] == [
+        ("ledger", "exchange_permission_missing")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -353,6 +355,7 @@ def test_candles_tell_the_close_second(server: ReplayServer) -> None:
         until=start + timedelta(days=300),
     )  # fmt: skip
     assert [candle.close for candle in found] == [D(1000 + n) for n in range(300)]
+    assert (found[0].high, found[0].low, found[0].volume) == (D(5000), D("0.5"), D(9))
 
 
 def test_the_ledger_is_asked_no_further_back_than_it_is_kept(

@@ -109,7 +109,8 @@ def replay(server: ReplayServer, read: Callable[..., AccountReport]) -> Replay:
             {"symbol": "MIOTA", "available": "3.000000000000000001", "inOrder": ""},
         ]
         server.answers |= {
-            f"{V2}/markets": MARKETS, f"{V2}/balance": visit.pop("balances", balances),
+            f"{V2}/markets": visit.pop("markets", MARKETS),
+            f"{V2}/balance": visit.pop("balances", balances),
             f"{V2}/trades": fills if isinstance(fills, Status) else within(fills),
             f"{V2}/depositHistory": within(deposits),
             f"{V2}/withdrawalHistory": within(withdrawals),
@@ -263,6 +264,15 @@ def test_rewards_corrections_and_moves_of_the_list(replay: Replay) -> None:
     assert {kept.reason for kept in report.quarantined} == {
         "type is unknown", "receivedAmount is not a number",
     }  # fmt: skip
+
+
+def test_without_the_list_of_markets_there_still_are_balances_and_transfers(
+    replay: Replay,
+) -> None:
+    report = replay(markets=Status(404, {}))
+    assert report.balances
+    assert {"deposits", "transfers"} & {covered.feed for covered in report.covered}
+    assert "markets" in {failure.feed for failure in report.failures}
 
 
 def test_the_list_is_read_to_its_end(replay: Replay) -> None:

@@ -311,7 +311,7 @@ def test_candles(server: ReplayServer) -> None:
         "cryptocom", market="BTC_USDT", interval="1d", since=start, until=start + 700 * DAY
     )
     assert len(found) == 700
-    assert found[0].close == D(f"{ms(start)}.25")
+    assert (found[0].close, found[0].high, found[0].volume) == (D(f"{ms(start)}.25"), D(2), D(1))
 
 
 def test_a_first_visit_reads_every_day_since_the_exchange_opened(

@@ -75,8 +75,9 @@ def replay(server: ReplayServer, read: Callable[..., AccountReport]) -> Replay:
     def run(
         fills: Any = (), transfers: Any = (), staking: Any = (), staked: Any = (), **visit: Any
     ) -> AccountReport:
+        symbols = ["btcusd", "ethbtc", "ethusd", "solusd", "btcgusdperp"]
         server.answers |= {
-            "/v1/symbols": ["btcusd", "ethbtc", "ethusd", "solusd", "btcgusdperp"],
+            "/v1/symbols": visit.pop("symbols", symbols),
             "/v1/balances": visit.pop("balances", BALANCES),
             "/v1/balances/staking": list(staked),
             "/v1/transfers": oldest_first(list(transfers), "limit_transfers"),
@@ -198,6 +199,13 @@ def test_transfers_of_every_kind(replay: Replay) -> None:
     assert {kept.reason for kept in report.quarantined} == {"status is unknown"}
 
 
+def test_a_withdrawals_fee_may_be_in_another_coin(replay: Replay) -> None:
+    link = WITHDRAWAL | {"currency": "LINK", "feeAmount": "0.002", "feeCurrency": "ETH"}
+    assert net(replay(transfers=[link]).facts) == {
+        ("spot", "LINK"): D("-1.00"), ("spot", "ETH"): D("-0.002"),
+    }  # fmt: skip
+
+
 def test_transfers_are_paged_and_each_comes_once(replay: Replay) -> None:
     many = [DEPOSIT | {"eid": n, "timestampms": 1495550176562 + n // 3} for n in range(1, 171)]
     report = replay(transfers=many)
@@ -211,6 +219,15 @@ def test_coverage_is_taken_up_where_it_ended(replay: Replay, server: ReplayServe
     replay(known={("transfers", ""): known})
     (call,) = server.of("/v1/transfers")
     assert int(call["timestamp"]) == ms(NOW - timedelta(days=2, hours=1))
+
+
+def test_without_the_list_of_markets_there_still_are_balances_and_transfers(
+    replay: Replay,
+) -> None:
+    report = replay(symbols=Status(404, {}))
+    assert report.balances
+    assert {"deposits", "transfers"} & {covered.feed for covered in report.covered}
+    assert "markets" in {failure.feed for failure in report.failures}
 
 
 def test_stakes_and_what_they_earn(replay: Replay) -> None:
@@ -300,3 +317,16 @@ def test_candles_are_the_newest_ones_only(server: ReplayServer) -> None:
         "gemini", market="btcusd", interval="1d", since=start, until=start + timedelta(days=150)
     )
     assert [candle.close for candle in found] == [D(f"{n}.125") for n in range(100, 150)]
+
+
+def test_days_that_begin_elsewhere_are_no_days_of_ours(server: ReplayServer) -> None:
+    start = datetime(2025, 6, 1, tzinfo=UTC)
+    rows = [
+        [ms(start + timedelta(days=n, hours=hours)), 1, 2, 0.5, "7", 9]
+        for n, hours in ((0, 0), (1, 4), (2, 0))
+    ]
+    server.answers |= {"/v1/symbols": ["btcusd"], "/v2/candles/btcusd/1day": rows}
+    found = gateway.fetch_candles(
+        "gemini", market="btcusd", interval="1d", since=start, until=start + timedelta(days=9)
+    )
+    assert [candle.start for candle in found] == [start, start + timedelta(days=2)]

@@ -243,6 +243,12 @@ def test_moves_between_accounts_of_the_same_user(replay: Replay) -> None:
     assert {f.direction for f in report.facts if isinstance(f, Transfer)} == {"internal", "deposit"}
 
 
+def test_moves_are_asked_for_when_a_balance_changed(replay: Replay, server: ReplayServer) -> None:
+    report = replay(everything=False, held={("spot", "ATOM"): D(1)})
+    assert "transfers" in {covered.feed for covered in report.covered}
+    assert server.of(LEDGER)
+
+
 def user(permission: str, **more: Any) -> dict[str, Any]:
     """What HTX tells of a key, to who names user and key."""
 
@@ -339,12 +345,13 @@ def test_candles_of_hours_only(server: ReplayServer) -> None:
     def candles(params: dict[str, str]) -> Any:
         assert (params["symbol"], params["period"]) == ("btcusdt", "60min")
         starts = range(int(params["from"]), int(params["to"]) + 1, 3600)
-        return ok([{"id": n, "open": 1, "close": f"{n}.5", "low": 1, "high": 2} for n in starts])
+        told = {"open": 1, "low": 1, "high": 2, "amount": "7.5", "vol": 9, "count": 3}
+        return ok([told | {"id": n, "close": f"{n}.5"} for n in starts])
 
     server.answers |= {"/v1/common/symbols": SYMBOLS, "/market/history/candles": candles}
     until = start + timedelta(hours=1500)
     found = gateway.fetch_candles("htx", market="btcusdt", interval="1h", since=start, until=until)
     assert len(found) == 1500
-    assert found[0].close == D(f"{int(start.timestamp())}.5")
+    assert (found[0].close, found[0].volume) == (D(f"{int(start.timestamp())}.5"), D("7.5"))
     with pytest.raises(errors.Unsupported):
         gateway.fetch_candles("htx", market="btcusdt", interval="1d", since=start, until=until)

@@ -285,6 +285,15 @@ def test_coverage_with_a_gap_that_is_out_of_reach_says_so(replay: Replay) -> Non
     assert covered.since > NOW - timedelta(days=31)
 
 
+def test_without_the_list_of_markets_there_still_are_balances_and_transfers(
+    replay: Replay,
+) -> None:
+    report = replay(exchangeInfo=Status(404, {}))
+    assert report.balances
+    assert {"deposits", "transfers"} & {covered.feed for covered in report.covered}
+    assert "markets" in {failure.feed for failure in report.failures}
+
+
 def test_what_a_key_may_do_is_not_told(server: ReplayServer) -> None:
     server.answers[f"{V3}/account"] = ACCOUNT
     key = Credential("key-of-the-test", "secret-of-the-test")
