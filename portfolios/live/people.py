@@ -213,6 +213,7 @@ class People:
             for person in [p for p in self._moved if p.told_at <= due]:
                 self._moved.discard(person)
                 self._tell_worth(person, person.watchers)
+                await asyncio.sleep(0)  # prices go first
             for person in [p for p in self._outdated if p.read_at <= due]:
                 self._outdated.discard(person)
                 person.read_at = loop.time()
