@@ -70,6 +70,8 @@ class Streamer:
             self._follow()
         finally:
             recorder.join()
+            self._ledger.record()  # what was told last
+            self._ledger.log_counts()
             connection.close()
 
     # --- where tickers come from ----------------------------------------------------------------
@@ -160,15 +162,12 @@ class Streamer:
 
     def _record(self) -> None:
         counted = time.monotonic()
-        while True:
-            stopped = self._stop.wait(self._pace.record)
+        while not self._stop.wait(self._pace.record):
             self._ledger.record()
-            if stopped or time.monotonic() - counted > _COUNT_SECONDS:
+            if time.monotonic() - counted > _COUNT_SECONDS:
                 counted = time.monotonic()
                 self._ledger.log_counts()
-            if stopped:
-                connection.close()
-                return
+        connection.close()
 
 
 class _Prices:

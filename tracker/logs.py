@@ -69,6 +69,7 @@ LOGGING = {
         # Below these levels the libraries write request addresses and headers.
         "ccxt": {"level": "ERROR"},
         "aiohttp": {"level": "WARNING"},
+        "websockets": {"level": "WARNING"},  # at DEBUG it writes messages, tokens among them
         "urllib3": {"level": "WARNING"},
         # Django's own console lines would say everything twice.
         "django": {"handlers": [], "level": "INFO", "propagate": True},

@@ -116,7 +116,7 @@ class Fanout:
         if not assets:
             return
         rows = _Rows(self, clock.now())
-        if client.tell(rows.message(sorted(assets), currency)):
+        if client.tell(rows.message(list(assets), currency)):
             self._counts["messages"] += 1
         else:
             client.missed.update(assets)

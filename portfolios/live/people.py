@@ -42,18 +42,14 @@ class Person:
     def __init__(self, user_id: UUID, currency: str) -> None:
         self.user_id, self.currency = user_id, currency
         self.clients: set[Client] = set()
+        self.watchers: set[Client] = set()  # that want to know what the portfolio is worth
         self.portfolio: Portfolio | None = None
         self.reading = asyncio.Lock()
         self.told_at = self.read_at = float("-inf")
 
     @property
     def needs_holdings(self) -> bool:
-        return any(c.own or Channel.PORTFOLIO in c.channels for c in self.clients)
-
-    @property
-    def watchers(self) -> list[Client]:
-        """The connections that want to know what the portfolio is worth."""
-        return [client for client in self.clients if Channel.PORTFOLIO in client.channels]
+        return bool(self.watchers) or any(client.own for client in self.clients)
 
 
 class People:
@@ -85,6 +81,7 @@ class People:
         self._fanout.forget(client)
         person = self._people[client.user_id]
         person.clients.discard(client)
+        person.watchers.discard(client)
         if person.clients:
             return False
         self._index(person, None)
@@ -116,7 +113,7 @@ class People:
         client.chosen, client.own = chosen, own
         client.channels.add(Channel.PRICES)
         await self._know(watched)
-        await client.answer(_subscribed(Channel.PRICES, request, assets=sorted(watched)))
+        await client.answer(_subscribed(Channel.PRICES, request, assets=list(watched)))
         self._rewatch(client)
 
     async def unwatch_prices(self, client: Client, assets: Any, request: str | None) -> None:
@@ -134,7 +131,7 @@ class People:
         self._rewatch(client)
         await client.answer(
             messages.write(
-                "unsubscribed", channel="prices", assets=sorted(client.watched), request=request
+                "unsubscribed", channel="prices", assets=list(client.watched), request=request
             )
         )
 
@@ -143,6 +140,7 @@ class People:
         person = self._people[client.user_id]
         await self._have_holdings(person)
         client.channels.add(Channel.PORTFOLIO)
+        person.watchers.add(client)
         await client.answer(_subscribed(Channel.PORTFOLIO, request))
         self._tell_worth(person, [client])
 
@@ -156,12 +154,15 @@ class People:
         if channel not in client.channels:
             raise Refused("not_subscribed", request=request)
         client.channels.discard(channel)
+        if channel == Channel.PORTFOLIO:
+            self._people[client.user_id].watchers.discard(client)
         await client.answer(messages.write("unsubscribed", channel=channel, request=request))
 
     def stop_prices(self, client: Client) -> None:
         """The plan allows no live prices any more."""
         client.channels -= {Channel.PRICES, Channel.PORTFOLIO}
         client.chosen, client.own = set(), False
+        self._people[client.user_id].watchers.discard(client)
         self._rewatch(client)
 
     def change_currency(self, client: Client, currency: str) -> None:
@@ -191,7 +192,8 @@ class People:
     def moved(self, assets: Collection[UUID]) -> None:
         """Prices that everybody was told of just now."""
         for asset_id in assets:
-            self._moved.update(self._holding.get(asset_id, ()))
+            holding = self._holding.get(asset_id, ())
+            self._moved.update(person for person in holding if person.watchers)
 
     def all_moved(self) -> None:
         """Work out every portfolio anew: what was missed, nobody knows."""
@@ -212,7 +214,8 @@ class People:
             due = loop.time() - REST_SECONDS
             for person in [p for p in self._moved if p.told_at <= due]:
                 self._moved.discard(person)
-                self._tell_worth(person, person.watchers)
+                self._tell_worth(person, list(person.watchers))
+                await asyncio.sleep(0)  # prices go first
             for person in [p for p in self._outdated if p.read_at <= due]:
                 self._outdated.discard(person)
                 person.read_at = loop.time()
@@ -262,7 +265,8 @@ class People:
         if not person.clients:
             return
         self._index(person, found)
-        self._moved.add(person)
+        if person.watchers:
+            self._moved.add(person)
         for client in person.clients:
             if client.own:
                 self._rewatch(client)
@@ -282,7 +286,9 @@ class People:
         person = self._people[client.user_id]
         wanted = client.chosen | (_owned(person) if client.own else set())
         most = client.watcher.standing.plan.live_assets
-        before, assets = client.watched, frozenset(sorted(wanted)[:most])
+        before, assets = client.watched, frozenset(wanted)
+        if len(assets) > most:  # more is owned by now than the plan allows to watch
+            assets = frozenset(sorted(assets)[:most])
         self._fanout.watch(client, assets, person.currency)
         self._fanout.send_all(client, assets - before, person.currency)
 

@@ -6,8 +6,6 @@ Redis each process counts its own.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
 from uuid import UUID
 
 import redis.asyncio
@@ -15,6 +13,7 @@ from redis.exceptions import RedisError
 
 LAPSE_SECONDS = 60.0
 RENEW_SECONDS = 20.0
+_AT_ONCE = 100  # people whose places are renewed together: nobody else waits longer for it
 
 _TAKE = """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
@@ -34,7 +33,7 @@ class Places:
 
     async def take(self, user_id: UUID, place: str, *, most: int) -> bool:
         """Whether a person may have one connection more; it then counts."""
-        if len(self._here[user_id]) >= most or not await self._take(user_id, place, most):
+        if len(self._here.get(user_id, ())) >= most or not await self._take(user_id, place, most):
             return False
         self._here[user_id].add(place)
         return True
@@ -51,13 +50,20 @@ class Places:
 
     async def renew(self) -> None:
         """Keep the places of all connections of this process."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for user_id, places in self._here.items():
-            _renew(pipeline, user_id, places)
+        people = list(self._here)
         try:
-            await pipeline.execute()
+            for start in range(0, len(people), _AT_ONCE):
+                await self._renew(people[start : start + _AT_ONCE])
         except (RedisError, OSError):
             return  # the next time is soon enough
+
+    async def _renew(self, people: list[UUID]) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        for user_id in people:
+            if places := self._here.get(user_id):
+                pipeline.zadd(_key(user_id), dict.fromkeys(places, time.time()))
+                pipeline.expire(_key(user_id), int(LAPSE_SECONDS))
+        await pipeline.execute()
 
     async def _take(self, user_id: UUID, place: str, most: int) -> bool:
         now = time.time()
@@ -66,11 +72,6 @@ class Places:
             return bool(await self._script(keys=[_key(user_id)], args=arguments))
         except (RedisError, OSError):
             return True
-
-
-def _renew(pipeline: Any, user_id: UUID, places: Iterable[str]) -> None:
-    pipeline.zadd(_key(user_id), dict.fromkeys(places, time.time()))
-    pipeline.expire(_key(user_id), int(LAPSE_SECONDS))
 
 
 def _key(user_id: UUID) -> str:

@@ -40,6 +40,7 @@ COUNT_SECONDS = 60.0
 MOST_MISTAKES = 50
 # Messages of one client: so many a second on average, and so many at once.
 MESSAGES_PER_SECOND, MESSAGES_AT_ONCE = 10.0, 30.0
+_AT_ONCE = 50  # heartbeats
 _REDIS_SECONDS = 2.0
 _LISTEN_SECONDS = 15.0
 
@@ -285,8 +286,10 @@ class Server:
 
     async def _heartbeat(self) -> None:
         message = messages.write("heartbeat", at=clock.now())
-        for client in list(self._clients):
+        for number, client in enumerate(list(self._clients)):
             client.tell(message)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # prices go first
         self._people.all_moved()  # what stands still grows old
 
     async def _look_around(self) -> None:

@@ -28,7 +28,7 @@ from tests.exchange_fixtures import UNLIMITED
 from tracker import clock
 
 QUICK = Pace(record=0.2, silence=1.0, poll=0.3, first_wait=0.05, longest_wait=0.4, cross=0.2)
-SECONDS = 30
+SECONDS = 90
 
 
 def eventually(happened: Callable[[], Any], what: str) -> Any:

@@ -116,6 +116,14 @@ BAD: dict[str, tuple[dict[str, str | None], str]] = {
         PRODUCTION | {"DATABASE_URL": "sqlite:///db.sqlite3"},
         "DATABASE_URL is not a PostgreSQL URL.",
     ),
+    "LIVE_URL not encrypted": (
+        PRODUCTION | {"LIVE_URL": "ws://live.example.com"},
+        "LIVE_URL is not a wss:// address without a path.",
+    ),
+    "LIVE_URL with a path": (
+        PRODUCTION | {"LIVE_URL": "wss://live.example.com/ws/v1/stream"},
+        "LIVE_URL is not a wss:// address without a path.",
+    ),
     "REDIS_URL missing": (
         PRODUCTION | {"REDIS_URL": None},
         "REDIS_URL is not set or is not a redis:// URL.",

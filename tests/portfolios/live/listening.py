@@ -24,7 +24,7 @@ from portfolios.live import asyncapi
 from tests import factories
 from tracker import clock, tenancy
 
-SECONDS = 15
+SECONDS = 30
 DESCRIBED = {
     name: Draft202012Validator(message["payload"])
     for name, message in asyncapi.document(url="ws://host")["components"]["messages"].items()
