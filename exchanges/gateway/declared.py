@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from exchanges.gateway.budget import Pool
 from exchanges.gateway.dialects import table
 from exchanges.gateway.dialects.base import Call, Dialect
+from exchanges.gateway.errors import UnknownExchange
 from exchanges.reports import FeedDescription
 
 
@@ -17,8 +18,12 @@ def feeds(exchange: str) -> list[FeedDescription]:
 
 
 def pools(exchange: str) -> list[Pool]:
-    """Every pool that calls of an exchange draw from, but those of single accounts."""
-    calls = _calls(table.dialect(exchange))
+    """Every pool that calls of an exchange draw from, but those of single accounts; none for an
+    exchange that ccxt has dropped."""
+    try:
+        calls = _calls(table.dialect(exchange))
+    except UnknownExchange:
+        return []
     found = {call.pool.name: call.pool for call in calls if not call.per_account}
     return [found[name] for name in sorted(found)]
 

@@ -12,7 +12,13 @@ from audit.actions import Action
 from audit.models import ActivityLog
 from exchanges import remedies
 from exchanges.gateway import errors
-from exchanges.models import ConnectionKind, Coverage, ExchangeConnection, QuarantinedPage
+from exchanges.models import (
+    ConnectionKind,
+    Coverage,
+    Exchange,
+    ExchangeConnection,
+    QuarantinedPage,
+)
 from portfolios import tasks
 from portfolios.models import SyncRun
 from tests.admin_client import signed_in
@@ -148,6 +154,13 @@ def test_an_account_kept_by_hand_has_no_doctor(ailing, supporter):
         ExchangeConnection.objects.filter(id=ailing.id).update(kind=ConnectionKind.MANUAL)
     client = permit(supporter, *EVERYTHING)
     assert client.get(doctor(ailing)).status_code == 404
+
+
+def test_an_exchange_that_ccxt_has_dropped_keeps_its_doctor(ailing, supporter):
+    Exchange.objects.create(id="gone", name="Gone", ccxt_version="1")
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.filter(id=ailing.id).update(exchange_id="gone")
+    assert "no longer asked" in shown(permit(supporter, *EVERYTHING), doctor(ailing))
 
 
 # --- replaying ----------------------------------------------------------------------------------
