@@ -36,8 +36,9 @@ owned AS (
 {quoted},
 multiplied AS MATERIALIZED (
     -- Once a row: what follows asks for the value several times. Sixty decimals would come out of
-    -- thirty times thirty, and slow down all of it.
-    SELECT quoted.*, assets.code, {value} AS value, {value_24h_ago} AS value_24h_ago
+    -- thirty times thirty, and slow down all of it. Nothing that nobody asks for: it is written.
+    SELECT quoted.user_id, quoted.asset_id, quoted.quantity, quoted.price, quoted.is_manual,
+           quoted.fetched_as_of, assets.code, {value} AS value, {shown}
     FROM quoted JOIN assets ON assets.id = quoted.asset_id
 ),
 valued AS (
@@ -91,6 +92,9 @@ def _storable(price: str) -> str:
     most = f"{money.MOST_VALUE:f}"
     return f"nullif(least(round(quoted.quantity * {price}, 18), {most}), {most})"
 
+
+_SHOWN_TOO = f"""quoted.source, quoted.as_of,
+           {_storable("quoted.price_24h_ago")} AS value_24h_ago"""
 
 # Prices of the markets alone: what everybody has who never set a price.
 _AT_MARKETS = """quoted AS (
@@ -166,15 +170,16 @@ LISTED = """('[' || string_agg(
     || ']')::jsonb"""
 
 
-def valued(listed: str, *, own: bool = True) -> str:
+def valued(listed: str, *, own: bool = True, shown: bool = False) -> str:
     """The shared CTEs, with ``LISTED`` or ``NOT_LISTED`` as the holdings of ``totals``.
 
-    Without ``own`` nobody's own prices are looked for, which is quicker.
+    Without ``own`` nobody's own prices are looked for, which is quicker. With ``shown`` there are
+    also a price's source and age, and what all was worth 24 hours ago; else that is null.
     """
     quoted = _WITH_OWN if own else _AT_MARKETS
     told = _VALUED.replace("{quoted}", quoted).replace("{listed}", listed)
     told = told.replace("{value}", _storable("quoted.price"))
-    return told.replace("{value_24h_ago}", _storable("quoted.price_24h_ago"))
+    return told.replace("{shown}", _SHOWN_TOO if shown else "NULL::numeric AS value_24h_ago")
 
 
 _TIME = "to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
@@ -229,8 +234,8 @@ SELECT json_build_object(
 FROM totals
 """  # noqa: S608  (both parts are ours)
 _ONE_PERSON = "WITH people AS (SELECT %(user_id)s::uuid AS user_id, %(currency)s::text AS currency)"
-_HOME = f"{_ONE_PERSON},\n{valued(NOT_LISTED, own=False)}{_SHOWN}"
-_HOME_WITH_OWN = f"{_ONE_PERSON},\n{valued(NOT_LISTED)}{_SHOWN}"
+_HOME = f"{_ONE_PERSON},\n{valued(NOT_LISTED, own=False, shown=True)}{_SHOWN}"
+_HOME_WITH_OWN = f"{_ONE_PERSON},\n{valued(NOT_LISTED, shown=True)}{_SHOWN}"
 
 
 def home_screen(*, user_id: UUID, currency: str, now: datetime) -> bytes:

@@ -4,11 +4,13 @@ import base64
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import jwt
 import pytest
+import time_machine
 from django.conf import settings
 from django.test import override_settings
 
@@ -184,6 +186,22 @@ def test_the_unchanged_token_of_the_matrix_is_accepted(signed_in):
 def test_a_header_without_one_token_is_a_401(db, header):
     """S07"""
     assert ApiClient().get("/me", Authorization=header).status_code == 401
+
+
+def test_a_token_that_was_accepted_is_refused_once_it_has_run_out(signed_in):
+    """S07: what is remembered of a token is all but the time."""
+    text = access_token(signed_in)
+    runs_out = datetime.fromtimestamp(claims_of(text)["exp"], UTC)
+    first = AccessToken.read(text)
+    first["sub"] = "changed by whoever was given it"
+    assert AccessToken.read(text)["sub"] == claims_of(text)["sub"]
+    with time_machine.travel(runs_out - timedelta(seconds=1), tick=False):
+        assert AccessToken.read(text).user_id == UUID(claims_of(text)["sub"])
+    with (
+        time_machine.travel(runs_out + timedelta(seconds=1), tick=False),
+        pytest.raises(InvalidToken),
+    ):
+        AccessToken.read(text)
 
 
 # --- rotation -----------------------------------------------------------------------------------
