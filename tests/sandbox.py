@@ -51,6 +51,10 @@ class Sandbox:
         """What may be used per minute and what was used, by address or account and pool."""
         return self._call("GET", f"limits?minutes={minutes}")
 
+    def set_limits(self, **limits: Any) -> dict[str, Any]:
+        """`sandbox.set_limits(weight=6000)`: what every address may use in a minute."""
+        return self._call("POST", "limits", limits)
+
     def balances(self, account: int, house: str = "binance") -> dict[tuple[str, str], Decimal]:
         return {
             (wallet, code): Decimal(quantity)

@@ -143,10 +143,10 @@ class Budget:
         """
         limit = self.limit(exchange, pool)
         give_up = time.monotonic() + wait
-        place = _Place(exchange, address, pool.name, lane)
         if limit <= 0:
-            await self._wait_for_stop(place.asked_from, give_up)
+            await self._wait_for_stop(_asked_from(exchange, address), give_up)
             return
+        place = _Place(exchange, address, pool.name, lane)
         share = self._share(place)
         await _take_turn(share.turn, wait)
         try:

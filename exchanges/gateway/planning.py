@@ -50,6 +50,8 @@ class Running:
     def count(self) -> None:
         """One more call goes out."""
         self._calls += 1
+        if self._watch is None:
+            return
         self._left[self._phase] = max(self._left[self._phase] - 1, 0)
         if self._feeds and time.monotonic() - self._told_at >= TELL_EVERY:
             self._tell()

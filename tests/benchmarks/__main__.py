@@ -27,6 +27,8 @@ NAMES = (
     "performance",
     "candles",
     "gateway",
+    "fleet",
+    "budget",
     "fanout",
     "tick_delay",
 )

@@ -2,11 +2,13 @@
 
 Both run in this process, in turn; the exchange is another one, so what is counted is ours alone.
 The reference keeps ccxt's own client, markets, session and SSL context for all accounts, signs and
-sends the same requests, and throws the parsed answers away.
+sends the same requests, and makes ccxt's unified trades of the answers that hold fills, as its
+``fetch_my_trades`` does; every other answer it throws away.
 """
 
 import asyncio
 import gc
+import ssl
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -51,9 +53,11 @@ def _compared(
         visits = prepare([_visit(sandbox, number) for number in range(config["accounts"])])
         with _recorded() as calls:
             _ours(visits)
+        shared = loop.run(_shared(), timeout=60)
         keys = {visit.connection_id: visit.credential for visit in visits}
         times = [
-            (_cpu(lambda: _ours(visits)), _cpu(lambda: _bare(calls, keys))) for _ in range(ROUNDS)
+            (_cpu(lambda: _ours(visits)), _cpu(lambda: _bare(calls, keys, shared)))
+            for _ in range(ROUNDS)
         ]
         assert sandbox.violations()["total"] == 0
     ours, bare = (statistics.median(part) / len(visits) * 1000 for part in zip(*times, strict=True))
@@ -110,29 +114,46 @@ def _recorded() -> Iterator[Recorded]:
         engine.AccountVisit._ask = original  # type: ignore[method-assign]
 
 
-def _bare(calls: Recorded, keys: dict[UUID, Any]) -> None:
-    loop.run(_all(calls, keys), timeout=600)
+def _bare(calls: Recorded, keys: dict[UUID, Any], shared: Any) -> None:
+    loop.run(_all(calls, keys, shared), timeout=600)
 
 
-async def _all(calls: Recorded, keys: dict[UUID, Any]) -> None:
+async def _shared() -> Any:
+    """The client whose markets, session and SSL context all others of the reference share."""
     import ccxt.async_support as ccxt
 
-    shared = clients.exchange("binance").template
+    ours = clients.exchange("binance").template
+    made = ccxt.binance(_settings(ours) | {"options": {"fetchMarkets": {"types": ["spot"]}}})
+    made.urls, made.own_session, made.ssl_context = ours.urls, False, ssl.create_default_context()
+    made.has["fetchCurrencies"] = False
+    await made.load_markets()
+    made.options["timeDifference"] = ours.options.get("timeDifference", 0)
+    return made
+
+
+def _settings(ours: Any) -> dict[str, Any]:
+    return {
+        "number": str, "enableRateLimit": False, "session": ours.session,
+        "asyncio_loop": asyncio.get_running_loop(),
+    }  # fmt: skip
+
+
+async def _all(calls: Recorded, keys: dict[UUID, Any], shared: Any) -> None:
+    import ccxt.async_support as ccxt
+
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def account(key: Any, asked: list[Asked]) -> None:
-        client = ccxt.binance(
-            {
-                "number": str, "enableRateLimit": False, "session": shared.session,
-                "asyncio_loop": asyncio.get_running_loop(),
-                "apiKey": key.api_key, "secret": key.api_secret,
-            }
-        )  # fmt: skip
+        client = ccxt.binance(_settings(shared) | {"apiKey": key.api_key, "secret": key.api_secret})
         client.urls, client.own_session = shared.urls, False
-        client.options["timeDifference"] = shared.options.get("timeDifference", 0)
+        client.ssl_context = shared.ssl_context
+        client.set_markets_from_exchange(shared)
+        client.options["timeDifference"] = shared.options["timeDifference"]
         async with turns:
             for method, args, params in asked:
-                await getattr(client, method)(*args, params)
+                answer = await getattr(client, method)(*args, params)
+                if method == "privateGetMyTrades":
+                    client.parse_trades(answer, client.market(params["symbol"]))
 
     await asyncio.gather(*(account(keys[key], asked) for key, asked in calls.items()))
 
