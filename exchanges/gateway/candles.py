@@ -13,8 +13,8 @@ from typing import Any
 
 from exchanges.gateway import rows
 from exchanges.gateway.dialects.base import CandleCall
-from exchanges.gateway.engine import Line
 from exchanges.gateway.errors import Malformed, Unsupported
+from exchanges.gateway.line import Line
 from exchanges.gateway.rows import BadRow
 from exchanges.reports import Candle
 

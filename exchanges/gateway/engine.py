@@ -4,21 +4,17 @@ Calls go out one after the other, because exchanges want one ordered stream of n
 Nothing here knows an exchange by name.
 """
 
-import asyncio
 import math
-import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-from exchanges.gateway import budget, clients, pagination, planning, proxies, rows, translation
-from exchanges.gateway.budget import Pool
+from exchanges.gateway import pagination, planning, rows
 from exchanges.gateway.dialects.base import (
     Batch,
     Call,
-    Dialect,
     Feed,
     Holding,
     Interpret,
@@ -39,13 +35,12 @@ from exchanges.gateway.errors import (
     WrongClock,
     WrongKey,
 )
+from exchanges.gateway.line import Line, answered
 from exchanges.gateway.markets import Markets
-from exchanges.gateway.pagination import Span
+from exchanges.gateway.reading import DELISTED, Reading, arguments, beginning, row_name
 from exchanges.gateway.rows import BadRow
-from exchanges.gateway.timeline import CallLog, count_rows
 from exchanges.reports import (
     AccountReport,
-    Asked,
     Balance,
     Covered,
     Credential,
@@ -58,184 +53,31 @@ from exchanges.reports import (
     Visit,
 )
 
-T = TypeVar("T")
 Watch = planning.Watch
+
+
 FUTURE = timedelta(days=2)  # a row dated further ahead than this is not believed
-LONGEST_PENDING = timedelta(days=30)  # an unsettled transfer holds its feed's coverage this long
+
+
 OPENING_MARGIN = timedelta(days=1)  # nothing is lost where clocks or time zones differ
+
+
 SLICED_FROM = timedelta(days=60)  # shorter histories are read in one go
+
+
 SLICE_ROWS = 150  # of one stretch, three times as many where an account was busy
-DELISTED = "delisted"  # cursor of a symbol that the exchange no longer answers for
+
+
 DELISTED_REST = timedelta(days=30)
+
+
 ANSWER_FAULTS = (KeyError, TypeError, IndexError, ValueError, AttributeError)
+
+
 _NOT_ENABLED = (MissingPermission, WrongKey, Unsupported)  # for what is optional
+
+
 _HOPELESS = (RateLimited, OnMaintenance, TimedOut, WrongKey, AddressNotAllowed, WrongClock)
-
-
-class Line:
-    """The way to one exchange: paces, sends, translates errors, and repeats what may be."""
-
-    def __init__(
-        self,
-        exchange: clients.Exchange,
-        dialect: Dialect,
-        *,
-        deadline: float,
-        proxy: str = proxies.DIRECT,
-        lane: str = budget.URGENT,
-        calls: CallLog | None = None,
-    ) -> None:
-        self.exchange, self.dialect, self.deadline = exchange, dialect, deadline
-        self.proxy, self.address, self.lane = proxy, proxies.label(proxy), lane
-        self.budget = budget.shared()
-        self.calls = calls or CallLog()
-        if dialect.prepare:
-            dialect.prepare(exchange.template)
-
-    @property
-    def left(self) -> float:
-        """Seconds until the deadline."""
-        return self.deadline - time.monotonic()
-
-    async def ask(
-        self, client: Any, call: Call, *args: Any, account: str = "", **params: Any
-    ) -> Any:
-        """The answer to one call. Raises our errors only, and none of them holds a key."""
-        for last in (False, True):
-            try:
-                return await self._once(client, call, args, params, account)
-            except WrongClock:
-                if last or not await self._corrected(client):
-                    raise
-            except Unreachable as error:
-                if last or isinstance(error, (TimedOut, OnMaintenance)) or _answered(client):
-                    raise  # a dropped connection is worth one more try, an answer is not
-        raise AssertionError("unreachable")
-
-    async def _once(
-        self, client: Any, call: Call, args: Any, params: Mapping[str, Any], account: str
-    ) -> Any:
-        clients.forget_answer(client)
-        began, sent = time.monotonic(), None
-        try:
-            await self._pace(call, account)
-            sent = time.monotonic()
-            answer = await self._sent(client, call, args, params)
-        except GatewayError as problem:
-            self._note(client, call, began, sent, code=problem.code)
-            raise
-        except asyncio.CancelledError:
-            self._note(client, call, began, sent, code=TimedOut.code)
-            raise
-        self._note(client, call, began, sent, rows=count_rows(answer))
-        return answer
-
-    async def _sent(self, client: Any, call: Call, args: Any, params: Mapping[str, Any]) -> Any:
-        problem = None
-        try:
-            return await self._send(client, call, args, params)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            codes = self.dialect.error_codes
-            problem = translation.translate(error, client=client, codes=codes)
-        if isinstance(problem, RateLimited) and not self.dialect.limits_by_key:
-            await self.budget.stop(self.exchange.name, problem.retry_after, address=self.address)
-        raise problem
-
-    def _note(
-        self,
-        client: Any,
-        call: Call,
-        began: float,
-        sent: float | None,
-        *,
-        rows: int = -1,
-        code: str = "",
-    ) -> None:
-        """Keep what the call was and how it ended: no address, no value, no word of the answer.
-
-        ``sent`` is None for a call that waited for its turn in vain.
-        """
-        ended = time.monotonic()
-        waited, took = (sent or ended) - began, ended - sent if sent else 0.0
-        self.calls.note(
-            Asked(
-                self.calls.at(began), call.method, call.weight, call.pool.name,
-                int(waited * 1000), int(took * 1000), client.last_status or 0, rows, code,
-            )
-        )  # fmt: skip
-
-    async def _pace(self, call: Call, account: str) -> None:
-        pool = call.pool
-        if call.per_account:
-            pool = Pool(f"{pool.name}:{account}", pool.per_minute)
-        wait = max(self.left, 0)
-        await self.budget.take(
-            self.exchange.name, pool, call.weight, wait=wait, address=self.address, lane=self.lane
-        )
-
-    async def _send(self, client: Any, call: Call, args: Any, params: Mapping[str, Any]) -> Any:
-        seconds = min(clients.REQUEST_TIMEOUT, self.left)
-        if seconds <= 0:
-            raise TimeoutError
-        client.timeout = math.ceil(seconds * 1000)
-        return await getattr(client, call.method)(*args, {**call.fixed, **params})
-
-    async def _corrected(self, client: Any) -> bool:
-        """Whether another try may go better: with a higher nonce, or the clock measured anew."""
-        if not self.dialect.keeps_time:
-            return True
-        if not self.exchange.keeps_time:
-            return False
-        await self._set_clock(client)
-        return True
-
-    async def _set_clock(self, client: Any) -> None:
-        await self.clock(again=True)
-        client.options["timeDifference"] = self.exchange.template.options["timeDifference"]
-
-    async def clock(self, *, again: bool = False) -> None:
-        """Have the exchange's clock measured, unless the process knows it already."""
-        if self.dialect.keeps_time:
-            await self._in_time(self.exchange.measure_clock(again=again))
-
-    async def markets(self) -> Markets:
-        """The exchange's markets, shared by the process."""
-        load = self.dialect.load_markets
-        if load is None:
-            return Markets(())
-
-        async def loading(template: Any) -> Markets:
-            return await self._load(template, load)
-
-        return await self._in_time(self.exchange.markets(loading))
-
-    async def _in_time(self, shared: Coroutine[Any, Any, T]) -> T:
-        """What others wait for as well goes on when this visit's time is over."""
-        try:
-            async with asyncio.timeout(max(self.left, 0)):
-                return await shared
-        except TimeoutError:
-            pass
-        raise TimedOut
-
-    async def _load(self, template: Any, load: Any) -> Markets:
-        call = self.dialect.markets_call
-        began = time.monotonic()
-        await self._pace(call, "")
-        sent, problem = time.monotonic(), None
-        try:
-            found = await load(template)
-            self._note(template, call, began, sent, rows=len(found.by_id))
-            return found
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            codes = self.dialect.error_codes
-            problem = translation.translate(error, client=template, codes=codes)
-        self._note(template, call, began, sent, code=problem.code)
-        raise problem
 
 
 def _not_enabled(error: GatewayError) -> bool:
@@ -246,10 +88,6 @@ def _not_enabled(error: GatewayError) -> bool:
 def _is_other_account(feed: Feed, error: GatewayError) -> bool:
     """Whether this feed belongs to another kind of account than the one that is read."""
     return feed.other_account and isinstance(error, Unsupported)
-
-
-def _answered(client: Any) -> bool:
-    return client.last_http_response is not None
 
 
 class AccountVisit:
@@ -319,7 +157,7 @@ class AccountVisit:
         feed = next((f for f in self.dialect.feeds if f.name == self.dialect.sliced_by), None)
         if feed is None or not self._wanted(feed):
             return [now]
-        start = _start(feed, self.known(feed.name, ""), now)
+        start = beginning(feed, self.known(feed.name, ""), now)
         if now - start < SLICED_FROM:
             return [now]
         parts = math.ceil(await self._rows_since(feed, start) / SLICE_ROWS)
@@ -377,7 +215,7 @@ class AccountVisit:
         try:
             answer = await self.line.ask(self.client, call, *args, account=self._account, **params)
         except GatewayError as error:
-            waits = isinstance(error, RateLimited) and not _answered(self.client)
+            waits = isinstance(error, RateLimited) and not answered(self.client)
             self._refused_for_time = waits or self.line.left <= 0
             if not (waits and call.per_account):  # other pools have weight left
                 self._consider_giving_up(error)
@@ -611,7 +449,7 @@ class AccountVisit:
     async def _read_scope(self, feed: Feed, scope: str, collected: dict[str, Any]) -> None:
         known = self.known(feed.name, scope)
         opened = await self._opened() if feed.from_opening and known is None else None
-        progress = _Progress(feed, scope, known, self._until, opened)
+        progress = Reading(feed, scope, known, self._until, opened)
         try:
             try:
                 await self._read_pages(feed, scope, progress, collected)
@@ -652,12 +490,12 @@ class AccountVisit:
         return True
 
     async def _read_pages(
-        self, feed: Feed, scope: str, progress: "_Progress", collected: dict[str, Any]
+        self, feed: Feed, scope: str, progress: "Reading", collected: dict[str, Any]
     ) -> None:
         last: list[Any] = []
 
         async def ask(**params: Any) -> Any:
-            last[:] = [await self._ask(feed.call, *_arguments(feed, scope, params), **params)]
+            last[:] = [await self._ask(feed.call, *arguments(feed, scope, params), **params)]
             return last[0]
 
         try:
@@ -778,83 +616,6 @@ class AccountVisit:
             if moved and (before is None or (item.feed, item.scope) in waiting):
                 return True
         return False
-
-
-class _Progress:
-    """How far one feed (and scope) has been read."""
-
-    def __init__(
-        self, feed: Feed, scope: str, known: Covered | None, now: datetime,
-        opened: datetime | None = None,
-    ) -> None:  # fmt: skip
-        self.feed, self.scope, self.known = feed, scope, known
-        start = max(_start(feed, known, now), opened or feed.launched)
-        unbroken = known is not None and start <= known.until
-        self.since = known.since if known and unbroken else start
-        self.cursor = _resumable(known.cursor) if known else ""
-        self.span = Span(start, now, self.cursor)
-        self.until = known.until if known else None
-        self.pending: datetime | None = None
-
-    def move(self, page: pagination.Page, pending: datetime | None) -> None:
-        """Note that a page was taken in."""
-        self.cursor = page.cursor or self.cursor
-        self.until = page.until or self.until
-        found = [moment for moment in (self.pending, pending) if moment]
-        self.pending = min(found, default=None)
-
-    def refused_as_too_old(self, error: GatewayError) -> bool:
-        """Whether to start again at the horizon, since what lies before it was refused."""
-        horizon = self.span.until - self.feed.horizon if self.feed.horizon else None
-        if not horizon or type(error) is not GatewayError or (self.until or self.since) >= horizon:
-            return False
-        self.since, self.until = horizon, None
-        self.span = Span(horizon, self.span.until, self.cursor)
-        return True
-
-    def covered(self, now: datetime) -> Covered | None:
-        """The interval read without a gap; it ends before what is still pending."""
-        until = self.until
-        if until is None:
-            if not self.cursor:
-                return None
-            until = self.since  # by id: the cursor says where to go on, no time does yet
-        if self.pending and self.pending > now - LONGEST_PENDING:
-            until = min(until, self.pending)
-        return Covered(self.feed.name, self.scope, self.since, until, self.cursor)
-
-
-def _start(feed: Feed, known: Covered | None, now: datetime) -> datetime:
-    bounded = feed.horizon and not (known is None and feed.tries_older)
-    earliest = max(feed.launched, now - feed.horizon) if feed.horizon and bounded else feed.launched
-    return max(known.until - feed.overlap, earliest) if known else earliest
-
-
-def _resumable(cursor: str) -> str:
-    return cursor.removeprefix(DELISTED).strip()
-
-
-def row_name(feed: Feed, row: Any, counted: Counter[str]) -> str:
-    """The exchange's id of a row, else its value and how often it came in this page so far.
-
-    Windows share their edges, so a row can come twice; real twins come together in one page.
-    """
-    if not isinstance(row, Mapping):
-        raise BadRow("the row is not an object")
-    if found := rows.text(row, feed.id_field):
-        return found
-    value = rows.digest(row, feed.stable or sorted(row))
-    counted[value] += 1
-    return f"{value}-{counted[value]}"
-
-
-def _arguments(feed: Feed, scope: str, params: dict[str, Any]) -> tuple[Any, ...]:
-    """Positional arguments for ccxt's unified methods; implicit ones take parameters only."""
-    if feed.call.unified:
-        return scope or None, params.pop("since", None), params.pop("limit", None)
-    if scope:
-        params[feed.scope_param] = scope
-    return ()
 
 
 def _more(call: WalletCall, answer: Any, page: int, before: str) -> tuple[bool, str]:

@@ -13,8 +13,10 @@ from uuid import UUID
 from exchanges.gateway import clients, rows
 from exchanges.gateway.dialects import table
 from exchanges.gateway.dialects.base import Batch, Dialect, Feed, Interpret, Surroundings
-from exchanges.gateway.engine import ANSWER_FAULTS, FUTURE, Line, row_name
+from exchanges.gateway.engine import ANSWER_FAULTS, FUTURE
+from exchanges.gateway.line import Line
 from exchanges.gateway.markets import Markets
+from exchanges.gateway.reading import row_name
 from exchanges.gateway.rows import REDACTED, BadRow, Row
 from exchanges.reports import Fact, Form, Kept, Quarantined, Reread
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from exchanges.gateway import clients, loop, translation
 from exchanges.gateway.dialects import generic, table
-from exchanges.gateway.engine import Line
 from exchanges.gateway.errors import GatewayError, Malformed, Unsupported
+from exchanges.gateway.line import Line
 from exchanges.gateway.markets import Market, Markets
 from exchanges.reports import Listing, Ticker
 from exchanges.routes import Routes

@@ -15,7 +15,7 @@ from uuid import UUID
 from exchanges.gateway import budget, candles, clients, credentials, proxies
 from exchanges.gateway.dialects import table
 from exchanges.gateway.dialects.base import KeyCheck, WalletCall
-from exchanges.gateway.engine import AccountVisit, Line, Watch
+from exchanges.gateway.engine import AccountVisit, Watch
 from exchanges.gateway.errors import (
     GatewayError,
     KeyTooPowerful,
@@ -24,6 +24,7 @@ from exchanges.gateway.errors import (
     TimedOut,
     Unsupported,
 )
+from exchanges.gateway.line import Line
 from exchanges.gateway.timeline import CallLog
 from exchanges.reports import (
     AccountReport,

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchanges.gateway import engine, pagination, rows
+from exchanges.gateway import pagination, reading, rows
 from exchanges.gateway.dialects.base import (
     Call,
     Cursor,
@@ -53,7 +53,7 @@ def collected(made: Feed, ask: Callable[..., Any], span: Span | None = None) -> 
         async for page in pagination.pages(made, answer, span or Span(START, END)):
             assert not page.overfull
             counted: Counter[str] = Counter()
-            found.update(engine.row_name(made, row, counted) for row in page.rows)
+            found.update(reading.row_name(made, row, counted) for row in page.rows)
 
     asyncio.run(read())
     return found
