@@ -33,7 +33,7 @@ LEASE = timedelta(seconds=30)  # renewed while its worker lives
 RENEW_EVERY_SECONDS = 10.0
 SETTLING = timedelta(minutes=2)  # how long after its end an interval is asked for
 LOOK_AGAIN = timedelta(days=7)
-FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=12)
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(hours=12)
 PAGE = 1000  # intervals in one window, about what one call brings
 _CLAIMING = "price needs"  # the lock of whoever picks
 

@@ -428,7 +428,11 @@ class Backfill(Operation):
 
     def wrong(self) -> list[str]:
         wrong = people.waiting(self.system)
-        return wrong or (["figures differ"] if self._figures() != self.before else [])
+        return wrong or [
+            f"{before} became {after}"
+            for before, after in zip(self.before, self._figures(), strict=True)
+            if before != after
+        ]
 
     def _choose(self) -> Any:
         rows = self.system.rows(
