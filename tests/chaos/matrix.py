@@ -51,24 +51,31 @@ def run(system: System, settled: Sequence[Person], row: Row) -> Outcome:
     except Impossible as reason:
         return Outcome(row, "skipped", note=str(reason))
     finally:
-        fault.lift() if fault.at_the_exchange else None
+        if fault.is_on:
+            fault.lift()
         operation.end()
 
 
 def _disturbed(system: System, row: Row, operation: Operation, fault: Fault) -> Outcome:
     operation.prepare()
     if fault.at_the_exchange and not _can_be_midway(operation):
-        fault.strike()
+        _strike(fault)
         operation.begin()
         operation.reach(before=True)
     else:
         operation.begin()
         operation.reach(before=False)
-        fault.strike()
+        _strike(fault)
     operation.release()
     faults.let_pass(fault)
     fault.lift()
+    fault.is_on = False
     return _watched(system, row, operation)
+
+
+def _strike(fault: Fault) -> None:
+    fault.is_on = True
+    fault.strike()
 
 
 def _can_be_midway(operation: Operation) -> bool:
