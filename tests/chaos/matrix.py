@@ -40,12 +40,16 @@ def rows(seed: int) -> list[Row]:
     return [Row(seed, fault.name, op.name) for fault in FAULTS for op in OPERATIONS]
 
 
-def run(system: System, settled: Sequence[Person], row: Row) -> Outcome:
-    """Do one row on a system that is well, and leave it well if it can be."""
+def run(system: System, settled: Sequence[Person], row: Row, *, alone: bool = True) -> Outcome:
+    """Do one row on a system that is well, and leave it well if it can be.
+
+    Rows whose faults concern accounts or paths of their own need not be ``alone``.
+    """
     draw = random.Random(f"{row.seed}/{row.kind}/{row.operation}")
     operation = _named(OPERATIONS, row.operation)(system, settled, draw)
     fault = _named(FAULTS, row.kind)(system, operation, draw)
-    wait_until(lambda: not verdicts.unsettled(system), QUIET_SECONDS)
+    if alone:
+        wait_until(lambda: not verdicts.unsettled(system), QUIET_SECONDS)
     try:
         return _disturbed(system, row, operation, fault)
     except Impossible as reason:
