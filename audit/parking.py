@@ -4,7 +4,8 @@ A task whose process dies is handed out again, and what stands behind it comes u
 under another id; so what is counted is the work: a task's name and arguments. Each start leaves a
 mark in Redis that its end takes away. A start that finds the mark of the same delivery knows that
 its process died. After three deaths without a clean end in between the work is not begun any more
-for a day, operators are alerted, and the room that sent it is told through the log.
+for a day (a sweep for ten minutes), operators are alerted, and the room that sent it is told
+through the log.
 """
 
 import hashlib
@@ -25,15 +26,18 @@ from tracker.logs import get_logger
 logger = get_logger(__name__)
 MOST_DEATHS = 3
 REMEMBERED = timedelta(days=1)
+# What has no arguments is a sweep for everybody: without it much more would lie still.
+SWEEPS_REMEMBERED = timedelta(minutes=10)
 KIND = "task.parked"
 
-# A delivery that comes again while its mark is there has lost its process.
+# A delivery that comes again while its mark is there has lost its process. What rests does not
+# rest longer because it was asked for again.
 _BEGIN = """
 local died = redis.call('HDEL', KEYS[1], ARGV[1])
 local deaths = tonumber(redis.call('HGET', KEYS[1], 'deaths') or '0')
 if died == 1 then deaths = redis.call('HINCRBY', KEYS[1], 'deaths', 1) end
 if deaths < tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], ARGV[1], '1') end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+if deaths < tonumber(ARGV[2]) or died == 1 then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
 return {deaths, died}
 """
 
@@ -42,7 +46,7 @@ return {deaths, died}
 def counted(*, task_id: str, name: str, arguments: Mapping[str, Any]) -> Iterator[bool]:
     """Around one run of a task: whether it may begin. Without Redis it may, uncounted."""
     work = _work(name, arguments)
-    deaths, again = _begin(work, task_id)
+    deaths, again = _begin(work, task_id, REMEMBERED if arguments else SWEEPS_REMEMBERED)
     if deaths >= MOST_DEATHS:
         if again:
             _park(work, name, arguments, deaths)
@@ -67,12 +71,12 @@ def _work(name: str, arguments: Mapping[str, Any]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def _begin(work: str, task_id: str) -> tuple[int, bool]:
+def _begin(work: str, task_id: str, lifetime: timedelta) -> tuple[int, bool]:
     """How often this work has killed its process, and whether it has just done so."""
-    lifetime = int(REMEMBERED.total_seconds())
+    seconds = int(lifetime.total_seconds())
     try:
         redis = get_redis_connection("limits")
-        deaths, died = redis.eval(_BEGIN, 1, _key(work), task_id, MOST_DEATHS, lifetime)
+        deaths, died = redis.eval(_BEGIN, 1, _key(work), task_id, MOST_DEATHS, seconds)
     except RedisError:
         return 0, False
     return int(deaths), bool(died)

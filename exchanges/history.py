@@ -36,7 +36,7 @@ log = get_logger(__name__)
 LEASE = timedelta(seconds=30)  # renewed while its worker lives
 RENEW_EVERY_SECONDS = 10.0
 LOOK_AGAIN = timedelta(days=7)
-FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=12)
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(hours=12)
 PAGE = 1000  # intervals in one window, about what one call brings
 _CLAIMING = "price needs"  # the lock of whoever picks
 _SHELVES: dict[str, Shelf] = {NeedKind.CLOSE: closes, NeedKind.CANDLE: candle_table}

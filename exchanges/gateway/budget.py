@@ -216,7 +216,8 @@ class Budget:
                 return await self._ask_redis(place, limit, need)
             except Exception:
                 self._redis_failed()
-        return _grant_alone(share, max(limit / FALLBACK_PART, need), need)
+        granted, pause = _grant_alone(share, max(limit / FALLBACK_PART, need), need)
+        return granted, min(pause, _LOOK_AGAIN)  # Redis may be back before the share is
 
     async def _ask_redis(self, place: _Place, limit: float, need: float) -> tuple[float, float]:
         budget = _budget_key(place.asked_from, place.pool)

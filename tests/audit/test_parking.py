@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.test import override_settings
+from django_redis import get_redis_connection
 
 from audit import parking
 from audit.actions import Action
@@ -101,6 +102,18 @@ def test_work_that_was_forgiven_begins_again(db, dies):
     assert begins("a") is False
     parking.forgive(**WORK)
     assert begins("a") is True
+
+
+def test_a_sweep_rests_for_minutes_and_asking_again_does_not_prolong_it(db, dies):
+    sweep = {"name": "tests.sweep", "arguments": {}}
+    for _ in range(4):
+        dies("a", sweep)
+    with get_redis_connection("limits") as redis:
+        (key,) = redis.keys("task-deaths:*")
+        assert 0 < redis.ttl(key) <= parking.SWEEPS_REMEMBERED.total_seconds()
+        redis.expire(key, 100)
+        assert dies("b", sweep) is False
+        assert redis.ttl(key) <= 100
 
 
 def test_without_redis_work_is_done_uncounted(db):

