@@ -1,7 +1,7 @@
 """How old a tick is when a client has it: exchange, streamer, Redis, server, 500 clients.
 
-The sandbox exchange dates each tick when it makes it. About fifty prices a second move, each less
-than once a second, so that none waits for its second to be over.
+The sandbox exchange dates each tick when it makes it. It ticks fifty times a second; each asset
+moves less than once a second, so that none waits for its second to be over.
 """
 
 import json
@@ -17,7 +17,7 @@ from tests.exchange_fixtures import UNLIMITED
 from tracker import clock
 
 CLIENTS, PEOPLE, SECONDS, TURNS = 500, 25, 10, 3
-PACE = {"ticks_per_second": 60, "symbols_per_tick": 2}
+PACE = {"ticks_per_second": 50, "symbols_per_tick": 2}
 
 
 def measure() -> list[Result]:

@@ -11,6 +11,7 @@ with ``tokens``, shared out in turn (none for a server that asks for none), ``ch
 import asyncio
 import json
 import os
+import re
 import resource
 import struct
 import sys
@@ -29,6 +30,7 @@ _HANDSHAKE = (
 _AT_ONCE = 20
 _TEXT, _PING, _PONG = 1, 9, 10
 _PRICE = b'{"type":"price"'
+_DIRECT = re.compile(r"binance: \w+/USDT, USDT pegged to USD")
 
 
 class Watcher(asyncio.Protocol):
@@ -172,7 +174,7 @@ class Crowd:
         them directly: what is crossed is as old as the older of two ticks."""
         for row in json.loads(content)["prices"]:
             before, as_of = self._newest.get(row["asset"], ""), row["as_of"] or ""
-            if as_of > before and "/USDT, USDT pegged" in (row["source"] or ""):
+            if as_of > before and _DIRECT.fullmatch(row["source"] or ""):
                 self._newest[row["asset"]] = as_of
                 yield datetime.fromisoformat(as_of).timestamp()
 

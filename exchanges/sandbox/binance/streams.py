@@ -19,6 +19,7 @@ from exchanges.sandbox.binance import tickers
 
 _PING_SECONDS = 20.0
 _SEND_SECONDS = 2.0  # a reader that takes none for so long is cut off
+_MOST_BEHIND = 0.05  # seconds
 _MOST_STREAMS = 1024
 _MOST_BYTES = 64 * 1024
 _FASTEST = 200.0  # ticks a second
@@ -162,7 +163,8 @@ class Streams:
                 due = loop.time()
                 continue
             await self._send_tick()
-            due = max(due + 1 / self._pace.ticks_per_second, loop.time() - 1)
+            # What was missed while the machine was busy is not made up for all at once.
+            due = max(due + 1 / self._pace.ticks_per_second, loop.time() - _MOST_BEHIND)
             await asyncio.sleep(max(due - loop.time(), 0))
 
     async def _send_tick(self) -> None:
