@@ -20,11 +20,12 @@ README = PROJECT / "README.md"
 PAGES = [README, *sorted((PROJECT / "docs").rglob("*.md"))]
 PATHS = (
     "## The main path, with curl", "## Numbers you can trust, with curl",
-    "## Secure your account, with curl",
+    "## Two exchanges, and one that is away, with curl", "## Secure your account, with curl",
 )  # fmt: skip
 _BLOCK = re.compile(r"^### \d+\. (?P<title>.+?)\n(?P<text>.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 _END_OF_STEP = "\x1e"
+KEYS = ("API key", "API secret", "Kraken API key", "Kraken API secret")
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,13 @@ def written() -> dict[str, Step]:
     return found
 
 
-def script(steps: dict[str, Step], *, port: int, sandbox: str, key: str, secret: str) -> str:
+def script(steps: dict[str, Step], *, port: int, sandbox: str, keys: dict[str, str]) -> str:
     """All blocks in their order, for one shell, with what a reader would fill in."""
     joined = f"printf '{_END_OF_STEP}'\n".join(step.commands for step in steps.values())
     fillings = {
         "http://127.0.0.1:8000/": f"http://127.0.0.1:{port}/",
         "http://127.0.0.1:8010": sandbox,
-        "'the API key'": f"'{key}'",
-        "'the API secret'": f"'{secret}'",
-    }
+    } | {f"'the {name}'": f"'{value}'" for name, value in keys.items()}
     for placeholder, value in fillings.items():
         assert joined.count(placeholder) == 1, placeholder
         joined = joined.replace(placeholder, value)
@@ -76,7 +75,7 @@ def steps(tmp_path_factory) -> dict[str, Step]:
     with systems.running(tmp_path_factory.mktemp("readme")) as system:
         text = script(
             written(), port=system.port, sandbox=system.printed("Sandbox exchange:"),
-            key=system.printed("API key:"), secret=system.printed("API secret:"),
+            keys={name: system.printed(f"{name}:") for name in KEYS},
         )  # fmt: skip
         ran = subprocess.run(
             ["bash", "-c", text], capture_output=True, text=True, check=False, timeout=400
@@ -202,6 +201,36 @@ def test_what_the_exchange_keeps_to_itself_is_found_and_repaired(steps):
 def test_an_entry_by_hand_is_booked(steps):
     body, _ = answer(steps["A purchase from before you kept books"])
     assert (body["exchange"], body["source"]) == ("manual", "manual")
+
+
+def test_a_second_exchange_is_read_completely(steps):
+    body, _ = answer(steps["Connect the second exchange"])
+    assert (body["exchange"], body["privileges"]) == ("kraken", "read_only")
+    told, _ = answer(steps["Since when it is complete, and except for what"])
+    assert told["plan"] is None
+    assert {feed["state"] for feed in told["feeds"]} == {"complete"}
+
+
+def test_what_left_one_account_and_reached_the_other_is_one_move(steps):
+    body, _ = answer(steps["One move, seen from both sides"])
+    assert body["results"]
+
+
+def test_an_exchange_that_is_away_is_said_and_comes_back(steps):
+    _, run, connection = map(
+        json.loads, steps["The exchange goes away"].printed.strip().split("\n")
+    )
+    (failed,) = run["results"]
+    assert (failed["state"], failed["error"]) == ("failed", "exchange_unreachable")
+    assert (connection["state"], connection["reason"]) == ("ok", "exchange_unreachable")
+    (back,) = answer(steps["And comes back"])[0]["results"]
+    assert back["state"] == "complete"
+
+
+def test_a_chart_is_fetched_and_told(steps):
+    printed = steps["A chart"].printed
+    assert '"interval":"1d"' in printed.replace(": ", ":")
+    assert '"updating":false' in printed.replace(": ", ":")
 
 
 def test_an_authenticator_app_is_added_with_the_right_code_only(steps):
