@@ -1,6 +1,8 @@
 """A first import may take many minutes: it is read in slices, after balances, and never in the way
 of anybody's update."""
 
+from datetime import timedelta
+
 import pytest
 
 from exchanges.models import ConnectionState, ExchangeConnection
@@ -114,3 +116,27 @@ def sent(queue):
     return [
         told["connection_ids"] for name, told in broker.waiting(queue) if name == dispatch.SYNC_TASK
     ]
+
+
+# --- an exchange that answers nobody ------------------------------------------------------------
+def test_an_exchange_that_answers_nobody_is_asked_by_one_account_only(
+    alice, bob, charlie, connect, visit, sandbox
+):
+    found = [connect(person, number) for number, person in enumerate((alice, bob, charlie))]
+    with sandbox.fault(path="/", kind="status", status=502):
+        assert visit(*found) == {"failed": 3}
+        later = clock.now() + timedelta(minutes=5)
+        make_due(later)
+        assert dispatch.dispatch_due(now=clock.now()) == 0
+        assert dispatch.dispatch_due(now=later) == 1
+        make_due(later)
+        assert dispatch.dispatch_due(now=later) == 0
+    make_due(clock.now())
+    assert visit(found[0]) == {"complete": 1}
+    make_due(later)
+    assert dispatch.dispatch_due(now=later) == 3
+
+
+def make_due(at):
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.update(next_sync_at=at)
