@@ -49,9 +49,7 @@ def usd_prices(tickers: Iterable[Ticker], *, now: datetime) -> dict[str, UsdPric
         edges.setdefault(code, []).append(edge)
     known = {DOLLAR: UsdPrice(Decimal(1), Decimal(1), DOLLAR, now)}
     _price_stablecoins(known, edges, now)
-    for bridge in BRIDGES:
-        if bridge not in known and (price := _best(edges.get(bridge, ()), known)):
-            known[bridge] = price
+    _price_bridges(known, edges)
     for code in edges:
         if code not in known and (price := _best(edges[code], known)):
             known[code] = price
@@ -84,10 +82,21 @@ def _price_stablecoins(
     for coin in STABLECOINS:
         direct = [edge for edge in edges.get(coin, ()) if edge.quote == DOLLAR]
         if direct:
-            known[coin] = _through(direct[0], known)
+            known[coin] = _through(min(direct, key=lambda edge: edge.market), known)
     for coin in STABLECOINS:
         if coin in edges and coin not in known:
             known[coin] = UsdPrice(Decimal(1), Decimal(1), f"{coin} pegged to USD", now)
+
+
+def _price_bridges(known: dict[str, UsdPrice], edges: dict[str, list[_Edge]]) -> None:
+    """In their order, and again while one found its price through a later one: what comes out
+    does not depend on the order of the tickers."""
+    before = -1
+    while len(known) > before:
+        before = len(known)
+        for bridge in BRIDGES:
+            if bridge not in known and (price := _best(edges.get(bridge, ()), known)):
+                known[bridge] = price
 
 
 def _best(edges: Iterable[_Edge], known: dict[str, UsdPrice]) -> UsdPrice | None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exchanges import crossing
@@ -31,6 +31,7 @@ def newest(batches: list[list[Ticker]]) -> dict[tuple[str, str], Ticker]:
     return held
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(tickers, max_size=8), max_size=5))
 def test_what_moved_is_priced_as_if_everything_were(batches):
     board = Board()
@@ -62,3 +63,11 @@ def test_codes_that_did_not_move_are_left_out():
     moved = board.moved_prices(now=NOW)
     assert moved["ADA"].usd == 3
     assert set(moved) <= {"ADA", "USD"}
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(tickers, max_size=12), st.randoms())
+def test_prices_do_not_depend_on_the_order_of_the_tickers(found, random):
+    held = list(newest([found]).values())
+    shuffled = random.sample(held, len(held))
+    assert crossing.usd_prices(shuffled, now=NOW) == crossing.usd_prices(held, now=NOW)
