@@ -75,24 +75,22 @@ class System:
         self.database.create()
         for command in ("migrate", "refresh_exchanges"):
             self.manage(command, check=True)
-        python = sys.executable
-        celery_app = (python, "-m", "celery", "-A", "tracker")
-        self.web = self._process(
-            "web", (python, "-m", "gunicorn", "tracker.wsgi", "-c", "python:tracker.gunicorn")
-        )
-        self.worker = self._process("worker", (
-            *celery_app, "worker", "-Q", "sync,derive,default,exports,backtests", "-c", "2",
-            "--without-gossip", "--without-mingle", "-l", "WARNING",
-        ))  # fmt: skip
-        # Two schedulers have one effect (S44), so two there are.
-        self.beats = [
-            self._process(name, (*celery_app, "beat", "-l", "WARNING"))
-            for name in ("beat", "second-beat")
-        ]
-        for process in self.application:
-            process.start()
+        self._start_application()
         self._start_inspector()
         self.await_ready()
+
+    def _start_application(self) -> None:
+        """Web, worker and beat; of beats there are two, which must have one effect (S44)."""
+        gunicorn = ("gunicorn", "tracker.wsgi", "-c", "python:tracker.gunicorn")
+        worker = ("celery", "-A", "tracker", "worker", "-c", "2", "-l", "WARNING",
+                  "-Q", "sync,derive,default,exports,backtests",
+                  "--without-gossip", "--without-mingle")  # fmt: skip
+        beat = ("celery", "-A", "tracker", "beat", "-l", "WARNING")
+        self.web = self._process("web", gunicorn)
+        self.worker = self._process("worker", worker)
+        self.beats = [self._process(name, beat) for name in ("beat", "second-beat")]
+        for process in self.application:
+            process.start()
 
     @property
     def application(self) -> Sequence[Supervised]:
@@ -108,7 +106,7 @@ class System:
         self.await_ready()
 
     def await_ready(self, seconds: float = 60) -> None:
-        wait_until(lambda: self.call("GET", "/exchanges", path_prefix="")[0] is not None, seconds)
+        wait_until(lambda: self.call("GET", "/healthz", path_prefix="")[0] == 200, seconds)
         wait_until(lambda: len(self.worker.children()) >= 2, seconds)
 
     def end(self) -> None:
@@ -123,8 +121,8 @@ class System:
         self.disk.unmount()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _process(self, name: str, command: Sequence[str]) -> Supervised:
-        log = self.folder / f"{name}.log"
+    def _process(self, name: str, module: Sequence[str]) -> Supervised:
+        command, log = (sys.executable, "-m", *module), self.folder / f"{name}.log"
         return self.supervisor.add(Supervised(name, command, self.environment, log))
 
     def environment(self) -> dict[str, str]:
