@@ -14,7 +14,7 @@ from celery import current_app
 from django.db import connection, transaction
 
 from portfolios.models import AssetBasis, LedgerEntry, PortfolioState
-from tracker import ids
+from tracker import ids, live
 
 DERIVE_TASK = "portfolios.tasks.derive_portfolio"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,6 +49,7 @@ def changed(*, user_id: UUID, touched: Mapping[UUID, datetime], now: datetime) -
     mark(user_id=user_id, touched=touched)
     earliest = min(touched.values()).astimezone(UTC).date() if touched else None
     _advance(user_id, earliest, now)
+    live.publish(user_id=user_id, topic=live.PORTFOLIO)
 
 
 def everything_changed(*, user_id: UUID, now: datetime) -> None:
