@@ -1,5 +1,6 @@
 """Rows for tests, made through the models and under the identity of their owner."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -99,7 +100,10 @@ def connection(user: User, label: str = "") -> ExchangeConnection:
     row = ExchangeConnection(user=user, exchange=exchange(), label=label)
     with tenancy.as_user(user.id):
         row.save(force_insert=True)
-        credentials.store(user_id=user.id, connection_id=row.id, credential=API_KEY)
+        key = API_KEY
+        if credentials.is_connected(user_id=user.id, api_key=key.api_key):
+            key = replace(key, api_key=row.id.hex * 2)  # one key is one connection
+        credentials.store(user_id=user.id, connection_id=row.id, credential=key)
     return row
 
 

@@ -36,6 +36,7 @@ OPENS = {
         "GET /api/v1/snapshots",
         "GET /api/v1/connections",
         "GET /api/v1/connections/{id}",
+        "GET /api/v1/connections/{id}/coverage",
         "GET /api/v1/manual-accounts",
         "GET /api/v1/exchanges",
         "GET /api/v1/prices",

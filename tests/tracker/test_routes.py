@@ -53,6 +53,7 @@ BODIES: dict[str, Any] = {
     "DELETE /api/v1/connections/{id}": None,
     "POST /api/v1/connections/{id}/test": None,
     "POST /api/v1/connections/{id}/sync": None,
+    "GET /api/v1/connections/{id}/coverage": None,
     "GET /api/v1/connections/{id}/sync-runs": None,
     "DELETE /api/v1/sessions/{id}": None,
     "DELETE /api/v1/api-keys/{id}": None,
