@@ -135,6 +135,7 @@ SYNC_FIELDS: Mapping[str, Schema] = {
     "done": _MAYBE_COUNT,
     "planned": _MAYBE_COUNT,
     "phase": _MAYBE_WORD,
+    "seconds_left": _MAYBE_COUNT,
 }
 
 

@@ -184,7 +184,8 @@ class People:
         person = self._people.get(user_id)
         if person is None:
             return
-        if topic in (live.SYNC, live.PORTFOLIO) and person.needs_holdings:
+        is_over = topic == live.SYNC and not _goes_on(payload)
+        if (topic == live.PORTFOLIO or is_over) and person.needs_holdings:
             self._outdated.add(person)
         if topic == live.SYNC and isinstance(payload, Mapping):
             self._tell_sync(person, payload)
@@ -376,6 +377,11 @@ async def _quietly(work: Coroutine[Any, Any, None]) -> None:
 
 def _owned(person: Person) -> set[UUID]:
     return set(person.portfolio.held) if person.portfolio else set()
+
+
+def _goes_on(payload: Any) -> bool:
+    """Whether news of a sync only tell how far it is."""
+    return isinstance(payload, Mapping) and payload.get("state") == "running"
 
 
 def _subscribed(channel: Channel, request: str | None, **fields: Any) -> bytes:

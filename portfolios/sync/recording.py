@@ -127,6 +127,7 @@ def record_balances(*, claim: Claim, report: AccountReport) -> None:
     with tenancy.as_user(claim.user_id):
         if _still_ours(claim):
             holdings.apply_report(user_id=claim.user_id, report=report, assets=meanings)
+            live.publish(user_id=claim.user_id, topic=live.PORTFOLIO)
 
 
 def record_failure(*, claim: Claim, error: GatewayError, now: datetime) -> None:
