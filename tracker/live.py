@@ -30,8 +30,8 @@ def publish(*, user_id: UUID, topic: str, payload: Mapping[str, Any] | None = No
     """Tell the devices of one person; inside a transaction, once it has committed. Never raises.
 
     ``topic`` is one of ``TOPICS``. Of ``sync``: the payload has ``connection``, ``state`` and,
-    where known, ``done`` and ``planned`` calls, ``phase`` and ``seconds_left``. The others have none: they say that sessions
-    ended, or that what a person owns has changed.
+    where known, ``done`` and ``planned`` calls, ``phase`` and ``seconds_left``. The others have
+    none: they say that sessions ended, or that what a person owns has changed.
     """
     message = orjson.dumps({"topic": topic, "payload": payload or {}}, default=str)
     name = user_channel(user_id)
