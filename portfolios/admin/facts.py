@@ -1,5 +1,7 @@
 """What people own and how it got here, for support: facts, ledger, holdings, snapshots, syncs."""
 
+import math
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -146,13 +148,24 @@ class SyncRunAdmin(FactAdmin):
     """Visits to connections and what came of them."""
 
     list_display = (
-        "requested_at", "user", "connection", "trigger", "state", "error", "new_trades",
-        "new_transfers", "new_rewards", "quarantined", "finished_at",
+        "requested_at", "user", "connection", "trigger", "state", "progress", "error",
+        "new_trades", "new_transfers", "new_rewards", "quarantined", "finished_at",
     )  # fmt: skip
     list_filter = ("state", one_of("trigger", _TRIGGERS))
     hidden = ("timeline",)  # the doctor shows it
     search_fields = ("user__email", "connection__label", "=error")
     search_help_text = "E-mail, label of the connection, error code or id"
+
+    @admin.display(description="progress")
+    def progress(self, run: SyncRun) -> str:
+        """How far an open run is, with what is left in calls and minutes."""
+        if run.calls_left is None:
+            return f"{run.calls_done} calls" if run.calls_done else "–"
+        minutes = math.ceil((run.seconds_left or 0) / 60)
+        return (
+            f"{run.phase}: {run.calls_done} of {run.calls_done + run.calls_left} calls, "
+            f"about {minutes} min left"
+        )
 
 
 @admin.register(PortfolioSnapshot)

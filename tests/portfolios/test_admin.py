@@ -504,6 +504,17 @@ def test_sync_now_queues_one_run_after_the_commit(
     assert first.details == {"connection_id": str(connection.id), "trigger": "staff"}
 
 
+def test_how_far_a_first_import_is_stands_in_the_list_of_runs(staff, alice):
+    connection = factories.connection(alice)
+    with tenancy.as_system("test"):
+        SyncRun.objects.create(
+            user=alice, connection=connection, trigger="first", state="running",
+            phase="withdrawals", calls_done=140, calls_left=300, seconds_left=1840,
+        )  # fmt: skip
+    body = signed_in(staff).get(page(SyncRun)).content.decode()
+    assert "withdrawals: 140 of 440 calls, about 31 min left" in body
+
+
 @pytest.mark.parametrize("state", [ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY])
 def test_what_stopped_is_not_synced(alice, staff, state):
     """A run of it would stay open for ever, since no worker claims it."""
