@@ -22,7 +22,7 @@ _ROUNDED, _SHOWN = Decimal(1).scaleb(-18), Decimal(1).scaleb(-money.VALUE_DECIMA
 
 _HELD = f"""
 WITH people AS (SELECT %(user_id)s::uuid AS user_id, %(currency)s::text AS currency),
-{valuation.valued(valuation.NOT_LISTED)}
+{valuation.valued(valuation.NOT_LISTED, shown=True)}
 SELECT valued.asset_id, valued.quantity, valued.price, valued.as_of, valued.fetched_as_of,
        valued.is_manual, coalesce(health.partial, false), coalesce(health.stale, false)
 FROM people LEFT JOIN valued USING (user_id) LEFT JOIN health USING (user_id)
