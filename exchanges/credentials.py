@@ -31,9 +31,10 @@ def store(*, user_id: UUID, connection_id: UUID, credential: Credential) -> None
 
 def is_connected(*, user_id: UUID, api_key: str, but: UUID | None = None) -> bool:
     """Whether another connection of this person has the same key. Call inside ``as_user``."""
-    digest = _fingerprint(api_key, datakeys.obtain(user_id))
-    same = ExchangeCredential.objects.filter(user_id=user_id, fingerprint=digest)
-    return same.exclude(connection_id=but).exists()
+    others = ExchangeCredential.objects.filter(user_id=user_id).exclude(connection_id=but)
+    if not others.exists():  # nor need there be a data key yet
+        return False
+    return others.filter(fingerprint=_fingerprint(api_key, datakeys.obtain(user_id))).exists()
 
 
 def _fingerprint(api_key: str, data_key: bytes) -> bytes:

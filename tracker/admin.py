@@ -270,7 +270,8 @@ class BaseAdmin(admin.ModelAdmin):
         if other is None or not other.has_view_permission(request):
             return []
         shown = (str(name) for name in other.list_display)
-        names = [name for name in shown if name not in ("user", self.linked_by)]
+        stored = {field.name for field in model._meta.get_fields()}
+        names = [name for name in shown if name in stored - {"user", self.linked_by}]
         fields: list[Any] = [model._meta.get_field(name) for name in names]
         related = [field.name for field in fields if field.is_relation]
         rows = other.get_queryset(request).filter(**links)

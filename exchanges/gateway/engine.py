@@ -160,16 +160,25 @@ class AccountVisit:
         start = beginning(feed, self.known(feed.name, ""), now)
         if now - start < SLICED_FROM:
             return [now]
-        parts = math.ceil(await self._rows_since(feed, start) / SLICE_ROWS)
-        return [start + (now - start) * part / parts for part in range(1, parts)] + [now]
+        try:
+            first, parts = await self._stretches(feed, start)
+        except (GatewayError, BadRow, *ANSWER_FAULTS):
+            return [now]  # reading it will say why
+        return [first + (now - first) * part / parts for part in range(1, parts)] + [now]
 
-    async def _rows_since(self, feed: Feed, start: datetime) -> int:
+    async def _stretches(self, feed: Feed, start: datetime) -> tuple[datetime, int]:
+        """When the first row after an instant was, and into how many parts what follows is cut.
+
+        An exchange is years older than most accounts, so time alone says little of rows.
+        """
         paging: Any = feed.paging
         times = {paging.since: paging.stamp(start), paging.until: paging.stamp(self.visit.now)}
-        try:
-            return paging.total(await self._ask(feed.call, **times))
-        except (GatewayError, *ANSWER_FAULTS):
-            return 0  # reading it will say why
+        total = paging.total(await self._ask(feed.call, **times))
+        parts = max(math.ceil(total / SLICE_ROWS), 1)
+        if parts == 1 or feed.when is None:
+            return start, parts
+        oldest = await self._ask(feed.call, **times, **{paging.param: total - 1})
+        return min(map(feed.when, feed.rows(oldest)), default=start), parts
 
     def known(self, feed: str, scope: str) -> Covered | None:
         """How far a scope was read, by earlier visits or by this one."""

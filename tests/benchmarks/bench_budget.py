@@ -29,7 +29,12 @@ def measure() -> list[Result]:
         connections = fleet.connect(sandbox, ACCOUNTS)
         time.sleep(70)  # what was used without a limit does not count against it
         sandbox.set_limits(weight=LIMIT)
-        with fleet.workers(sandbox, processes=WORKERS, budgets={"binance": REAL}):
+        with fleet.workers(
+            sandbox,
+            processes=WORKERS,
+            budgets={"binance": REAL},
+            app="tests.benchmarks.spot_worker",
+        ):
             used = _used(sandbox, connections, minutes)
         violations = sandbox.violations()["total"]
     share = used / (LIMIT * minutes)

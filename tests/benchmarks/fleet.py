@@ -70,7 +70,7 @@ def _of_balances(visit: Any) -> Any:
 
 @contextmanager
 def workers(
-    sandbox: sandboxes.Sandbox, *, processes: int, budgets: dict[str, Any]
+    sandbox: sandboxes.Sandbox, *, processes: int, budgets: dict[str, Any], app: str = "tracker"
 ) -> Iterator[None]:
     """Celery workers on the benchmark's own servers, ready to work."""
     env = os.environ | {
@@ -79,7 +79,7 @@ def workers(
         "EXCHANGE_BUDGETS": json.dumps(budgets),
     }
     command = [
-        sys.executable, "-m", "celery", "-A", "tracker", "worker", "-Q", "sync,imports",
+        sys.executable, "-m", "celery", "-A", app, "worker", "-Q", "sync,imports",
         "-c", str(processes), "--without-gossip", "--without-mingle", "-l", "ERROR",
     ]  # fmt: skip
     log = (Path(settings.BASE_DIR) / "var" / "bench" / "workers.log").open("ab")

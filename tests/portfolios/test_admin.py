@@ -2,6 +2,7 @@
 
 import base64
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -210,7 +211,8 @@ def furnish(user: User, *, number: int = 0) -> ExchangeConnection:
     """A connection with a sealed key and one row of everything."""
     connection = connect(user, f"wallet {number}")
     with tenancy.as_system("test"):
-        credentials.store(user_id=user.id, connection_id=connection.id, credential=CANARY)
+        key = replace(CANARY, api_key=CANARY.api_key + connection.id.hex)  # of its own, as all are
+        credentials.store(user_id=user.id, connection_id=connection.id, credential=key)
     record_facts(connection, number=number)
     return connection
 

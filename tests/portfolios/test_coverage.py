@@ -1,7 +1,9 @@
 """Complete since when, and except for what: feed by feed, and in every report of gains."""
 
+import io
 from datetime import UTC, datetime, timedelta
 
+import openpyxl
 import pytest
 
 from exchanges import coverage, feeds
@@ -132,7 +134,9 @@ def test_gains_and_their_reports_say_since_when_they_are_complete(alice, connect
     assert found["complete_since"]
     (lacking,) = found["exceptions"]
     assert (lacking["feed"], lacking["reason"]) == ("withdrawals", "not_read")
-    report = b"".join(api.get("/gains/report?format=csv&form=generic")).decode()
+    file = b"".join(api.get("/gains/report?format=xlsx&form=generic"))
+    sheet = openpyxl.load_workbook(io.BytesIO(file)).active
+    report = " ".join(str(cell.value) for row in sheet.iter_rows(max_row=8) for cell in row)
     assert "complete since 20" in report
     assert "“withdrawals” has not been read yet." in report
 

