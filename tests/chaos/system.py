@@ -83,7 +83,7 @@ class System:
         """Web, worker and beat; of beats there are two, which must have one effect (S44)."""
         gunicorn = ("gunicorn", "tracker.wsgi", "-c", "python:tracker.gunicorn")
         worker = ("celery", "-A", "tracker", "worker", "-c", "2", "-l", "WARNING",
-                  "-Q", "sync,derive,default,exports,backtests",
+                  "-Q", "sync,derive,default,imports,exports,backtests",
                   "--without-gossip", "--without-mingle")  # fmt: skip
         beat = ("celery", "-A", "tracker", "beat", "-l", "WARNING")
         self.web = self._process("web", gunicorn)

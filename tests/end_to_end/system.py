@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -118,9 +119,29 @@ def await_line(system: System, text: str, *, seconds: float = START_SECONDS) -> 
 
 
 def free_port() -> int:
+    """A port that nobody has and that nobody else is given before it is used.
+
+    Below those that the system hands out by itself, and in a range of this test process alone:
+    several of them start whole systems at once.
+    """
+    first = 20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in random.sample(range(first, first + 1_000), 1_000):
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            return port
+    raise AssertionError("no port is free")
+
+
+_given: set[int] = set()
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _command(process: psutil.Process) -> list[str]:
