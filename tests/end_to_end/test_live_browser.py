@@ -26,6 +26,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+# The first tick waits for `stream_prices` to start, beside everything else that tests start.
+STARTED_MILLISECONDS = 120_000
+
+
 @pytest.fixture
 def moving() -> Iterator[sandboxes.Sandbox]:
     with sandboxes.running(weight_limit=0, accounts=1) as running:
@@ -53,6 +57,7 @@ def test_somebody_signs_in_and_sees_prices_and_their_portfolio_move(
         serving() as server,
         browsing(live_server.url) as page,
     ):
+        page.set_default_timeout(STARTED_MILLISECONDS)
         settings.LIVE_URL = f"ws://127.0.0.1:{server.port}"
         page.goto("/live")
         page.get_by_label("E-mail address").fill("alice@example.com")
