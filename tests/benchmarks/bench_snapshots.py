@@ -32,8 +32,11 @@ def measure() -> list[Result]:
     ours, bare = [], []
     for _ in range(5):
         bare.append(seconds(_take_bare))
-        with tenancy.as_system("benchmark"):
+        with tenancy.as_system("benchmark"), connection.cursor() as cursor:
             PortfolioState.objects.update(next_snapshot_at=now)
+            # Elsewhere time makes them due, and PostgreSQL knows the times. Set back here, they
+            # would look like nobody's to it, and be planned for one row.
+            cursor.execute("ANALYZE portfolio_states")
         ours.append(seconds(lambda: _take(now)))
     value, reference = sorted(ours)[2], sorted(bare)[2]
     ratio = value / reference
