@@ -257,14 +257,14 @@ def sweep(*, now: datetime) -> int:
             """
             UPDATE portfolio_states SET derive_claimed_by = NULL, derive_lease_until = %s,
                 behind_since = coalesce(behind_since, %s)
-            WHERE user_id IN (
+            WHERE user_id = ANY(ARRAY(
                 SELECT states.user_id FROM portfolio_states AS states
                 JOIN users ON users.id = states.user_id
                 WHERE states.ledger_revision > states.derived_revision
                   AND (states.derive_lease_until IS NULL OR states.derive_lease_until < %s)
                   AND users.is_active
                 LIMIT %s FOR UPDATE OF states SKIP LOCKED
-            ) RETURNING user_id
+            )) RETURNING user_id
             """,
             [now + QUEUE_AGAIN_AFTER, now, now, SWEEP_AT_MOST],
         )

@@ -49,7 +49,6 @@ class News:
             try:
                 await self._subscribe()
                 wait = _FIRST_WAIT
-                self._on_back()
                 await self._hand_on()
             except _AWAY as error:
                 log.warning("live.redis_unavailable", error=type(error).__name__)
@@ -84,11 +83,14 @@ class News:
     async def _hand_on(self) -> None:
         pubsub: PubSub = self._pubsub
         while True:
-            message = await pubsub.get_message(
-                ignore_subscribe_messages=True, timeout=_LOOK_SECONDS
-            )
-            if message is not None:
-                self._dispatch(message["channel"].decode(), message["data"])
+            message = await pubsub.get_message(timeout=_LOOK_SECONDS)
+            if message is None:
+                continue
+            channel = message["channel"].decode()
+            if message["type"] == "message":
+                self._dispatch(channel, message["data"])
+            elif message["type"] == "subscribe" and channel == self._prices:
+                self._on_back()  # not earlier: what is read before could change unheard
 
     def _dispatch(self, channel: str, data: bytes) -> None:
         try:

@@ -86,13 +86,13 @@ def _revalue(user: User, ledger: Ledger, first: date, since: date | None, now: d
 
 _BEHIND = """
 UPDATE portfolio_states SET ledger_revision = ledger_revision + 1
-WHERE user_id IN (
+WHERE user_id = ANY(ARRAY(
     SELECT states.user_id FROM portfolio_states AS states
     JOIN users ON users.id = states.user_id
     WHERE states.valued_through < %s AND users.is_active
       AND states.ledger_revision = states.derived_revision
     ORDER BY states.valued_through LIMIT %s FOR UPDATE OF states SKIP LOCKED
-) RETURNING user_id
+)) RETURNING user_id
 """
 
 

@@ -27,14 +27,16 @@ KEEP_SCHEDULED_RUNS = timedelta(days=14)
 BATCH = 50
 IMPORTS_AT_ONCE = 10  # of one batch; each may take long
 STOPPED = (ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY)
+# An array is made once. A sub-select behind IN may be run again for each row that is looked at,
+# and with SKIP LOCKED it then finds others each time: more than LIMIT in all.
 _DUE = """
 UPDATE exchange_connections SET next_sync_at = %(again)s
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT id FROM exchange_connections
     WHERE next_sync_at <= %(now)s AND (lease_until IS NULL OR lease_until < %(now)s)
       AND {exchanges}
     ORDER BY next_sync_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
-) RETURNING exchange_id, id, state = 'pending', claimed_by IS NOT NULL
+)) RETURNING exchange_id, id, state = 'pending', claimed_by IS NOT NULL
 """
 _ANY_BUT = _DUE.format(exchanges="exchange_id <> ALL(%(exchanges)s)")
 _ONE_OF = _DUE.format(exchanges="exchange_id = ANY(%(exchanges)s)")

@@ -5,8 +5,6 @@ Needs Debian's Chromium (`apt-get install chromium`); without it the test says s
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,44 +22,13 @@ from exchanges.models import (
     QuarantinedPage,
 )
 from portfolios.models import SyncRun
+from tests import browser
+from tests.browser import browsing
 from tests.conftest import PASSWORD
 from tests.second_factors import Phone, enrol
 from tracker import clock, tenancy
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium"
-)
-
-
-@contextmanager
-def browsing(url: str) -> Iterator:
-    """A page of a fresh browser. Errors in its scripts and missing files fail the test.
-
-    Inside, the ORM is out of bounds: Playwright runs an event loop in this thread.
-    """
-    from playwright.sync_api import sync_playwright
-
-    problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        page = browser.new_page(base_url=url)
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("requestfailed", lambda request: problems.append(request.url))
-        yield page
-        browser.close()
-    assert not problems
+pytestmark = browser.needed
 
 
 @pytest.fixture

@@ -12,18 +12,16 @@ from pathlib import Path
 import pytest
 
 from accounts.models import User
-from tests import processes
+from tests import browser, processes
 from tests import sandbox as sandboxes
+from tests.browser import browsing
 from tests.conftest import PASSWORD
-from tests.end_to_end.test_admin_browser import CHROMIUM, browsing
 from tests.exchange_fixtures import UNLIMITED
 from tests.portfolios.live.conftest import serving
 from tests.portfolios.live.listening import holding
 from tracker import tenancy
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium"
-)
+pytestmark = browser.needed
 
 
 # The first tick waits for `stream_prices` to start, beside everything else that tests start.

@@ -5,48 +5,27 @@ Needs Debian's Chromium (`apt-get install chromium`); without it the tests say s
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from accounts import links, registration, tasks
+from tests import browser
 from tests.conftest import PASSWORD
-from tests.end_to_end.test_admin_browser import CHROMIUM, FLAGS
 from tests.mail import find, newest_link, reread
 from tracker import clock
 
 NEW = "another horse battery staple"
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium"
-)
+pytestmark = browser.needed
 
 
-@contextmanager
-def browsing(url: str, *, scheme: str = "light", width: int = 800) -> Iterator:
-    """A page of a fresh browser without scripts. A missing file or an error of ours, or any call
-    to somebody else, fails the test. Inside, the ORM is out of bounds."""
-    from playwright.sync_api import sync_playwright
-
-    problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        context = browser.new_context(
-            base_url=url, java_script_enabled=False, color_scheme=scheme,
-            viewport={"width": width, "height": 700},
-        )  # fmt: skip
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("requestfailed", lambda request: problems.append(request.url))
-        page.on(
-            "request", lambda request: request.url.startswith(url) or problems.append(request.url)
-        )
-        page.on("response", lambda answer: answer.status < 500 or problems.append(answer.url))
-        yield page
-        browser.close()
-    assert not problems
+def browsing(url: str, *, scheme: str = "light", width: int = 800):
+    """A page of a browser without scripts."""
+    return browser.browsing(
+        url, java_script_enabled=False, color_scheme=scheme,
+        viewport={"width": width, "height": 700},
+    )  # fmt: skip
 
 
 def picture(page, name: str) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_admin_browser import CHROMIUM, browsing
+from tests import browser
+from tests.browser import browsing
 
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium"
-)
+pytestmark = browser.needed
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 
 

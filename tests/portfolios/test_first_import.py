@@ -4,6 +4,7 @@ of anybody's update."""
 from datetime import timedelta
 
 import pytest
+from django.db import connection as database
 
 from exchanges.models import ConnectionState, ExchangeConnection
 from portfolios import tasks
@@ -135,6 +136,20 @@ def test_an_exchange_that_answers_nobody_is_asked_by_one_account_only(
     assert visit(found[0]) == {"complete": 1}
     make_due(later)
     assert dispatch.dispatch_due(now=later) == 3
+
+
+def test_one_account_tries_also_where_the_planner_asks_row_by_row(
+    alice, bob, charlie, connect, visit, sandbox
+):
+    found = [connect(person, number) for number, person in enumerate((alice, bob, charlie))]
+    with sandbox.fault(path="/", kind="status", status=502):
+        assert visit(*found) == {"failed": 3}
+    later = clock.now() + timedelta(minutes=5)
+    make_due(later)
+    with database.cursor() as cursor:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "bitmapscan"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+    assert dispatch.dispatch_due(now=later) == 1
 
 
 def make_due(at):

