@@ -7,7 +7,7 @@ from pathlib import Path
 
 import environ
 
-SERVERLESS = {"sandbox_exchange", "makemessages", "compilemessages", "collectstatic", "help"}
+SERVERLESS = {"sandbox_exchange", "sandbox_stripe", "makemessages", "compilemessages", "collectstatic", "help"}
 
 
 def main() -> None:

@@ -131,11 +131,13 @@ class Refusal(Exception):
 _KEY_FIELDS = [field.attname for field in ApiKey._meta.concrete_fields]
 _USER_FIELDS = [field.attname for field in User._meta.concrete_fields]
 _LOOK_UP = "SELECT user_id, id, digest FROM api_keys WHERE prefix = %(prefix)s"
-_READ = "SELECT {} FROM api_keys k JOIN users u ON u.id = k.user_id {}".format(  # noqa: S608  (fixed text)
+_READ = "SELECT {} FROM api_keys k JOIN users u ON u.id = k.user_id {} {}".format(  # noqa: S608  (fixed text)
     ", ".join(
         [f'k."{field.column}"' for field in ApiKey._meta.concrete_fields]
         + [f'u."{field.column}"' for field in User._meta.concrete_fields]
+        + [entitlements.COLUMNS]
     ),
+    entitlements.JOIN,
     "WHERE k.prefix = %(prefix)s AND k.user_id = %(user)s",
 )
 _NOBODYS = hashlib.sha256(secrets.token_bytes(32)).digest()
@@ -212,7 +214,9 @@ def _read(prefix: str, user_id: UUID) -> ApiKey | None:
         return None
     place = len(_KEY_FIELDS)
     key = ApiKey.from_db(connection.alias, _KEY_FIELDS, rows[0][:place])
-    key.user = User.from_db(connection.alias, _USER_FIELDS, rows[0][place:])
+    end = place + len(_USER_FIELDS)
+    key.user = User.from_db(connection.alias, _USER_FIELDS, rows[0][place:end])
+    entitlements.attach_row(key.user, rows[0][end:])
     return key
 
 

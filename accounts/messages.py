@@ -43,7 +43,7 @@ def write(delivery: Delivery, *, now: datetime) -> Message:
     Call inside an identity that may read the person's links, and never keep the result.
     """
     facts: dict[str, Any] = dict(delivery.parameters)
-    facts |= {name: _instant(facts[name]) for name in ("closes_at",) if name in facts}
+    facts |= {name: _instant(facts[name]) for name in ("closes_at", "ends_at") if name in facts}
     if "link_id" in facts:
         facts["link"] = _link(delivery, now)
     if "export_id" in facts:

@@ -44,6 +44,10 @@ class Event(StrEnum):
     API_KEY_CREATED = "api_key_created"
     CONNECTION_STOPPED = "connection_stopped"
     SYNC_INCOMPLETE = "sync_incomplete"
+    PLAN_CHANGED = "plan_changed"
+    PAYMENT_FAILED = "payment_failed"
+    PAYMENT_WITHDRAWN = "payment_withdrawn"
+    USAGE_WARNING = "usage_warning"
 
 
 class Rule(StrEnum):
@@ -83,6 +87,10 @@ RULES: Mapping[Event, Mapping[Channel, Rule]] = {
     Event.API_KEY_CREATED: _PUSH_AS_WELL,
     Event.CONNECTION_STOPPED: _BOTH_BY_CHOICE,
     Event.SYNC_INCOMPLETE: _BOTH_BY_CHOICE,
+    Event.PLAN_CHANGED: _PUSH_AS_WELL,
+    Event.PAYMENT_FAILED: _PUSH_AS_WELL,
+    Event.PAYMENT_WITHDRAWN: _PUSH_AS_WELL,
+    Event.USAGE_WARNING: _BOTH_BY_CHOICE,
 }
 
 

@@ -20,6 +20,7 @@ from accounts.tokens import AccessToken, InvalidToken, RefreshToken
 from audit import log, metrics
 from audit.actions import Action
 from audit.metrics import LastSeen
+from billing import entitlements
 from tracker import live, tenancy
 from tracker.errors import DomainError, NotFound
 
@@ -179,18 +180,20 @@ def _shown(row: Session, seen: LastSeen | None, *, current: bool) -> dict[str, A
 # --- every request ------------------------------------------------------------------------------
 _SESSION_FIELDS = [field.attname for field in Session._meta.concrete_fields]
 _USER_FIELDS = [field.attname for field in User._meta.concrete_fields]
-_FIND_LIVE = "SELECT {} FROM sessions s JOIN users u ON u.id = s.user_id {}".format(  # noqa: S608
+_FIND_LIVE = "SELECT {} FROM sessions s JOIN users u ON u.id = s.user_id {} {}".format(  # noqa: S608
     ", ".join(
         [f's."{field.column}"' for field in Session._meta.concrete_fields]
         + [f'u."{field.column}"' for field in User._meta.concrete_fields]
+        + [entitlements.COLUMNS]
     ),
+    entitlements.JOIN,
     "WHERE s.id = %(session)s AND s.user_id = %(user)s AND s.ended_at IS NULL "
     "AND s.expires_at > %(now)s AND u.is_active",
 )
 
 
 def find_live(*, user_id: UUID, session_id: UUID, now: datetime) -> Session | None:
-    """The running session of an active user, with its user: one indexed read.
+    """The running session of an active user, with its user and their plan: one indexed read.
 
     Every authenticated request makes it, so it is written out: building the query anew would
     take longer than running it.
@@ -201,7 +204,9 @@ def find_live(*, user_id: UUID, session_id: UUID, now: datetime) -> Session | No
         return None
     place = len(_SESSION_FIELDS)
     session = Session.from_db(connection.alias, _SESSION_FIELDS, rows[0][:place])
-    session.user = User.from_db(connection.alias, _USER_FIELDS, rows[0][place:])
+    end = place + len(_USER_FIELDS)
+    session.user = User.from_db(connection.alias, _USER_FIELDS, rows[0][place:end])
+    entitlements.attach_row(session.user, rows[0][end:])
     return session
 
 

@@ -9,7 +9,7 @@ from django.db import connection
 
 from accounts import sessions
 from accounts.tokens import AccessToken, InvalidToken
-from billing import plans
+from billing import entitlements, plans
 from billing.plans import Plan
 from tracker import tenancy
 
@@ -38,25 +38,22 @@ def admit(token: str, *, now: datetime) -> Watcher:
     session = sessions.find_live(user_id=read.user_id, session_id=read.session_id, now=now)
     if session is None:
         raise InvalidToken
-    standing = _standing(session.user.subscription_tier, session.user.base_currency)
+    plan = entitlements.for_user(session.user, now=now).plan
     expires_at = datetime.fromtimestamp(int(read["exp"]), UTC)
+    standing = Standing(plan, session.user.base_currency)
     return Watcher(read.user_id, read.session_id, expires_at, standing)
 
 
-_STILL_RUNNING = """
-    SELECT sessions.id, users.subscription_tier, users.base_currency
-    FROM sessions JOIN users ON users.id = sessions.user_id
-    WHERE sessions.id = ANY(%s) AND sessions.ended_at IS NULL AND sessions.expires_at > %s
-      AND users.is_active
-"""
+_STILL_RUNNING = f"""
+    SELECT s.id, {entitlements.TIER}, u.base_currency
+    FROM sessions s JOIN users u ON u.id = s.user_id {entitlements.JOIN}
+    WHERE s.id = ANY(%(sessions)s) AND s.ended_at IS NULL AND s.expires_at > %(now)s
+      AND u.is_active
+"""  # noqa: S608  (fixed text)
 
 
 def still_running(session_ids: Collection[UUID], *, now: datetime) -> dict[UUID, Standing]:
     """Those of some sessions that run, of whomever they are, with their people's standing."""
     with tenancy.as_system("check live connections"), connection.cursor() as cursor:
-        cursor.execute(_STILL_RUNNING, [list(session_ids), now])
-        return {row[0]: _standing(row[1], row[2]) for row in cursor.fetchall()}
-
-
-def _standing(tier: str, currency: str) -> Standing:
-    return Standing(plans.plan(tier), currency)
+        cursor.execute(_STILL_RUNNING, {"sessions": list(session_ids), "now": now})
+        return {row[0]: Standing(plans.plan(row[1]), row[2]) for row in cursor.fetchall()}

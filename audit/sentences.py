@@ -86,6 +86,19 @@ SENTENCES: Mapping[Action, str] = {
     Action.IMPORT_APPLIED: "A file of entries was booked.",
     Action.IMPORT_FAILED: "Booking a file of entries failed.",
     Action.IMPORT_REMOVED: "A file of entries was removed.",
+    Action.PLAN_CHANGED: "Another plan is in force.",
+    Action.PLAN_GRANTED: "Support gave a plan for a time.",
+    Action.PLAN_GRANT_REVOKED: "Support took a plan back that it had given.",
+    Action.SUBSCRIPTION_STARTED: "A subscription began.",
+    Action.SUBSCRIPTION_CHANGED: "A subscription was changed to another plan.",
+    Action.SUBSCRIPTION_ENDING: "It was said whether a subscription ends with its period.",
+    Action.SUBSCRIPTION_ENDED: "A subscription ended.",
+    Action.PAYMENT_FAILED: "A payment for the plan failed.",
+    Action.PAYMENT_WITHDRAWN: "A payment for the plan was given back.",
+    Action.SPENDING_CAP_SET: "A limit for the cost of calls was set.",
+    Action.USAGE_WARNED: "Much of the month's calls are used.",
+    Action.STRIPE_EVENT_REDELIVERED: "Support had a payment message worked on again.",
+    Action.BILLING_RECONCILED: "Subscriptions were compared with the payment provider.",
     Action.TASK_PARKED: "Work that stopped its workers was put aside.",
     Action.STAFF_ACTED: "Support changed something.",
 }
@@ -106,6 +119,11 @@ BY_SYSTEM = frozenset({
     Action.ALERT_RAISED,
     Action.API_KEY_MOVED,
     Action.CONNECTION_PRIVILEGES_CHANGED,
+    Action.PLAN_CHANGED,
+    Action.SUBSCRIPTION_STARTED,
+    Action.SUBSCRIPTION_ENDED,
+    Action.PAYMENT_FAILED,
+    Action.PAYMENT_WITHDRAWN,
 })  # fmt: skip
 
 

@@ -1,11 +1,99 @@
 """What a user may do, asked at every gate."""
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
+from uuid import UUID
 
 from billing import plans
+from billing.models import BillingAccount
 from billing.plans import Plan
+from tracker import clock, tenancy
+
+_LOADED = "_billing_account"  # on a user object: their account, or None where there is none
+# For reads that fetch a user anyway: the account comes with them and costs no query of its own.
+FIELDS = [field.attname for field in BillingAccount._meta.concrete_fields]
+COLUMNS = ", ".join(f'b."{field.column}"' for field in BillingAccount._meta.concrete_fields)
+# The tier in force at an instant, a parameter named ``now``; for statements over everybody.
+TIER = f"""CASE WHEN b.tier IS NULL THEN '{plans.DEFAULT_TIER}'
+    WHEN b.until <= %(now)s THEN b.next_tier ELSE b.tier END"""
+JOIN = "LEFT JOIN billing_accounts b ON b.user_id = u.id"
 
 
-def for_user(user: Any) -> Plan:
-    """The plan in force for a user; an anonymous caller has the default plan."""
-    return plans.plan(getattr(user, "subscription_tier", plans.DEFAULT_TIER))
+@dataclass(frozen=True, slots=True)
+class Entitlements:
+    """What is in force for one person at one moment; limits of ``None`` do not limit."""
+
+    tier: str
+    plan: Plan
+    spending_cap: Decimal | None = None  # USD a month beyond the plan's price
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything that the plan says is said here too."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.plan, name)
+
+    @property
+    def cap(self) -> Decimal:
+        """USD that calls beyond the included ones may cost in a month: what the person set, else
+        once more the price of the plan."""
+        return self.plan.price if self.spending_cap is None else self.spending_cap
+
+    @property
+    def most_calls(self) -> int:
+        """Calls of a month after which they are refused."""
+        price = self.plan.call_price
+        if price is None:
+            return self.plan.calls_per_month
+        beyond = (self.cap / price).to_integral_value(ROUND_DOWN) if price else Decimal(10**9)
+        return self.plan.calls_per_month + int(beyond)
+
+
+def for_user(user: Any, *, now: datetime | None = None) -> Entitlements:
+    """What is in force for a user; an anonymous caller has the default plan.
+
+    A user who came with a request brings their account along; otherwise it is one query, the
+    first time. Inside a transaction of somebody else's call this with ``of_user`` instead.
+    """
+    if not getattr(user, "pk", None):
+        return of_account(None, now=now or clock.now())
+    if not hasattr(user, _LOADED):
+        if tenancy.current().system:
+            account = BillingAccount.objects.filter(user_id=user.pk).first()
+        else:
+            with tenancy.as_user(user.pk):
+                account = BillingAccount.objects.filter(user_id=user.pk).first()
+        attach(user, account)
+    return of_account(getattr(user, _LOADED), now=now or clock.now())
+
+
+def of_users(user_ids: Collection[UUID], *, now: datetime) -> Mapping[UUID, Entitlements]:
+    """Of many people in one query. Call inside ``as_system``."""
+    found = {row.user_id: row for row in BillingAccount.objects.filter(user_id__in=user_ids)}
+    return {user_id: of_account(found.get(user_id), now=now) for user_id in user_ids}
+
+
+def of_account(account: BillingAccount | None, *, now: datetime) -> Entitlements:
+    """What an account says at a moment: a plan whose time is over has given way."""
+    if account is None:
+        return _of_tier(plans.DEFAULT_TIER)
+    over = account.until is not None and account.until <= now
+    return _of_tier(account.next_tier if over else account.tier, account.spending_cap)
+
+
+def attach(user: Any, account: BillingAccount | None) -> None:
+    """Let a user object bring its account along."""
+    setattr(user, _LOADED, account)
+
+
+def attach_row(user: Any, row: tuple[Any, ...]) -> None:
+    """The same for the columns of ``COLUMNS``, which are all null where there is no account."""
+    attach(user, BillingAccount.from_db("default", FIELDS, row) if row[0] else None)
+
+
+def _of_tier(tier: str, spending_cap: Decimal | None = None) -> Entitlements:
+    known = plans.known(tier)
+    return Entitlements(tier=known, plan=plans.plan(known), spending_cap=spending_cap)

@@ -1,11 +1,16 @@
-"""What stands between a person who pays and their erasure."""
+"""What stands between a person who pays and their erasure, and telling Stripe to forget them."""
 
 from typing import Any
+from uuid import UUID
 
-from django.contrib.auth import get_user_model
-
-from billing import entitlements, plans
+from billing import customers, stripe_gateway
+from billing.models import BillingAccount, Subscription
+from billing.stripe_gateway import LIVE, NotConfigured
+from tracker import clock, tenancy
 from tracker.errors import DomainError
+from tracker.logs import get_logger
+
+log = get_logger(__name__)
 
 
 class SubscriptionActive(DomainError):
@@ -18,19 +23,44 @@ class SubscriptionActive(DomainError):
 
 
 def refuse_while_subscribed(user: Any) -> None:
-    """Raises SubscriptionActive while a plan is in force that is not the one everybody has.
+    """Raises SubscriptionActive while a subscription would charge again. Inside a tenancy context.
 
     Deleting somebody who is charged every month would leave nobody who could end that.
     """
-    if entitlements.for_user(user) != plans.plan(plans.DEFAULT_TIER):
+    charging = Subscription.objects.filter(
+        user_id=user.pk, ended_at=None, status__in=LIVE, cancel_at_period_end=False
+    )
+    if charging.exists():
         raise SubscriptionActive
 
 
 def end_subscription(user: Any) -> None:
-    """End the plan before its person is erased. Call inside a tenancy context.
+    """End whatever charges a person, at Stripe first. Outside of any transaction.
 
-    No payment provider is connected, so there is nothing else to cancel; one that is connected
-    is told here first, and this raises when it refuses.
+    Raises as the gateway does, and has then changed nothing here.
     """
-    get_user_model().objects.filter(pk=user.pk).update(subscription_tier=plans.DEFAULT_TIER)
-    user.subscription_tier = plans.DEFAULT_TIER
+    account = customers.find(user.pk)
+    if account is None or not account.stripe_customer_id:
+        return
+    state = stripe_gateway.read_customer(account.stripe_customer_id)
+    for found in state.subscriptions:
+        if found.is_live or found.status == "incomplete":
+            stripe_gateway.end_now(found.id)
+    customers.refresh(user_id=user.pk, now=clock.now())
+
+
+def forget(user_id: UUID) -> None:
+    """Have Stripe delete the customer; it keeps the payments that were made, as the law asks.
+
+    Safe to call again, outside of any transaction. Raises Unavailable. Where no key is set any
+    more, nobody can be told, which is logged.
+    """
+    account = customers.find(user_id)
+    if account is None or not account.stripe_customer_id:
+        return
+    try:
+        stripe_gateway.delete_customer(account.stripe_customer_id)
+    except NotConfigured:
+        log.error("erasure.stripe_not_told", customer=account.stripe_customer_id)
+    with tenancy.as_user(user_id):
+        BillingAccount.objects.filter(user_id=user_id).update(stripe_customer_id=None)

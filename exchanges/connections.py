@@ -9,9 +9,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError
 
+from accounts.models import User
 from audit import log
 from audit.actions import Action
-from exchanges import credentials, gateway, querysets
+from exchanges import allotment, credentials, gateway, querysets
 from exchanges.gateway.errors import CredentialUnreadable, GatewayError
 from exchanges.models import ConnectionKind, ConnectionState, Exchange, ExchangeConnection
 from exchanges.reports import Credential, Privileges, SealedCredential
@@ -63,15 +64,17 @@ class Busy(DomainError):
 
 
 def create(
-    *, user_id: UUID, exchange: str, label: str, credential: Credential, now: datetime
+    *, user: User, exchange: str, label: str, credential: Credential, now: datetime
 ) -> ExchangeConnection:
     """Test a key against its exchange and connect the account.
 
-    Raises UnknownExchange, InvalidInput (a required field is missing), LabelTaken, KeyConnected,
-    or what the gateway says about the key; nothing is stored then. The first sync follows from
-    the log.
+    Raises ConnectionLimit (by plan), UnknownExchange, InvalidInput (a required field is missing),
+    LabelTaken, KeyConnected, or what the gateway says about the key; nothing is stored then. The
+    first sync follows from the log.
     """
+    user_id = user.id
     with tenancy.as_user(user_id):
+        allotment.require_room(user, now=now)
         _check_offer(user_id, exchange, label, credential)
     connection_id = ids.new_id()
     privileges = _test(user_id, exchange, credential, connection_id)
@@ -81,6 +84,7 @@ def create(
     )  # fmt: skip
     try:
         with tenancy.as_user(user_id):
+            allotment.require_room(user, now=now, lock=True)
             connection.save(force_insert=True)
             credentials.store(user_id=user_id, connection_id=connection.id, credential=credential)
             log.record(
@@ -129,10 +133,11 @@ def change(
     connection_id: UUID,
     label: str | None = None,
     paused: bool | None = None,
+    position: int | None = None,
     credential: Credential | None = None,
     now: datetime,
 ) -> ExchangeConnection:
-    """Rename, pause, resume, or give a new key (tested first). Raises as ``create`` does."""
+    """Rename, move, pause, resume, or give a new key (tested first). Raises as ``create`` does."""
     with tenancy.as_user(user_id):
         connection = find(user_id=user_id, connection_id=connection_id)
         if credential is not None or paused is not None:
@@ -146,7 +151,8 @@ def change(
     try:
         with tenancy.as_user(user_id):
             return _apply(
-                user_id, connection_id, label=label, paused=paused, credential=credential,
+                user_id, connection_id, label=label, paused=paused, position=position,
+                credential=credential,
                 privileges=privileges, now=now,
             )  # fmt: skip
     except IntegrityError as error:
@@ -288,6 +294,7 @@ def _apply(
     *,
     label: str | None,
     paused: bool | None,
+    position: int | None,
     credential: Credential | None,
     privileges: Privileges | None,
     now: datetime,
@@ -296,6 +303,8 @@ def _apply(
     changes: dict[str, object] = {}
     if label is not None and label != connection.label:
         changes["label"] = label
+    if position is not None and position != connection.position:
+        changes["position"] = position
     if credential is not None:
         credentials.store(user_id=user_id, connection_id=connection_id, credential=credential)
         changes |= {"privileges": privileges, "privileges_read_at": now}
@@ -306,8 +315,10 @@ def _apply(
         _save(connection, changes)
         log.record(
             Action.CONNECTION_CHANGED, user_id=user_id, connection_id=str(connection_id),
-            changed=sorted({"label", "privileges"} & changes.keys()),
+            changed=sorted({"label", "position", "privileges"} & changes.keys()),
         )  # fmt: skip
+    if "position" in changes:
+        allotment.look_now(user_id=user_id, now=now)  # others may count now
     if paused is True:
         pause(user_id=user_id, connection_id=connection_id, reason="paused_by_user")
     elif paused is False and connection.state == ConnectionState.PAUSED:

@@ -284,6 +284,9 @@ class ExchangeConnection(models.Model):
         max_length=8, choices=ConnectionKind.choices, default=ConnectionKind.EXCHANGE
     )
     label = models.CharField(max_length=64, default="", blank=True)
+    position = models.PositiveSmallIntegerField(
+        default=0, help_text="The person's own order; where a plan includes so many, the first."
+    )
     state = models.CharField(
         max_length=16, choices=ConnectionState.choices, default=ConnectionState.PENDING
     )

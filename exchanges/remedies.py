@@ -73,6 +73,10 @@ _REMEDIES = {
         "Some rows could not be understood and wait in quarantine; everything else is read.",
         "Look at their reasons below. After an upgrade that reads them, replay them.",
     ),
+    "paused_by_plan": Remedy(
+        "The person's plan includes fewer connections than they have; this one comes after those.",
+        "Nothing: it goes on by itself after an upgrade, or when the person moves it up.",
+    ),
     "paused_by_user": Remedy("The person paused the connection.", "Nothing, unless they ask."),
     "paused_by_staff": Remedy(
         "Support paused the connection.", "Resume it when the cause is gone: see the activity log."

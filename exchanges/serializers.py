@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from exchanges import candles, intervals
-from exchanges.models import Exchange, ExchangeConnection
+from exchanges import allotment, candles, intervals
+from exchanges.models import ConnectionState, Exchange, ExchangeConnection
 from exchanges.reports import Privileges
 from tracker.api import StrictSerializer
 
@@ -37,6 +38,8 @@ class ConnectionSerializer(serializers.ModelSerializer):
         [item.value for item in Privileges], help_text="What the exchange says the key may do."
     )
 
+    state = serializers.SerializerMethodField()
+    reason = serializers.SerializerMethodField(help_text="Stable code.")
     exchange_unreachable_since = serializers.DateTimeField(
         source="unreachable_since", allow_null=True, read_only=True,
         help_text="Set while the exchange answers nobody: it is not your key.",
@@ -45,11 +48,22 @@ class ConnectionSerializer(serializers.ModelSerializer):
     class Meta:
         model = ExchangeConnection
         fields = [
-            "id", "exchange", "exchange_name", "kind", "label", "state", "reason", "privileges",
-            "exchange_unreachable_since", "created_at", "last_synced_at", "last_complete_at",
-            "next_sync_at",
+            "id", "exchange", "exchange_name", "kind", "label", "position", "state", "reason",
+            "privileges", "exchange_unreachable_since", "created_at", "last_synced_at",
+            "last_complete_at", "next_sync_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(ConnectionState.choices))
+    def get_state(self, row: ExchangeConnection) -> str:
+        """What the plan leaves out is paused, whatever it was before."""
+        return ConnectionState.PAUSED if self._is_surplus(row) else row.state
+
+    def get_reason(self, row: ExchangeConnection) -> str:
+        return allotment.REASON if self._is_surplus(row) else row.reason
+
+    def _is_surplus(self, row: ExchangeConnection) -> bool:
+        return allotment.is_surplus(row, self.context["granted"])
 
 
 class NewConnectionSerializer(StrictSerializer):
@@ -70,6 +84,10 @@ class ConnectionChangeSerializer(StrictSerializer):
 
     label = serializers.CharField(max_length=64, required=False, allow_blank=True)  # type: ignore[assignment]
     paused = serializers.BooleanField(required=False)
+    position = serializers.IntegerField(
+        required=False, min_value=0, max_value=999,
+        help_text="Your own order. Where your plan includes so many connections, the first count.",
+    )  # fmt: skip
     api_key = serializers.CharField(**_FIELD)
     api_secret = serializers.CharField(**_FIELD)
     passphrase = serializers.CharField(**_FIELD)

@@ -17,6 +17,7 @@ from rest_framework.viewsets import ViewSet
 
 from accounts import permissions
 from accounts.idempotency import IdempotentPostMixin
+from billing import entitlements
 from exchanges import charts, connections, intervals, pricelist, querysets
 from exchanges.models import Exchange
 from exchanges.reports import Credential
@@ -39,6 +40,12 @@ _SECRETS = ("api_key", "api_secret", "passphrase")
 def _valid(serializer: Any) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data
+
+
+def _shown(user: Any, found: Any, *, many: bool = False) -> Any:
+    """Connections as the API shows them, by what the person's plan includes."""
+    context = {"granted": entitlements.for_user(user)}
+    return ConnectionSerializer(found, many=many, context=context).data
 
 
 def _credential(data: dict[str, Any]) -> Credential:
@@ -79,7 +86,7 @@ class ConnectionViewSet(IdempotentPostMixin, ConditionalMixin, ViewSet):
     def list(self, request: Any) -> Response:
         """Your connections with their health."""
         with tenancy.as_user(request.user.id):
-            rows = ConnectionSerializer(querysets.connections_of(request.user.id), many=True).data
+            rows = _shown(request.user, querysets.connections_of(request.user.id), many=True)
         return Response({"results": rows})
 
     @extend_schema(
@@ -89,7 +96,7 @@ class ConnectionViewSet(IdempotentPostMixin, ConditionalMixin, ViewSet):
         """One connection."""
         with tenancy.as_user(request.user.id):
             found = connections.find(user_id=request.user.id, connection_id=pk)
-            return Response(ConnectionSerializer(found).data)
+            return Response(_shown(request.user, found))
 
     @extend_schema(
         operation_id="connections_create", tags=["connections"],
@@ -102,11 +109,12 @@ class ConnectionViewSet(IdempotentPostMixin, ConditionalMixin, ViewSet):
         return self.once(
             request,
             lambda: Response(
-                ConnectionSerializer(
+                _shown(
+                    request.user,
                     connections.create(
-                        user_id=request.user.id, credential=credential, now=clock.now(), **data
-                    )
-                ).data,
+                        user=request.user, credential=credential, now=clock.now(), **data
+                    ),
+                ),
                 status=201,
             ),
         )
@@ -126,7 +134,7 @@ class ConnectionViewSet(IdempotentPostMixin, ConditionalMixin, ViewSet):
             user_id=request.user.id, connection_id=pk, credential=credential, now=clock.now(),
             **data,
         )  # fmt: skip
-        return Response(ConnectionSerializer(changed).data)
+        return Response(_shown(request.user, changed))
 
     @extend_schema(
         operation_id="connections_delete", tags=["connections"],

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from accounts.models import User
-from billing import plans
+from billing import catalogue, grants, plans
+from billing.models import PlanGrant
 from exchanges import connections, prices
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Credential
@@ -22,6 +23,8 @@ _DEMO_ACCOUNT, _READER_ACCOUNT = 0, 1
 def introduce(where: Ports) -> str:
     """Make sure that the demo exists; returns the lines that ``make run`` prints."""
     logins = local.demo_logins()
+    for _ in catalogue.sync():  # the sandbox Stripe forgets all when it ends
+        pass
     seed(where, logins=logins, now=clock.now())
     reader = _sandbox_key(where, "binance", _READER_ACCOUNT)
     at_kraken = _sandbox_key(where, "kraken", _READER_ACCOUNT)
@@ -31,6 +34,7 @@ def introduce(where: Ports) -> str:
         f"Docs:             {where.web_url}/api/docs",
         f"Admin:            {settings.PUBLIC_URL}{settings.ADMIN_PREFIX}",
         f"Sandbox exchange: {where.sandbox_url}",
+        f"Sandbox Stripe:   {where.stripe_url}",
         f"Live prices:      {where.web_url}/live",
         f"Demo login:       {DEMO}  {logins['demo']}",
         f"Staff login:      {STAFF}  {logins['staff']}",
@@ -53,9 +57,12 @@ def seed(where: Ports, *, logins: dict[str, str], now: datetime) -> None:
     with tenancy.as_system("seed demo"):
         demo = User.objects.filter(email=DEMO).first()
         if demo is None:
-            demo = User.objects.create_user(
-                DEMO, logins["demo"], subscription_tier=plans.with_live_prices()
-            )
+            demo = User.objects.create_user(DEMO, logins["demo"])
+        if not PlanGrant.objects.filter(user_id=demo.id).exists():
+            grants.grant(
+                user_id=demo.id, tier=plans.with_live_prices(), until=now + timedelta(days=3650),
+                reason="the demo", actor_id=None, now=now,
+            )  # fmt: skip
         if not User.objects.filter(email=STAFF).exists():
             User.objects.create_superuser(STAFF, logins["staff"])
         connected = ExchangeConnection.objects.filter(user_id=demo.id).exists()
@@ -63,7 +70,7 @@ def seed(where: Ports, *, logins: dict[str, str], now: datetime) -> None:
         prices.refresh_due(now=now)
         for exchange in _EXCHANGES:
             connections.create(
-                user_id=demo.id, exchange=exchange, label="",
+                user=demo, exchange=exchange, label="",
                 credential=_sandbox_key(where, exchange, _DEMO_ACCOUNT), now=now,
             )  # fmt: skip
 

@@ -3,9 +3,10 @@
 from audit import log
 from audit.actions import Action
 from audit.log import Happening
-from exchanges import closing
+from exchanges import allotment, closing
 from portfolios.ledger import books
 from portfolios.sync import aside, health, requests, watch
+from portfolios.valuing import snapshots
 from tracker import clock, tenancy
 
 # The choices that lots, gains and valuations depend on; days of own prices are in the time zone.
@@ -22,8 +23,17 @@ def subscribe() -> None:
     log.subscribe(Action.TASK_PARKED, aside.put_aside)
     log.subscribe(Action.USER_PREFERENCES_CHANGED, compute_anew_as_chosen)
     log.subscribe(Action.CONNECTION_REMOVED, compute_anew)
+    log.subscribe(Action.PLAN_CHANGED, follow_plan)
     log.subscribe(Action.USER_CLOSING, stop_reading)
     log.subscribe(Action.USER_CLOSING_CANCELLED, read_again)
+
+
+def follow_plan(happening: Happening) -> None:
+    """Another plan: what it includes is read, and a snapshot taken, at its pace from now on."""
+    now = clock.now()
+    with tenancy.as_user(happening.owner):
+        allotment.look_now(user_id=happening.owner, now=now)
+        snapshots.look_now(user_id=happening.owner, now=now)
 
 
 def stop_reading(happening: Happening) -> None:

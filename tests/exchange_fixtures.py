@@ -8,6 +8,7 @@ from exchanges import assets, connections, prices
 from exchanges.models import Exchange, ExchangeConnection
 from exchanges.reports import Credential
 from portfolios.sync import visiting
+from tests import factories
 from tests import sandbox as sandboxes
 from tracker import clock, tenancy
 
@@ -37,11 +38,13 @@ def exchange(db, settings, sandbox):
 
 @pytest.fixture
 def connect(exchange, sandbox):
-    """`connect(alice, 3)`: her connection to sandbox account 3, not synced yet."""
+    """`connect(alice, 3)`: her connection to sandbox account 3, not synced yet; of any number."""
 
     def connect(user, account, label=""):
+        if user.subscription_tier == "free":
+            factories.put_on_plan(user, "enterprise")
         return connections.create(
-            user_id=user.id, exchange="binance", label=label or uuid.uuid4().hex[:8],
+            user=user, exchange="binance", label=label or uuid.uuid4().hex[:8],
             credential=Credential(**sandbox.key(account)), now=clock.now(),
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection as database
+from djstripe import models as djstripe
 
 from accounts import datakeys
 from accounts.models import (
@@ -29,6 +30,18 @@ from accounts.models import (
 )
 from audit.actions import Action
 from audit.models import ActivityLog, OutboxEntry, SecurityAlert, SessionActivity, UserMetric
+from billing import plans
+from billing.models import (
+    BillingAccount,
+    Invoice,
+    MeterReport,
+    PlanGrant,
+    StripeEvent,
+    StripeRequest,
+    Subscription,
+    UsageDay,
+    UsageMonth,
+)
 from exchanges import credentials
 from exchanges.models import Asset, Coverage, Exchange, ExchangeConnection, QuarantinedPage
 from exchanges.reports import Credential
@@ -69,7 +82,80 @@ def person(email: str, **fields: Any) -> User:
     user = User(email=email, password="!", **fields)
     with tenancy.as_user(user.id):
         user.save(force_insert=True)
+    if user.subscription_tier != plans.DEFAULT_TIER:
+        put_on_plan(user, user.subscription_tier)
     return user
+
+
+def put_on_plan(user: User, tier: str) -> None:
+    """Somebody is on a plan, as if it were granted long ago: nothing is logged or told."""
+    now = clock.now()
+    with tenancy.as_system("test"):
+        BillingAccount.objects.filter(user_id=user.id).delete()
+        PlanGrant.objects.filter(user_id=user.id).delete()
+        if tier != plans.DEFAULT_TIER:
+            ends = now + timedelta(days=36_500)
+            PlanGrant.objects.create(
+                user_id=user.id, tier=tier, reason="test", starts_at=EARLIER, ends_at=ends
+            )
+            BillingAccount.objects.create(
+                user_id=user.id, tier=tier, reason="grant", until=ends, next_tier="free"
+            )
+        User.objects.filter(id=user.id).update(subscription_tier=tier)
+    user.subscription_tier = tier
+    user.__dict__.pop("_billing_account", None)
+
+
+def billed(user: User) -> None:
+    """A row of hers in every table of billing, and in dj-stripe's copies."""
+    ends = EARLIER + timedelta(days=30)
+    tag = user.id.hex[-12:]
+    with tenancy.as_user(user.id):
+        BillingAccount.objects.update_or_create(
+            user_id=user.id, defaults={"tier": "pro", "stripe_customer_id": f"cus_{tag}"}
+        )
+        PlanGrant.objects.create(
+            user=user, tier="pro", reason="r", starts_at=EARLIER, ends_at=ends
+        )
+        Subscription.objects.create(
+            user=user, stripe_id=f"sub_{tag}", tier="pro", status="canceled", currency="usd",
+            price=Decimal("19.99"), started_at=EARLIER, ended_at=ends, read_at=ends,
+        )  # fmt: skip
+        Invoice.objects.create(
+            user=user, stripe_id=f"in_{tag}", number=f"N-{tag}", status="paid", currency="usd",
+            total=Decimal("19.99"), paid=Decimal("19.99"), created_at=EARLIER,
+        )  # fmt: skip
+        StripeRequest.objects.create(user=user, purpose="customer", closed_at=EARLIER)
+        StripeEvent.objects.create(
+            user=user, id=f"evt_{tag}", type="invoice.paid", customer_id=f"cus_{tag}",
+            created_at=EARLIER, state="done",
+        )  # fmt: skip
+        UsageDay.objects.create(user=user, day=EARLIER.date(), group="portfolio", calls=3)
+        UsageMonth.objects.create(user=user, month=EARLIER.date().replace(day=1), calls=3)
+        MeterReport.objects.create(
+            user=user, month=EARLIER.date().replace(day=1), tier="pro", calls=3
+        )
+    _copied(user, tag)
+
+
+def _copied(user: User, tag: str) -> None:
+    with tenancy.as_system("test"):
+        customer = djstripe.Customer.objects.create(
+            id=f"cus_{tag}", subscriber=user, email=user.email, livemode=False, stripe_data={}
+        )
+        bought = djstripe.Subscription.objects.create(
+            id=f"sub_{tag}", customer=customer, livemode=False, stripe_data={}
+        )
+        product, _ = djstripe.Product.objects.get_or_create(
+            id="tracker_pro", defaults={"name": "Pro", "livemode": False, "stripe_data": {}}
+        )
+        price, _ = djstripe.Price.objects.get_or_create(
+            id="price_test", defaults={"product": product, "active": True, "livemode": False,
+                                       "stripe_data": {}},
+        )  # fmt: skip
+        djstripe.SubscriptionItem.objects.create(
+            id=f"si_{tag}", subscription=bought, price=price, livemode=False, stripe_data={}
+        )
 
 
 def check_references() -> None:
@@ -126,6 +212,7 @@ def something_everywhere(user: User) -> ExchangeConnection:
         _audit_rows(user)
         _exchanges_rows(user, connected)
         _portfolios_rows(user, connected)
+    billed(user)
     return connected
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,7 @@ from django.core.exceptions import (
 )
 from django.db import DataError, InterfaceError, OperationalError, close_old_connections
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.module_loading import import_string
 from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.pagination import CursorPagination
@@ -280,6 +281,18 @@ class ConditionalMixin:
         for name, value in response.headers.items():
             conditional_response.headers.setdefault(name, value)
         return conditional_response
+
+
+class OnceMixin:
+    """A view of a room below accounts whose POST honours ``Idempotency-Key``.
+
+    Accounts keep the answers; the setting ``IDEMPOTENT_POSTS`` names the function that does.
+    """
+
+    def once(self, request: Any, handler: Callable[[], Response]) -> Response:
+        """Run ``handler`` unless this request was answered before; return the answer."""
+        answer_once = import_string(settings.IDEMPOTENT_POSTS)
+        return answer_once(request, handler)
 
 
 # --- errors outside DRF -------------------------------------------------------------------------

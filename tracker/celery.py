@@ -34,7 +34,7 @@ class Task(DjangoTask):
 
 app = Celery("tracker", task_cls=Task)
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["tracker", "audit", "accounts", "exchanges", "portfolios"])
+app.autodiscover_tasks(["tracker", "audit", "billing", "accounts", "exchanges", "portfolios"])
 
 
 @setup_logging.connect

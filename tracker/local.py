@@ -42,7 +42,7 @@ def prepare() -> None:
 
 
 def manager(where: Ports, env: Mapping[str, str]) -> Manager:
-    """The processes: sandbox exchange, web, worker, beat, streamed prices, live connections."""
+    """The processes: sandbox exchange and sandbox Stripe, web, worker, beat, streamed prices, live connections."""
     python = sys.executable
     state = DATA_DIR / "sandbox.json"
     sandbox = f"{python} manage.py sandbox_exchange --port {where.sandbox} --state {state}"
@@ -53,6 +53,9 @@ def manager(where: Ports, env: Mapping[str, str]) -> Manager:
             sandbox += f" {flag} {env[name]}"
     commands = {
         "sandbox": sandbox,
+        "stripe": f"{python} manage.py sandbox_stripe --port {where.stripe} "
+        f"--webhook-url {where.web_url}/api/webhook/stripe "
+        f"--webhook-secret {env['STRIPE_WEBHOOK_SECRETS'].split(',')[0]}",
         "web": f"{python} -m gunicorn tracker.wsgi -c python:tracker.gunicorn",
         "worker": f"{python} -m celery -A tracker worker -c 2 -l WARNING "
         "-Q sync,derive,default,imports,exports,backtests --without-gossip --without-mingle",
@@ -71,7 +74,7 @@ def announce(where: Ports, *, on_ready: Callable[[], str]) -> threading.Thread:
 
     def wait_and_print() -> None:
         checks = (
-            (where.sandbox, "/sandbox/health"), (where.web, "/readyz"), (where.live, "/healthz")
+            (where.sandbox, "/sandbox/health"), (where.stripe, "/_sandbox/state"), (where.web, "/readyz"), (where.live, "/healthz")
         )  # fmt: skip
         if all(_wait_for(port, path) for port, path in checks):
             print(on_ready(), flush=True)  # noqa: T201  (this is what `make run` is for)

@@ -21,6 +21,7 @@ class Ports:
     web: int
     sandbox: int
     live: int
+    stripe: int
 
     @property
     def web_url(self) -> str:
@@ -30,14 +31,20 @@ class Ports:
     def sandbox_url(self) -> str:
         return f"http://127.0.0.1:{self.sandbox}"
 
+    @property
+    def stripe_url(self) -> str:
+        return f"http://127.0.0.1:{self.stripe}"
+
 
 def ports(environ: Mapping[str, str]) -> Ports:
-    """``PORT`` (8000 unless set), ``SANDBOX_PORT`` (ten above) and ``LIVE_PORT`` (twenty above)."""
+    """``PORT`` (8000 unless set), ``SANDBOX_PORT`` (ten above), ``LIVE_PORT`` (twenty above) and
+    ``STRIPE_PORT`` (thirty above)."""
     web = int(environ.get("PORT") or 8000)
     return Ports(
         web=web,
         sandbox=int(environ.get("SANDBOX_PORT") or web + 10),
         live=int(environ.get("LIVE_PORT") or web + 20),
+        stripe=int(environ.get("STRIPE_PORT") or web + 30),
     )
 
 
@@ -50,6 +57,11 @@ def apply(environ: MutableMapping[str, str]) -> None:
         "PUBLIC_URL": f"http://localhost:{where.web}",
         "LIVE_PORT": str(where.live),
         "LIVE_URL": f"ws://localhost:{where.live}",
+        # A Stripe that is only here, which takes any key of the right form.
+        "STRIPE_API_URL": where.stripe_url,
+        "STRIPE_API_KEY": "sk_test_onlyThisMachine0000000000",
+        "STRIPE_PUBLISHABLE_KEY": "pk_test_onlyThisMachine0000000000",
+        "STRIPE_WEBHOOK_SECRETS": "whsec_onlyThisMachine0000000000",
         "BURST_LIMITS": "off",
         "PRICE_EXCHANGES": "binance",
         "EXCHANGE_BASE_URLS": json.dumps(dict.fromkeys(_LIMITS, where.sandbox_url)),

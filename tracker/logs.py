@@ -71,6 +71,7 @@ LOGGING = {
         "aiohttp": {"level": "WARNING"},
         "websockets": {"level": "WARNING"},  # at DEBUG it writes messages, tokens among them
         "urllib3": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
         # Django's own console lines would say everything twice.
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR"},

@@ -192,6 +192,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_otp",
     "anymail",
+    "djstripe",  # before billing, which takes its pages out of the admin
     "audit.apps.AuditConfig",
     "billing.apps.BillingConfig",
     "accounts.apps.AccountsConfig",
@@ -369,6 +370,36 @@ CORS_URLS_REGEX = r"^/api/.*$"
 
 # --- plans and limits ---------------------------------------------------------------------------
 BURST_LIMITS_ENABLED = _switch("BURST_LIMITS", default=True)
+# Without a key nothing can be bought, everybody is on the plan that costs nothing, and all else
+# works. Read raw: a secret.
+STRIPE_API_KEY = os.environ.get("STRIPE_API_KEY", "").strip()
+STRIPE_PUBLISHABLE_KEY = os.environ.get("STRIPE_PUBLISHABLE_KEY", "").strip()
+# "whsec_…", the current one first; two during a rotation.
+STRIPE_WEBHOOK_SECRETS = [
+    secret.strip() for secret in os.environ.get("STRIPE_WEBHOOK_SECRETS", "").split(",")
+    if secret.strip()
+]  # fmt: skip
+STRIPE_API_URL = os.environ.get("STRIPE_API_URL", "").rstrip("/") or "https://api.stripe.com"
+STRIPE_TIMEOUT_SECONDS = _int("STRIPE_TIMEOUT_SECONDS", 10)
+STRIPE_TAX = _switch("STRIPE_TAX", default=False)  # have Stripe compute taxes
+# Where hosted pages send people back to.
+BILLING_RETURN_URL = os.environ.get("BILLING_RETURN_URL", "").strip()
+if STRIPE_API_KEY and not re.fullmatch(r"(sk|rk)_(test|live)_\w{16,}", STRIPE_API_KEY):
+    SETTINGS_PROBLEMS.append("STRIPE_API_KEY is not a secret or restricted key of Stripe's.")
+if STRIPE_API_KEY and not (STRIPE_PUBLISHABLE_KEY and STRIPE_WEBHOOK_SECRETS):
+    SETTINGS_PROBLEMS.append(
+        "STRIPE_API_KEY is set without STRIPE_PUBLISHABLE_KEY and STRIPE_WEBHOOK_SECRETS."
+    )
+if PRODUCTION and STRIPE_API_URL != "https://api.stripe.com":
+    SETTINGS_PROBLEMS.append("STRIPE_API_URL is not Stripe's.")
+# How long a payment may be owed before the plan gives way.
+BILLING_GRACE = timedelta(days=_int("BILLING_GRACE_DAYS", 7))
+# dj-stripe is only given what was read; our webhook verifies before anything is stored.
+warnings.filterwarnings("ignore", message="The default scheme will be changed")  # its admin forms
+DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+STRIPE_LIVE_MODE = STRIPE_API_KEY.split("_")[1:2] == ["live"]
+# A POST of any room is answered once: `tracker.api.OnceMixin` finds the function here.
+IDEMPOTENT_POSTS = "accounts.idempotency.answer_once"
 # django-ratelimit: the blunt shield of sign-up and login, per client address.
 AUTH_SHIELD_RATES = env.list("AUTH_SHIELD_RATES", default=["20/m", "200/h"])
 AUTH_ACCOUNT_RATES = env.list("AUTH_ACCOUNT_RATES", default=["10/m", "50/h"])
@@ -547,6 +578,14 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "audit.tasks.send_operators_digest",
         "schedule": 3600.0,
     },
+    "billing.flush-usage": {"task": "billing.tasks.flush_usage", "schedule": 10.0},
+    "billing.report-usage": {"task": "billing.tasks.report_usage", "schedule": 60.0},
+    "billing.settle-due": {"task": "billing.tasks.settle_due", "schedule": 30.0},
+    "billing.process-due-events": {
+        "task": "billing.tasks.process_due_events",
+        "schedule": 30.0,
+    },
+    "billing.reconcile": {"task": "billing.tasks.reconcile", "schedule": 86400.0},
     "accounts.forget-idempotency-keys": {
         "task": "accounts.tasks.forget_idempotency_keys",
         "schedule": 3600.0,

@@ -192,6 +192,27 @@ def protect(
     return RunSQL(sql=forward, reverse_sql=reverse)
 
 
+def protect_through(table: str, owner: str) -> RunSQL:
+    """Migration operation: the same for a table whose user is found through others.
+
+    ``owner`` is a sub-select for the user of the row. It runs for each row that is looked at, so
+    it is for tables that only the system reads in numbers.
+    """
+    mine = f"({owner}) = {_CURRENT_USER} OR {_IS_SYSTEM}"
+    return RunSQL(
+        sql=[
+            f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
+            f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
+            f'CREATE POLICY owner ON "{table}" USING ({mine}) WITH CHECK ({mine})',
+        ],
+        reverse_sql=[
+            f'DROP POLICY owner ON "{table}"',
+            f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY',
+            f'ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY',
+        ],
+    )
+
+
 def same_owner(table: str, column: str, target: str, *, on_delete: str = "CASCADE") -> RunSQL:
     """Migration operation: a composite foreign key (user_id, column) → target (user_id, id).
 

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from audit import views_security
+from billing import views as billing
 from portfolios.live import pages
 from tracker import health
 
@@ -16,9 +17,12 @@ urlpatterns = [
     path("", include("accounts.pages_urls")),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("audit.urls")),
+    path("api/v1/", include("billing.urls")),
     path("api/v1/", include("portfolios.urls")),
     path("api/v1/", include("exchanges.urls")),
     path("api/webhook/security", views_security.security_webhook),
+    path("api/webhook/stripe", billing.stripe_webhook),
+    path("billing/done", billing.done),
     path("api/schema", SpectacularAPIView.as_view(throttle_classes=[]), name="schema"),
     path(
         "api/docs",

@@ -34,6 +34,7 @@ from accounts.privacy.inventory import TABLES, Erasure
 from audit import log as activity
 from audit.actions import Action
 from audit.models import ActivityLog, SecurityAlert, SessionActivity
+from billing import erasure as billing
 from tracker import files, tenancy
 from tracker.logs import get_logger
 
@@ -120,7 +121,8 @@ def erase(*, user_id: UUID, now: datetime, told: Told = lambda name, rows: None)
     """Forget a person; returns how many rows went. Safe to run again, and beside a sync.
 
     ``told`` hears after each batch which table lost how many rows. Raises ErasureLogUnusable
-    before anything is touched, StillWritten when rows keep coming.
+    or Unavailable (Stripe does not answer) before anything is touched, StillWritten when rows keep
+    coming.
     """
     tombstones.check()
     with _of_no_request():
@@ -128,6 +130,7 @@ def erase(*, user_id: UUID, now: datetime, told: Told = lambda name, rows: None)
 
 
 def _erase(user_id: UUID, now: datetime, told: Told) -> int:
+    billing.forget(user_id)  # another house: when it does not answer, nothing is touched here
     email = _email(user_id)
     destroy_key(user_id)
     close_doors(user_id, now)

@@ -247,6 +247,72 @@ TABLES: Mapping[str, Table] = {
         derived="id user date daily_active features_used session_duration",
         operational="rolled_up_at",
     ),
+    # --- billing --------------------------------------------------------------------------------
+    "billing.BillingAccount": _table(
+        "the plan in force", why="Stripe is told to delete its customer first; it keeps the "
+        "payments that were made, as tax law asks",
+        personal="user tier until next_tier reason stripe_customer_id spending_cap created_at",
+        operational="revision refreshed_at",
+    ),
+    "billing.Subscription": _table(
+        "which plan was bought", why="Stripe keeps the payments that were made, as tax law asks",
+        personal="id user stripe_id tier status price currency current_period_start "
+        "current_period_end cancel_at_period_end trial_end ended_at past_due_since withdrawn "
+        "started_at",
+        operational="read_at",
+    ),
+    "billing.Invoice": _table(
+        "what was charged", why="Stripe keeps the invoices, as tax law asks",
+        personal="id user stripe_id number status total paid currency created_at period_start "
+        "period_end",
+    ),
+    "billing.PlanGrant": _table(
+        "plans that support gave somebody for a time",
+        personal="id user tier reason starts_at ends_at revoked_at", operational="granted_by",
+    ),
+    "billing.StripeRequest": _table(
+        "asking Stripe for one thing once", expiry=_after(90, "closed_at"),
+        operational="id user purpose created_at closed_at",
+    ),
+    "billing.StripeEvent": _table(
+        "following what Stripe says about a subscription", order="received_at id",
+        expiry=_after(90, "received_at"),
+        personal="id user type object_id customer_id created_at received_at",
+        operational="api_version state reason attempts next_attempt_at done_at",
+    ),
+    "billing.UsageDay": _table(
+        "counting calls, for the plan's included ones and for what is billed",
+        order="user day group", expiry=_after(730, "day"), personal="user day group calls",
+    ),
+    "billing.UsageMonth": _table(
+        "counting calls, for the plan's included ones and for what is billed", order="user month",
+        expiry=_after(730, "month"), personal="user month calls", operational="reported warned",
+    ),
+    "billing.UsageBatch": _table(
+        "writing counted calls once", NONE, owner="", erasure=Erasure.NOBODY,
+        why="it is about nobody", kept="7 days", operational="id flushed_at",
+    ),
+    "billing.MeterReport": _table(
+        "telling Stripe of calls beyond the included ones",
+        personal="id user month tier calls created_at sent_at", operational="attempts",
+    ),
+    # dj-stripe's copies; Stripe itself has the originals.
+    "djstripe.Customer": _table(
+        "looking up who pays", owner="subscriber_id", why="a copy; Stripe is told to delete it",
+        personal="id subscriber created livemode metadata email stripe_data date_purged "
+        "default_payment_method",
+        operational="djstripe_created djstripe_updated djstripe_id djstripe_owner_account",
+    ),
+    "djstripe.Subscription": _table(
+        "looking up what was bought", owner="customer__subscriber_id", why="a copy",
+        personal="id customer created livemode metadata stripe_data",
+        operational="djstripe_created djstripe_updated djstripe_id djstripe_owner_account",
+    ),
+    "djstripe.SubscriptionItem": _table(
+        "looking up what was bought", owner="subscription__customer__subscriber_id", why="a copy",
+        personal="id subscription price created livemode metadata stripe_data",
+        operational="djstripe_created djstripe_updated djstripe_id djstripe_owner_account",
+    ),
     # --- exchanges ------------------------------------------------------------------------------
     "exchanges.Exchange": _shared(
         "which exchanges can be connected", "id", "name", "required_fields", "supports", "feeds",
@@ -439,6 +505,29 @@ TABLES: Mapping[str, Table] = {
     ),
 }  # fmt: skip
 
+# dj-stripe brings tables for everything that Stripe has. Products and prices are filled, which are
+# the same for everybody; the others stay empty, which a test holds.
+FILLED_COPIES = frozenset(
+    f"djstripe.{name}"
+    for name in (
+        "Account", "APIKey", "Product", "Price", "Customer", "Subscription", "SubscriptionItem"
+    )
+)
+
+
+def _others_of(app: str) -> dict[str, Table]:
+    models = apps.get_app_config(app).get_models(include_auto_created=True)
+    return {
+        found._meta.label: _shared(
+            "the payment provider's catalogue", *(f.name for f in found._meta.concrete_fields)
+        )
+        for found in models
+        if not found._meta.proxy and found._meta.label not in TABLES
+    }
+
+
+TABLES = {**TABLES, **_others_of("djstripe")}
+
 # What backups hold of people who are gone, as they are told.
 BACKUPS = (
     "Backups that were made before keep your data, encrypted, for at most 12 months (7 daily, "
@@ -465,8 +554,10 @@ RECIPIENTS: Mapping[str, str] = {
     "E-mail provider": "address and text of the messages we send",
     "Expo (push messages)": "push token, title and text of messages; only who turned push on",
     "Sentry (errors)": "types and places of errors, request and user ids; no content",
-    "Stripe (payments)": "only who pays: name, payment details and address, given to Stripe "
-    "directly",
+    "Stripe (payments)": "only who pays: e-mail address and the user id, calls beyond the "
+    "included ones; name, payment details and address are given to Stripe directly. When an "
+    "account is erased the customer is deleted there; invoices and payments are kept, as tax law "
+    "asks",
     "Exchanges": "the read-only key of the person's own account there, to read that account",
 }
 MEASURES: tuple[str, ...] = (

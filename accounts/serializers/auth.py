@@ -14,6 +14,7 @@ from accounts.models import (
     User,
     normalize_email,
 )
+from billing import entitlements
 from tracker.api import StrictSerializer
 
 
@@ -155,6 +156,8 @@ class ReauthenticationSerializer(StrictSerializer):
 class MeSerializer(serializers.ModelSerializer):
     """The signed-in person."""
 
+    subscription_tier = serializers.SerializerMethodField(help_text="The plan in force.")
+
     class Meta:
         model = User
         fields = [
@@ -163,6 +166,9 @@ class MeSerializer(serializers.ModelSerializer):
             "cost_basis_scope", "long_term_days",
         ]  # fmt: skip
         read_only_fields = fields
+
+    def get_subscription_tier(self, user: User) -> str:
+        return entitlements.for_user(user).tier
 
 
 class TokensSerializer(serializers.Serializer):

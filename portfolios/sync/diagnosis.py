@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min, Q
 
-from billing import plans
+from billing import entitlements
 from exchanges import gateway, remedies
 from exchanges.gateway.errors import GatewayError
 from exchanges.models import Coverage, ExchangeConnection, QuarantinedPage
@@ -91,9 +91,9 @@ class Visited:
 
 def health(connection: ExchangeConnection, *, now: datetime) -> Health:
     """The connection itself."""
-    tier = connection.user.subscription_tier
+    granted = entitlements.for_user(connection.user, now=now)
     return Health(
-        remedies.of(connection.reason), tier, _length(plans.plan(tier).sync_every),
+        remedies.of(connection.reason), granted.tier, _length(granted.plan.sync_every),
         is_leased=bool(connection.lease_until and connection.lease_until > now),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from celery import current_app
 from django.db import connection as database
 
-from exchanges import circuits
+from exchanges import allotment, circuits
 from exchanges.circuits import Circuit
 from exchanges.models import ConnectionState
 from portfolios.models import SyncRun
@@ -85,8 +85,17 @@ def dispatch_due(*, now: datetime) -> int:
         for exchange, circuit in sorted(broken.items()):
             if circuit == Circuit.HALF_OPEN and circuits.trying(exchange=exchange, now=now):
                 due += _pick(_ONE_OF, [exchange], now, most=1)
+        due = _included(due, now)
     _enqueue_all(due)
     return len(due)
+
+
+def _included(due: list[Due], now: datetime) -> list[Due]:
+    """Without those that their people's plans leave out, which are looked at again tomorrow."""
+    surplus = allotment.surplus_of([item.connection_id for item in due], now=now)
+    if surplus:
+        allotment.put_off(surplus, now=now)
+    return [item for item in due if item.connection_id not in surplus]
 
 
 def _pick(statement: str, exchanges: list[str], now: datetime, *, most: int) -> list[Due]:

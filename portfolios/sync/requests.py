@@ -11,7 +11,8 @@ from audit import log as activity
 from audit.actions import Action
 from audit.log import Happening
 from billing import entitlements
-from exchanges import connections
+from exchanges import allotment, connections
+from exchanges.allotment import PausedByPlan
 from exchanges.models import ExchangeConnection
 from portfolios.models import SyncRun, SyncState
 from portfolios.sync.dispatch import REDISPATCH, STOPPED, enqueue
@@ -40,13 +41,15 @@ class SyncRunning(DomainError):
 def request(*, user: User, connection_id: UUID, now: datetime) -> SyncRun:
     """ "Sync now": queue a run, or return the one that is already open.
 
-    Raises NotFound, ConnectionStopped, SyncTooSoon (by plan).
+    Raises NotFound, ConnectionStopped, PausedByPlan, SyncTooSoon (by plan).
     """
     with tenancy.as_user(user.id):
         connection = connections.find(user_id=user.id, connection_id=connection_id, lock=True)
         connections.require_exchange(connection)
         if connection.state in STOPPED:
             raise ConnectionStopped
+        if allotment.is_surplus(connection, entitlements.for_user(user, now=now)):
+            raise PausedByPlan
         open_run = _open_run(connection)
         if open_run:
             return open_run

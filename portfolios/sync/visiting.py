@@ -18,7 +18,8 @@ from django.db import connection as database
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 
-from billing import plans
+from billing import entitlements
+from billing.plans import Plan
 from exchanges import circuits, credentials, gateway
 from exchanges.gateway.errors import CredentialUnreadable, GatewayError, Unreachable
 from exchanges.models import ConnectionState, Coverage, ExchangeConnection
@@ -193,12 +194,15 @@ def _claim(
             ExchangeConnection.objects.filter(id__in=taken).select_related("user").order_by("id")
         )
         wanted = _start_runs(rows, now)
-        claims = {row.id: _claim_of(row, token, wanted.get(row.id, 0)) for row in rows}
+        granted = entitlements.of_users({row.user_id for row in rows}, now=now)
+        claims = {
+            row.id: _claim_of(row, granted[row.user_id].plan, token, wanted.get(row.id, 0))
+            for row in rows
+        }
         return claims, _visits(rows, wanted, now)
 
 
-def _claim_of(row: ExchangeConnection, token: UUID, calls_before: int) -> Claim:
-    plan = plans.plan(row.user.subscription_tier)
+def _claim_of(row: ExchangeConnection, plan: Plan, token: UUID, calls_before: int) -> Claim:
     return Claim(
         connection_id=row.id, user_id=row.user_id, exchange=row.exchange_id, token=token,
         sync_every=plan.sync_every, calls_before=calls_before,

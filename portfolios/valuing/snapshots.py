@@ -1,10 +1,12 @@
 """Snapshots: the portfolio as it was shown at an instant, for everybody due in one statement."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 
-from billing import plans
+from billing import entitlements, plans
+from portfolios.models import PortfolioState
 from portfolios.valuing import valuation
 from tracker import tenancy
 
@@ -18,7 +20,8 @@ due AS (
     SELECT states.user_id, coalesce(cadence.seconds, %(default_seconds)s) AS seconds
     FROM portfolio_states AS states
     JOIN users ON users.id = states.user_id AND users.is_active
-    LEFT JOIN cadence ON cadence.tier = users.subscription_tier
+    LEFT JOIN billing_accounts b ON b.user_id = states.user_id
+    LEFT JOIN cadence ON cadence.tier = {entitlements.TIER}
     WHERE states.next_snapshot_at <= %(now)s
     FOR UPDATE OF states SKIP LOCKED
 ),
@@ -63,3 +66,10 @@ def take_due(*, now: datetime) -> int:
         cursor.execute("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off")
         cursor.execute(_TAKE_DUE, parameters)
         return cursor.rowcount
+
+
+def look_now(*, user_id: UUID, now: datetime) -> None:
+    """The next snapshot of a person is due. Call inside ``as_user``."""
+    PortfolioState.objects.filter(user_id=user_id, next_snapshot_at__gt=now).update(
+        next_snapshot_at=now
+    )

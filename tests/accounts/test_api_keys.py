@@ -215,8 +215,7 @@ def test_a_person_has_at_most_twenty_keys_that_count(client_of, alice):
 
 # --- the plan -----------------------------------------------------------------------------------
 def on(user: User, tier: str) -> None:
-    with tenancy.as_user(user.id):
-        User.objects.filter(id=user.id).update(subscription_tier=tier)
+    factories.put_on_plan(user, tier)
 
 
 @pytest.mark.parametrize(("tier", "included"), [("free", 0), ("pro", 0), ("enterprise", 1)])

@@ -74,8 +74,7 @@ def confirm_totp(api: Any, user: Any) -> Answer:
 
 
 def new_api_key(api: Any, user: Any) -> Answer:
-    with tenancy.as_user(user.id):  # the plan that includes them
-        factories.User.objects.filter(id=user.id).update(subscription_tier="enterprise")
+    factories.put_on_plan(user, "enterprise")  # the plan that includes them
     return api.post("/api-keys", {"name": "script", "scopes": ["read_trades"]})
 
 

@@ -15,6 +15,7 @@ from django.conf import settings
 from rich.progress import track
 
 from accounts.models import User
+from billing.models import BillingAccount
 from exchanges import credentials
 from exchanges.models import ExchangeConnection
 from exchanges.reports import Credential
@@ -59,7 +60,10 @@ def _record_balances(connections: list[ExchangeConnection]) -> None:
             state="ok", last_full_at=now, last_synced_at=now, claimed_by=None, lease_until=None,
             next_sync_at=None,
         )  # fmt: skip
-        User.objects.update(subscription_tier="pro")
+        BillingAccount.objects.bulk_create(
+            [BillingAccount(user_id=key, tier="pro") for key in
+             User.objects.values_list("id", flat=True)], ignore_conflicts=True,
+        )  # fmt: skip
 
 
 def _of_balances(visit: Any) -> Any:

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from accounts.models import User
+from tests import factories
 from tests.benchmarks import rows
 from tests.end_to_end.system import free_port
 from tests.servers import PROJECT
-from tracker import clock, tenancy
+from tracker import clock
 
 
 class Crowd:
@@ -73,10 +74,8 @@ def streamer(**environment: str) -> Iterator[None]:
 def tokens(count: int) -> tuple[list[User], list[str]]:
     """So many people on the largest plan, and an access token of each."""
     people = rows.people(count)
-    with tenancy.as_system("benchmark"):
-        User.objects.filter(id__in=[user.id for user in people]).update(
-            subscription_tier="enterprise"
-        )
+    for user in people:
+        factories.put_on_plan(user, "enterprise")
     return people, [rows.access_token(user, clock.now()) for user in people]
 
 

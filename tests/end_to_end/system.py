@@ -98,7 +98,7 @@ def start(folder: Path, **environment: str) -> System:
     env = {name: value for name, value in os.environ.items() if name not in _OWN}
     env |= {
         "DATA_DIR": str(folder / "data"), "PORT": str(port), "SANDBOX_PORT": str(sandbox_port),
-        "LIVE_PORT": str(free_port()), **environment,
+        "LIVE_PORT": str(free_port()), "STRIPE_PORT": str(free_port()), **environment,
     }  # fmt: skip
     with output.open("w") as file:
         process = subprocess.Popen(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from accounts.models import User
-from tests import browser, processes
+from tests import browser, factories, processes
 from tests import sandbox as sandboxes
 from tests.browser import browsing
 from tests.conftest import PASSWORD
@@ -38,7 +38,8 @@ def moving() -> Iterator[sandboxes.Sandbox]:
 def alice(transactional_db) -> User:
     """Somebody with half a bitcoin, on a plan with live prices."""
     with tenancy.as_system("test"):
-        user = User.objects.create_user("alice@example.com", PASSWORD, subscription_tier="pro")
+        user = User.objects.create_user("alice@example.com", PASSWORD)
+    factories.put_on_plan(user, "pro")
     holding(user, "BTC", "0.5")
     return user
 

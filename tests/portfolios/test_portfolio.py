@@ -15,6 +15,7 @@ from exchanges.models import Asset, ExchangeConnection, Price
 from portfolios import serializers
 from portfolios.models import Holding, PortfolioSnapshot, PortfolioState
 from portfolios.valuing import snapshots
+from tests import factories
 from tests.end_to_end.system import free_port
 from tests.tracker.test_outage import database_gone
 from tracker import clock, tenancy
@@ -290,8 +291,7 @@ def test_snapshots_are_taken_daily_or_hourly_by_plan(synced, alice):
     with tenancy.as_system("test"):
         due = PortfolioState.objects.get().next_snapshot_at
         assert (due.hour, due.minute) == (0, 0)
-        alice.subscription_tier = "pro"
-        alice.save(update_fields=["subscription_tier"])
+    factories.put_on_plan(alice, "pro")
     assert snapshots.take_due(now=due) == 1
     with tenancy.as_system("test"):
         assert PortfolioState.objects.get().next_snapshot_at == due + timedelta(hours=1)

@@ -61,7 +61,7 @@ def connection(alice, exchange, settings, binance):
     settings.EXCHANGE_BUDGETS = {"binance": UNLIMITED}
     binance.answers["/sapi/v1/account/apiRestrictions"] = {"enableReading": True}
     return connections.create(
-        user_id=alice.id, exchange="binance", label="", now=clock.now(),
+        user=alice, exchange="binance", label="", now=clock.now(),
         credential=Credential(api_key="k" * 64, api_secret="s" * 64),
     )  # fmt: skip
 

@@ -10,7 +10,9 @@ from accounts.privacy import erasure, people, record
 from accounts.privacy.tombstones import ErasureLogUnusable
 from billing import erasure as billing
 from billing.erasure import SubscriptionActive
+from billing.stripe_gateway import Unavailable
 from tracker import clock, tenancy
+from tracker.errors import DomainError
 
 
 class Command(BaseCommand):
@@ -51,15 +53,23 @@ class Command(BaseCommand):
 
     def _refuse_or_end(self, user: User, *, end: bool) -> None:
         try:
-            billing.refuse_while_subscribed(user)
+            with tenancy.as_user(user.id):
+                billing.refuse_while_subscribed(user)
         except SubscriptionActive:
             if not end:
                 raise CommandError(
                     "This person has a plan that costs money. End the subscription first, or have "
                     "it ended here: --end-subscription. Nothing was changed."
                 ) from None
-            with tenancy.as_user(user.id):
-                billing.end_subscription(user)
+            self._end(user)
+
+    def _end(self, user: User) -> None:
+        try:
+            billing.end_subscription(user)
+        except DomainError as error:
+            raise CommandError(
+                f"The subscription could not be ended: {error.text} Nothing was changed."
+            ) from None
 
     def _erase(self, user: User, rows: int) -> None:
         now = clock.now()
@@ -72,7 +82,7 @@ class Command(BaseCommand):
                     user_id=user.id, now=now,
                     told=lambda name, count: progress.update(bar, advance=count, description=name),
                 )  # fmt: skip
-        except (ErasureLogUnusable, erasure.StillWritten) as error:
+        except (ErasureLogUnusable, erasure.StillWritten, Unavailable) as error:
             why = str(error) or "rows kept coming"
             raise CommandError(f"Not finished, run it again: {why}.") from None
         self.stdout.write(

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from accounts.models import User
+from tests import factories
 from tests import processes
 from tests.portfolios.live import listening
 from tests.portfolios.live.listening import Listener, eventually
@@ -74,8 +75,9 @@ def listen(url) -> Iterator[Callable[..., Listener]]:
 
 def _on_plan(email: str, tier: str) -> User:
     with tenancy.as_system("test"):
-        return User.objects.create_user(email, "correct horse battery staple",
-                                        subscription_tier=tier)  # fmt: skip
+        user = User.objects.create_user(email, "correct horse battery staple")
+    factories.put_on_plan(user, tier)
+    return user
 
 
 @pytest.fixture

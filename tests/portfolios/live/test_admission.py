@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 from accounts import passwords, sessions
 from accounts.models import Session, User
 from accounts.tokens import AccessToken, RefreshToken
+from tests import factories
 from tests.conftest import PASSWORD
 from tests.portfolios.live import listening
 from tests.portfolios.live.conftest import url_of
@@ -177,8 +178,7 @@ def test_a_plan_that_ends_takes_live_prices_away(listen, alice):
     found = tick("BTC", 1)
     listener = listen(alice)
     listener.subscribe("prices", assets=[str(found.asset_id)])
-    with tenancy.as_user(alice.id):
-        User.objects.filter(id=alice.id).update(subscription_tier="free")
+    factories.put_on_plan(alice, "free")
     assert listener.next("error", seconds=20)["code"] == "live_prices_not_in_plan"
     tick("BTC", 2)
     assert listener.hears_nothing("price")

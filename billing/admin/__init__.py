@@ -1,0 +1,5 @@
+"""Admin of `billing`."""
+
+from billing.admin import events, subscriptions
+
+__all__ = ["events", "subscriptions"]

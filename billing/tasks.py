@@ -1,0 +1,47 @@
+from celery import shared_task
+
+from billing import reconciling, standing, stripe_gateway, usage, webhooks
+from billing.stripe_gateway import Unavailable
+from tracker import clock
+
+
+@shared_task(ignore_result=True)
+def process_event(*, event_id: str, **kwargs: object) -> None:
+    """Work on one message of Stripe's, unless somebody else does."""
+    webhooks.process(event_id=event_id, now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def process_due_events(**kwargs: object) -> None:
+    """Queue messages that wait for another attempt. Runs twice a minute; idempotent."""
+    webhooks.enqueue_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def settle_due(**kwargs: object) -> None:
+    """Follow plans that have given way by themselves. Runs twice a minute; idempotent."""
+    standing.settle_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def flush_usage(**kwargs: object) -> None:
+    """Write counted calls to PostgreSQL, and have those told who used what they have. Runs every
+    ten seconds; exactly once for each call, however often it runs."""
+    now = clock.now()
+    usage.flush(now=now)
+    usage.warn(now=now)
+
+
+@shared_task(ignore_result=True)
+def report_usage(**kwargs: object) -> None:
+    """Tell Stripe of calls beyond the included ones. Runs every minute; each is counted once."""
+    if stripe_gateway.is_configured():
+        usage.report(now=clock.now())
+    usage.forget_batches(now=clock.now())
+
+
+@shared_task(ignore_result=True, autoretry_for=(Unavailable,), retry_backoff=60, max_retries=5)
+def reconcile(**kwargs: object) -> None:
+    """Compare with Stripe and repair. Runs every night; idempotent."""
+    if stripe_gateway.is_configured():
+        reconciling.reconcile(now=clock.now())

@@ -1,0 +1,116 @@
+"""Which connections a plan includes: the first so many, in the order that the person chose.
+
+Nothing is pushed when a plan changes: the surplus is computed whenever somebody asks, shows as
+paused by the plan, keeps all that was read, and goes on as soon as a plan includes it again.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import connection as database
+from django.db.models import Count, IntegerField, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+
+from billing import entitlements, plans
+from billing.entitlements import Entitlements
+from exchanges.models import ConnectionKind, ConnectionState, ExchangeConnection
+from tracker.errors import DomainError
+
+REASON = "paused_by_plan"
+LOOK_AGAIN = timedelta(days=1)  # at what a plan does not include; a change of plan is sooner
+
+
+class ConnectionLimit(DomainError):
+    code = "connection_limit_reached"
+    status = 403
+    message = "Your plan includes no further connection."
+
+
+class PausedByPlan(DomainError):
+    code = REASON
+    status = 403
+    message = "Your plan does not include this connection. It goes on after an upgrade."
+
+
+def place() -> Coalesce:
+    """An annotation: how many connections of the same person come before this one."""
+    others = ExchangeConnection.objects.filter(
+        user_id=OuterRef("user_id"), kind=ConnectionKind.EXCHANGE
+    ).filter(
+        Q(position__lt=OuterRef("position"))
+        | Q(position=OuterRef("position"), id__lt=OuterRef("id"))
+    )
+    counted = others.order_by().values("user_id").annotate(n=Count("id")).values("n")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+
+def is_surplus(connection: Any, granted: Entitlements) -> bool:
+    """Whether a plan leaves out a connection that was read with its ``place``."""
+    most = granted.plan.connections
+    if most is None or connection.kind != ConnectionKind.EXCHANGE:
+        return False
+    return connection.place >= most
+
+
+def require_room(user: Any, *, now: datetime, lock: bool = False) -> None:
+    """Raises ConnectionLimit when a plan includes no further connection.
+
+    Call inside ``as_user``. With ``lock``, on the person's own row, two at once take turns.
+    """
+    granted = entitlements.for_user(user, now=now)
+    most = granted.plan.connections
+    if most is None:
+        return
+    if lock:
+        get_user_model().objects.select_for_update(no_key=True).get(pk=user.pk)
+    counted = ExchangeConnection.objects.filter(user_id=user.pk, kind=ConnectionKind.EXCHANGE)
+    if counted.count() < most:
+        return
+    s = "" if most == 1 else "s"
+    raise ConnectionLimit(
+        f"Your {granted.plan.name} plan includes {most} connection{s}. A larger plan includes "
+        "more.", details={"plan": granted.tier, "limit": most},
+    )  # fmt: skip
+
+
+_SURPLUS = f"""
+SELECT c.id FROM exchange_connections c
+LEFT JOIN billing_accounts b ON b.user_id = c.user_id
+JOIN unnest(%(tiers)s::text[], %(most)s::int[]) AS plan (tier, most)
+  ON plan.tier = {entitlements.TIER}
+WHERE c.id = ANY(%(ids)s) AND c.kind = 'exchange' AND (
+    SELECT count(*) FROM exchange_connections other
+    WHERE other.user_id = c.user_id AND other.kind = 'exchange'
+      AND (other.position, other.id) < (c.position, c.id)
+) >= plan.most
+"""  # noqa: S608  (fixed text)
+
+
+def surplus_of(connection_ids: Collection[UUID], *, now: datetime) -> set[UUID]:
+    """Those of some connections, of whomever, that plans leave out. Call inside ``as_system``."""
+    limited = {tier: plan.connections for tier, plan in plans.table().items() if plan.connections}
+    if not connection_ids or not limited:
+        return set()
+    parameters: dict[str, Any] = {
+        "tiers": list(limited), "most": list(limited.values()), "ids": list(connection_ids),
+        "now": now,
+    }  # fmt: skip
+    with database.cursor() as cursor:
+        cursor.execute(_SURPLUS, parameters)
+        return {row[0] for row in cursor.fetchall()}
+
+
+def put_off(connection_ids: Collection[UUID], *, now: datetime) -> None:
+    """Look at them again tomorrow. Call inside ``as_system``."""
+    ExchangeConnection.objects.filter(id__in=connection_ids).update(next_sync_at=now + LOOK_AGAIN)
+
+
+def look_now(*, user_id: UUID, now: datetime) -> None:
+    """A plan has changed: whatever is read at all is due. Call inside ``as_user``."""
+    stopped = (ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY)
+    ExchangeConnection.objects.filter(user_id=user_id, next_sync_at__gt=now).exclude(
+        state__in=stopped
+    ).update(next_sync_at=now)
