@@ -7,7 +7,9 @@ from pathlib import Path
 
 import environ
 
-SERVERLESS = {"sandbox_exchange", "sandbox_stripe", "makemessages", "compilemessages", "collectstatic", "help"}
+SERVERLESS = {
+    "sandbox_exchange", "sandbox_stripe", "makemessages", "compilemessages", "collectstatic", "help",
+}  # fmt: skip
 
 
 def main() -> None:

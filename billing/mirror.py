@@ -35,7 +35,7 @@ def write(state: CustomerState, *, user_id: UUID) -> None:
             for found in state.subscriptions:
                 _copy_if_known(found)
     except (stripe.StripeError, ValueError, KeyError, AttributeError) as error:
-        log.warning("stripe.mirror_failed", error=type(error).__name__)
+        log.warning("stripe.mirror_failed", error=type(error).__name__, exc_info=True)
 
 
 def write_product(source: Any) -> None:
@@ -78,10 +78,10 @@ def _copy(model: Any, source: Any) -> Any:
 
 def _collapse(data: dict[str, Any]) -> None:
     """Leave what is not copied out, so that dj-stripe does not look for it."""
-    for name in ("latest_invoice", "pending_setup_intent", "default_payment_method",
-                 "default_source", "invoice_settings"):  # fmt: skip
-        if name in data:
-            data[name] = None
+    absent = {"latest_invoice", "pending_setup_intent", "default_payment_method", "default_source"}
+    data.update(dict.fromkeys(absent & data.keys()))
+    if "invoice_settings" in data:
+        data["invoice_settings"] = {}
 
 
 def _own_account() -> None:

@@ -14,7 +14,7 @@ _STATUSES = [
 ]  # fmt: skip
 
 
-class PlanSerializer(serializers.Serializer):
+class PlanOfferSerializer(serializers.Serializer):
     """What one plan includes. A limit of null does not limit."""
 
     tier = serializers.CharField()
@@ -52,7 +52,7 @@ class SubscriptionSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class StandingSerializer(serializers.Serializer):
+class PlanInForceSerializer(serializers.Serializer):
     """The plan in force and the subscription behind it, if there is one."""
 
     tier = serializers.CharField()
@@ -170,7 +170,9 @@ class InvoiceSerializer(serializers.Serializer):
     created_at = serializers.DateTimeField()
     period_start = serializers.DateTimeField(allow_null=True)
     period_end = serializers.DateTimeField(allow_null=True)
-    page_url = serializers.CharField(help_text="Where it is shown and can be paid.")
+    page_url = serializers.CharField(
+        help_text="Where it is shown and can be paid; empty while our provider does not answer."
+    )
     pdf_url = serializers.CharField()
 
 

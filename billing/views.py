@@ -20,9 +20,9 @@ from billing.serializers import (
     HostedPageSerializer,
     InvoiceSerializer,
     NewSubscriptionSerializer,
-    PlanSerializer,
+    PlanOfferSerializer,
     SpendingCapSerializer,
-    StandingSerializer,
+    PlanInForceSerializer,
     SubscriptionChangeSerializer,
     SubscriptionSerializer,
     UsageSerializer,
@@ -42,7 +42,7 @@ class PlansView(ConditionalMixin, APIView):
     throttle_classes = ()
 
     @extend_schema(
-        operation_id="billing_plans", tags=["billing"], responses=results_of(PlanSerializer)
+        operation_id="billing_plans", tags=["billing"], responses=results_of(PlanOfferSerializer)
     )
     def get(self, request: Any) -> Response:
         """Every plan, what it includes and costs."""
@@ -61,18 +61,18 @@ class PlansView(ConditionalMixin, APIView):
             }
             for tier, plan in plans.table().items()
         ]  # fmt: skip
-        return Response({"results": PlanSerializer(rows, many=True).data})
+        return Response({"results": PlanOfferSerializer(rows, many=True).data})
 
 
 class SubscriptionView(OnceMixin, APIView):
     throttle_classes = ()
 
     @extend_schema(
-        operation_id="billing_subscription_read", tags=["billing"], responses=StandingSerializer
+        operation_id="billing_subscription_read", tags=["billing"], responses=PlanInForceSerializer
     )
     def get(self, request: Any) -> Response:
         """The plan in force, and your subscription."""
-        return Response(StandingSerializer(_standing(request.user)).data)
+        return Response(PlanInForceSerializer(_standing(request.user)).data)
 
     @extend_schema(
         operation_id="billing_subscription_create", tags=["billing"],

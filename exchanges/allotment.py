@@ -51,7 +51,7 @@ def is_surplus(connection: Any, granted: Entitlements) -> bool:
     """Whether a plan leaves out a connection that was read with its ``place``."""
     most = granted.plan.connections
     if most is None or connection.kind != ConnectionKind.EXCHANGE:
-        return False
+        return False  # no limit, or an account kept by hand
     return connection.place >= most
 
 

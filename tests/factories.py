@@ -125,7 +125,7 @@ def billed(user: User) -> None:
             user=user, stripe_id=f"in_{tag}", number=f"N-{tag}", status="paid", currency="usd",
             total=Decimal("19.99"), paid=Decimal("19.99"), created_at=EARLIER,
         )  # fmt: skip
-        StripeRequest.objects.create(user=user, purpose="customer", closed_at=EARLIER)
+        StripeRequest.objects.create(user=user, purpose="customer")
         StripeEvent.objects.create(
             user=user, id=f"evt_{tag}", type="invoice.paid", customer_id=f"cus_{tag}",
             created_at=EARLIER, state="done",

@@ -42,7 +42,8 @@ def prepare() -> None:
 
 
 def manager(where: Ports, env: Mapping[str, str]) -> Manager:
-    """The processes: sandbox exchange and sandbox Stripe, web, worker, beat, streamed prices, live connections."""
+    """The processes: sandboxes of an exchange and of Stripe, web, worker, beat, streamed prices,
+    live connections."""
     python = sys.executable
     state = DATA_DIR / "sandbox.json"
     sandbox = f"{python} manage.py sandbox_exchange --port {where.sandbox} --state {state}"
@@ -74,7 +75,8 @@ def announce(where: Ports, *, on_ready: Callable[[], str]) -> threading.Thread:
 
     def wait_and_print() -> None:
         checks = (
-            (where.sandbox, "/sandbox/health"), (where.stripe, "/_sandbox/state"), (where.web, "/readyz"), (where.live, "/healthz")
+            (where.sandbox, "/sandbox/health"), (where.stripe, "/_sandbox/state"),
+            (where.web, "/readyz"), (where.live, "/healthz"),
         )  # fmt: skip
         if all(_wait_for(port, path) for port, path in checks):
             print(on_ready(), flush=True)  # noqa: T201  (this is what `make run` is for)

@@ -346,7 +346,7 @@ TABLES: Mapping[str, Table] = {
     ),
     "exchanges.ExchangeConnection": _table(
         "reading an exchange account that the person connected",
-        personal="id user exchange kind label state reason privileges privileges_read_at "
+        personal="id user exchange kind label position state reason privileges privileges_read_at "
         "address_restricted created_at last_synced_at last_complete_at last_full_at",
         operational="next_sync_at claimed_by lease_until failures",
     ),

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.idempotency import IdempotentPostMixin
+from billing import entitlements
 from exchanges.serializers import ConnectionSerializer
 from portfolios import filters
 from portfolios.by_hand import entries
@@ -34,6 +35,11 @@ def valid(serializer: Any) -> dict[str, Any]:
     return serializer.validated_data
 
 
+def _shown(request: Any, found: Any, *, many: bool = False) -> Any:
+    context = {"granted": entitlements.for_user(request.user)}
+    return ConnectionSerializer(found, many=many, context=context).data
+
+
 class ManualAccountView(IdempotentPostMixin, ConditionalMixin, APIView):
     api_key_scopes = {"GET": "read_portfolio"}
 
@@ -45,7 +51,7 @@ class ManualAccountView(IdempotentPostMixin, ConditionalMixin, APIView):
         """The accounts that you keep by hand."""
         filters.refuse_unknown(request.query_params)
         rows = accounts_by_hand.listed(user_id=request.user.id)
-        return Response({"results": ConnectionSerializer(rows, many=True).data})
+        return Response({"results": _shown(request, rows, many=True)})
 
     @extend_schema(
         operation_id="manual_accounts_create", tags=["entries"],
@@ -59,7 +65,7 @@ class ManualAccountView(IdempotentPostMixin, ConditionalMixin, APIView):
             made = accounts_by_hand.open_account(
                 user_id=request.user.id, label=data["label"], now=clock.now()
             )
-            return Response(ConnectionSerializer(made).data, status=201)
+            return Response(_shown(request, made), status=201)
 
         return self.once(request, make)
 

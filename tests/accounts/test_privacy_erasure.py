@@ -24,6 +24,7 @@ from accounts.sessions import Device, WrongCredentials
 from audit import log as activity
 from audit.actions import Action
 from audit.models import ActivityLog
+from billing.models import Subscription
 from exchanges import closing as reading
 from exchanges import gateway
 from exchanges.models import ConnectionState, ExchangeConnection
@@ -392,8 +393,13 @@ def test_erasure_while_a_sync_runs_leaves_nothing_and_breaks_nothing(
 # --- who pays -----------------------------------------------------------------------------------
 @pytest.fixture
 def paying(alice):
+    """Somebody who is charged every month (that Stripe is told: tests.billing.test_erasure)."""
+    now = clock.now()
     with tenancy.as_user(alice.id):
-        User.objects.update(subscription_tier="pro")
+        Subscription.objects.create(
+            user=alice, stripe_id="sub_1", tier="pro", status="active", currency="usd",
+            price="19.99", started_at=now, read_at=now,
+        )  # fmt: skip
     return alice
 
 

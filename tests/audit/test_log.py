@@ -315,6 +315,10 @@ ACTS: dict[str, Act] = {
         ),
         Action.PROBLEM_RESTORED,
     ),
+    "PATCH /billing/usage": Act(
+        lambda api, user: api.patch("/billing/usage", {"spending_cap": "5.00"}),
+        Action.SPENDING_CAP_SET,
+    ),
     "POST /connections/{id}/sync": Act(unanswering("/sync", "POST"), Action.SYNC_REQUESTED),
     "POST /connections/{id}/test": Act(
         unanswering("/test", "POST"), Action.CONNECTION_REFUSED, outcome="refused"
@@ -322,6 +326,11 @@ ACTS: dict[str, Act] = {
 }  # fmt: skip
 
 NOT_ACTS = {
+    "POST /billing/subscription": "bought when Stripe was paid; logged then: tests.billing",
+    "PATCH /billing/subscription": "asks Stripe, and logs what it did: tests.billing",
+    "DELETE /billing/subscription": "asks Stripe, and logs what it did: tests.billing",
+    "POST /billing/checkout": "the address of a page; nothing changes",
+    "POST /billing/portal": "the address of a page; nothing changes",
     "POST /auth/refresh": "a device goes on; only the return of a used token is logged",
     "POST /auth/passkey/options": "a challenge; nothing changes",
     "POST /me/passkeys/options": "a challenge; nothing changes",

@@ -15,7 +15,11 @@ from django.test import Client
 
 from billing import catalogue, tasks, webhooks
 from tests import broker, stripe_sandbox
+from tests.exchange_fixtures import exchange, sandbox
 from tests.stripe_sandbox import PUBLIC_KEY, SECRET_KEY, WEBHOOK_SECRET, StripeSandbox
+
+
+__all__ = ["exchange", "sandbox"]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ SETTABLE = {
     "cost_basis_scope",
     "long_term_days",
 }
-CONNECTION_CHANGES = {"label", "paused", "api_key", "api_secret", "passphrase"}
+CONNECTION_CHANGES = {"label", "paused", "position", "api_key", "api_secret", "passphrase"}
 
 
 def names_of(*models: Any) -> set[str]:

@@ -178,7 +178,7 @@ def test_the_setting_switches_the_limits_off(alice, limits):
 
 # --- what does not count ------------------------------------------------------------------------
 # What concerns the account and not what is in it.
-ACCOUNT = {"auth", "me", "sessions", "devices", "api-keys"}
+ACCOUNT = {"auth", "me", "sessions", "devices", "api-keys", "billing"}
 POLLED = "GET /api/v1/connections/{id}/sync-runs"
 
 

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from accounts.models import User
-from tests import factories
-from tests import processes
+from tests import factories, processes
 from tests.portfolios.live import listening
 from tests.portfolios.live.listening import Listener, eventually
 from tracker import tenancy
