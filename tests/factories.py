@@ -114,9 +114,7 @@ def billed(user: User) -> None:
         BillingAccount.objects.update_or_create(
             user_id=user.id, defaults={"tier": "pro", "stripe_customer_id": f"cus_{tag}"}
         )
-        PlanGrant.objects.create(
-            user=user, tier="pro", reason="r", starts_at=EARLIER, ends_at=ends
-        )
+        PlanGrant.objects.create(user=user, tier="pro", reason="r", starts_at=EARLIER, ends_at=ends)
         Subscription.objects.create(
             user=user, stripe_id=f"sub_{tag}", tier="pro", status="canceled", currency="usd",
             price=Decimal("19.99"), started_at=EARLIER, ended_at=ends, read_at=ends,

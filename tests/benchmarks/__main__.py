@@ -31,6 +31,10 @@ NAMES = (
     "budget",
     "fanout",
     "tick_delay",
+    "metering",
+    "webhook",
+    "lifecycle",
+    "usage",
 )
 
 

@@ -6,6 +6,7 @@ from rest_framework import generics, serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from billing.throttling import BurstThrottle
 from exchanges.models import Candle
 from portfolios.models import Holding
 from tracker import tenancy
@@ -88,10 +89,17 @@ class Guarded(APIView):
         return Response({"rows": tenancy.read_as_user(request.user.id, "SELECT 1", {})})
 
 
+class Metered(Guarded):
+    """The same as a data call: burst limits as it enters, usage as it leaves."""
+
+    throttle_classes = (BurstThrottle,)
+
+
 urlpatterns = [
     *project,
     path("reference/holdings", StockList.as_view()),
     path("reference/candles/<uuid:asset>", StockCandles.as_view()),
     path("reference/bare", Bare.as_view()),
     path("reference/guarded", Guarded.as_view()),
+    path("reference/metered", Metered.as_view()),
 ]

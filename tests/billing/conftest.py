@@ -18,7 +18,6 @@ from tests import broker, stripe_sandbox
 from tests.exchange_fixtures import exchange, sandbox
 from tests.stripe_sandbox import PUBLIC_KEY, SECRET_KEY, WEBHOOK_SECRET, StripeSandbox
 
-
 __all__ = ["exchange", "sandbox"]
 
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.xdist_group("end_to_end"), pytest.mark.timeout(600)]
 README = PROJECT / "README.md"
 PAGES = [README, *sorted((PROJECT / "docs").rglob("*.md"))]
 PATHS = (
-    "## The main path, with curl", "## Numbers you can trust, with curl",
+    "## The main path, with curl", "## Numbers you can trust, with curl", "## A plan, with curl",
     "## Two exchanges, and one that is away, with curl", "## Secure your account, with curl",
 )  # fmt: skip
 _BLOCK = re.compile(r"^### \d+\. (?P<title>.+?)\n(?P<text>.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
@@ -56,12 +56,15 @@ def written() -> dict[str, Step]:
     return found
 
 
-def script(steps: dict[str, Step], *, port: int, sandbox: str, keys: dict[str, str]) -> str:
+def script(
+    steps: dict[str, Step], *, port: int, sandbox: str, stripe: str, keys: dict[str, str]
+) -> str:
     """All blocks in their order, for one shell, with what a reader would fill in."""
     joined = f"printf '{_END_OF_STEP}'\n".join(step.commands for step in steps.values())
     fillings = {
         "http://127.0.0.1:8000/": f"http://127.0.0.1:{port}/",
         "http://127.0.0.1:8010": sandbox,
+        "http://127.0.0.1:8030": stripe,
     } | {f"'the {name}'": f"'{value}'" for name, value in keys.items()}
     for placeholder, value in fillings.items():
         assert joined.count(placeholder) == 1, placeholder
@@ -75,6 +78,7 @@ def steps(tmp_path_factory) -> dict[str, Step]:
     with systems.running(tmp_path_factory.mktemp("readme")) as system:
         text = script(
             written(), port=system.port, sandbox=system.printed("Sandbox exchange:"),
+            stripe=system.printed("Sandbox Stripe:"),
             keys={name: system.printed(f"{name}:") for name in KEYS},
         )  # fmt: skip
         ran = subprocess.run(
@@ -201,6 +205,24 @@ def test_what_the_exchange_keeps_to_itself_is_found_and_repaired(steps):
 def test_an_entry_by_hand_is_booked(steps):
     body, _ = answer(steps["A purchase from before you kept books"])
     assert (body["exchange"], body["source"]) == ("manual", "manual")
+
+
+def test_a_larger_plan_is_bought_and_includes_the_second_connection(steps):
+    refused, status = answer(steps["A second connection needs a larger plan"])
+    assert (status, refused["code"]) == ("403", "connection_limit_reached")
+    assert answer(steps["Subscribe"])[0]["subscription"]["status"] == "incomplete"
+    declined, still = map(
+        json.loads, steps["A card that is declined"].printed.strip().split("\n")
+    )
+    assert (declined["declined"], still["tier"]) == ("card_declined", "free")
+    standing, _ = answer(steps["The test card"])
+    assert (standing["tier"], standing["subscription"]["status"]) == ("pro", "active")
+    assert answer(steps["What was used"])[0]["included"] == 10_000
+
+
+def test_a_plan_is_ended_before_one_leaves(steps):
+    assert answer(steps["End the plan"])[0]["status"] == "canceled"
+    assert answer(steps["Leave"])[1] == "202"
 
 
 def test_a_second_exchange_is_read_completely(steps):
