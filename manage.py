@@ -8,7 +8,8 @@ from pathlib import Path
 import environ
 
 SERVERLESS = {
-    "sandbox_exchange", "sandbox_stripe", "makemessages", "compilemessages", "collectstatic", "help",
+    "sandbox_exchange", "sandbox_stripe", "makemessages", "compilemessages", "collectstatic",
+    "help",
 }  # fmt: skip
 
 

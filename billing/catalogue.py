@@ -127,6 +127,7 @@ def _is_the_same(known: Price, tier: str, part: str, amount: Decimal) -> bool:
         and known.currency == plans.CURRENCY
         and known.product == _product_id(tier)
         and known.is_metered == (part == CALLS)
+        and (known.tier, known.part) == (tier, part)  # by which a subscription is recognised
     )
 
 

@@ -70,6 +70,7 @@ def refresh(*, user_id: UUID, now: datetime) -> Standing | None:
 def _store(seen: BillingAccount, state: CustomerState, now: datetime) -> Standing | None:
     """None when somebody else stored since ``seen`` was read."""
     with tenancy.as_system("store what Stripe says"):
+        standing.take_turns(seen.user_id)
         account = BillingAccount.objects.select_for_update().get(user_id=seen.user_id)
         if account.revision != seen.revision:
             return None

@@ -52,8 +52,8 @@ def end_subscription(user: Any) -> None:
 def forget(user_id: UUID) -> None:
     """Have Stripe delete the customer; it keeps the payments that were made, as the law asks.
 
-    Safe to call again, outside of any transaction. Raises Unavailable. Where no key is set any
-    more, nobody can be told, which is logged.
+    Safe to call again, outside of any transaction. Raises Unavailable, Refused. Where no key is
+    set any more, nobody can be told, which is logged.
     """
     account = customers.find(user_id)
     if account is None or not account.stripe_customer_id:

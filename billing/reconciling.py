@@ -1,4 +1,4 @@
-"""Once a night: read every customer who has or had something running, at Stripe or here.
+"""Once a day: read every customer who has or had something running, at Stripe or here.
 
 Messages may be lost for good. What differs is repaired by reading, and reported: the count in the
 log entry, each change of plan under its own person.

@@ -8,6 +8,7 @@ back. A grant gives its plan from its start to its end.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -91,8 +92,7 @@ def settle(*, user_id: UUID, now: datetime) -> Standing:
     Call inside a tenancy context, which owns the transaction. Two at once take turns on the
     person's own row, which exists before they have an account here.
     """
-    users = get_user_model().objects
-    user = users.select_for_update(no_key=True).get(pk=user_id)
+    user = take_turns(user_id)
     account = BillingAccount.objects.filter(user_id=user_id).first()
     found = decide(_claims(user_id, now), now=now)
     if account is None and found == Standing(plans.DEFAULT_TIER):
@@ -103,12 +103,17 @@ def settle(*, user_id: UUID, now: datetime) -> Standing:
     _write(account, found)
     before = user.subscription_tier
     if before != found.tier:
-        users.filter(pk=user_id).update(subscription_tier=found.tier)
+        get_user_model().objects.filter(pk=user_id).update(subscription_tier=found.tier)
         log.record(
             Action.PLAN_CHANGED, user_id=user_id, before=before, after=found.tier,
             reason=found.reason,
         )  # fmt: skip
     return found
+
+
+def take_turns(user_id: UUID) -> Any:
+    """Lock the person's own row, before any other of billing's; returns the person."""
+    return get_user_model().objects.select_for_update(no_key=True).get(pk=user_id)
 
 
 def _claims(user_id: UUID, now: datetime) -> Sequence[Claim]:

@@ -129,7 +129,8 @@ class CustomerState:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a change of plan would cost: ``due_now`` at once, ``total`` with the next invoice."""
+    """What a change of plan would cost: ``due_now`` for a larger one; a credit has negative
+    lines, and comes off the next invoice."""
 
     currency: str
     due_now: Decimal
@@ -348,6 +349,9 @@ def checkout_url(
         "mode": "subscription", "customer": customer_id, "line_items": lines,
         "success_url": return_url, "cancel_url": return_url, "allow_promotion_codes": True,
     }  # fmt: skip
+    if settings.STRIPE_TAX:
+        params["automatic_tax"] = {"enabled": True}
+        params["customer_update"] = {"address": "auto"}
     if trial_days:
         params["subscription_data"] = {"trial_period_days": trial_days}
     options = {"idempotency_key": key}
@@ -371,6 +375,8 @@ class Price:
     currency: str
     product: str
     is_metered: bool
+    tier: str
+    part: str
     source: Any = field(default=None, repr=False, compare=False)
 
 
@@ -508,6 +514,7 @@ def _price(row: Any) -> Price:
     return Price(
         id=row.id, lookup_key=row.lookup_key or "", amount=_unit_amount(row),
         currency=row.currency, product=_id(row.product), source=row,
+        tier=_told(row.metadata or {}, TIER), part=_told(row.metadata or {}, PART),
         is_metered=row.recurring.usage_type == "metered",
     )  # fmt: skip
 

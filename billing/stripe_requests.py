@@ -4,9 +4,11 @@ The key is stored before the request leaves. Who comes while it is open, or afte
 lost, sends the same key, and Stripe answers as it did before.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from billing.models import StripeRequest
@@ -15,6 +17,12 @@ from tracker import clock, tenancy
 
 # Stripe remembers a key for a day at least; an older one would begin anew under it.
 KEPT = timedelta(hours=23)
+
+
+def purpose(what: str, *parameters: Any) -> str:
+    """The name of a request: what is asked for, and a digest of everything that is sent along."""
+    told = repr([sorted(p.items()) if isinstance(p, dict) else p for p in parameters])
+    return f"{what}:{hashlib.sha256(told.encode()).hexdigest()[:32]}"
 
 
 @contextmanager

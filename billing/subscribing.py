@@ -97,13 +97,14 @@ def subscribe(*, user: Any, tier: str, coupon: str = "", now: datetime) -> Begun
     """
     prices = catalogue.prices_of(tier)
     customer_id = customers.ensure(user_id=user.pk, email=user.email, now=now)
-    purpose = f"subscribe:{tier}:{coupon}:{','.join(sorted(prices.values()))}"[:160]
+    trial_days = _trial_days(user.pk, tier)
+    purpose = stripe_requests.purpose("subscribe", tier, coupon, trial_days, customer_id, prices)
     with stripe_requests.once(user_id=user.pk, purpose=purpose, now=now) as key:
         found = _waiting(customer_id, tier)
         if found is None:
             found = stripe_gateway.subscribe(
                 customer_id=customer_id, prices=list(prices.values()), coupon=coupon, key=key,
-                trial_days=_trial_days(user.pk, tier),
+                trial_days=trial_days,
             )  # fmt: skip
     customers.refresh(user_id=user.pk, now=now)
     sheet = stripe_gateway.sheet(customer_id, found) if found.client_secret else None
@@ -159,7 +160,11 @@ def change(
     """
     _, found = _live(user_id)
     prices = _other_prices(found, tier)
-    with stripe_requests.once(user_id=user_id, purpose=f"change:{found.id}:{tier}", now=now) as key:
+    with stripe_requests.once(
+        user_id=user_id,
+        purpose=stripe_requests.purpose("change", found.id, prices, proration_at),
+        now=now,
+    ) as key:
         stripe_gateway.change(
             found, prices=prices, at_once=_is_larger(found, tier), proration_at=proration_at,
             key=key,
@@ -193,7 +198,9 @@ def go_on(*, user_id: UUID, now: datetime) -> Subscription:
 
 
 def _set_end(user_id: UUID, found: SubscriptionState, *, ends: bool, now: datetime) -> None:
-    with stripe_requests.once(user_id=user_id, purpose=f"end:{found.id}:{ends}", now=now) as key:
+    with stripe_requests.once(
+        user_id=user_id, purpose=stripe_requests.purpose("end", found.id, ends), now=now
+    ) as key:
         stripe_gateway.end_with_period(found.id, ends=ends, key=key)
     with tenancy.as_user(user_id):
         log.record(Action.SUBSCRIPTION_ENDING, user_id=user_id, ends=ends)
@@ -232,10 +239,12 @@ def checkout(*, user: Any, tier: str, now: datetime) -> str:
     for found in stripe_gateway.read_customer(customer_id).subscriptions:
         if found.is_live:
             raise AlreadySubscribed
-    with stripe_requests.once(user_id=user.pk, purpose=f"checkout:{tier}", now=now) as key:
+    trial_days = _trial_days(user.pk, tier)
+    purpose = stripe_requests.purpose("checkout", customer_id, prices, trial_days, return_url())
+    with stripe_requests.once(user_id=user.pk, purpose=purpose, now=now) as key:
         return stripe_gateway.checkout_url(
             customer_id=customer_id, prices=prices, key=key, return_url=return_url(),
-            trial_days=_trial_days(user.pk, tier),
+            trial_days=trial_days,
         )  # fmt: skip
 
 

@@ -42,6 +42,6 @@ def report_usage(**kwargs: object) -> None:
 
 @shared_task(ignore_result=True, autoretry_for=(Unavailable,), retry_backoff=60, max_retries=5)
 def reconcile(**kwargs: object) -> None:
-    """Compare with Stripe and repair. Runs every night; idempotent."""
+    """Compare with Stripe and repair. Runs once a day; idempotent."""
     if stripe_gateway.is_configured():
         reconciling.reconcile(now=clock.now())

@@ -88,10 +88,11 @@ def _midnight(day: date) -> datetime:
 
 # --- warning and billing ------------------------------------------------------------------------
 _TO_WARN = f"""
-SELECT m.user_id, m.calls, m.warned, {entitlements.TIER}
+SELECT m.user_id, m.calls, m.warned, plan.tier
 FROM usage_months m LEFT JOIN billing_accounts b ON b.user_id = m.user_id
 JOIN unnest(%(tiers)s::text[], %(included)s::int[]) AS plan (tier, included)
-  ON plan.tier = {entitlements.TIER}
+  ON plan.tier = CASE WHEN {entitlements.TIER} = ANY(%(tiers)s) THEN {entitlements.TIER}
+                      ELSE '{plans.DEFAULT_TIER}' END
 WHERE m.month = %(month)s AND m.warned < 100 AND m.calls * 100 >= plan.included * %(first)s
   AND m.warned < CASE WHEN m.calls >= plan.included THEN 100 ELSE %(first)s END
 LIMIT %(most)s

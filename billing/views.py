@@ -20,9 +20,9 @@ from billing.serializers import (
     HostedPageSerializer,
     InvoiceSerializer,
     NewSubscriptionSerializer,
+    PlanInForceSerializer,
     PlanOfferSerializer,
     SpendingCapSerializer,
-    PlanInForceSerializer,
     SubscriptionChangeSerializer,
     SubscriptionSerializer,
     UsageSerializer,
@@ -64,7 +64,7 @@ class PlansView(ConditionalMixin, APIView):
         return Response({"results": PlanOfferSerializer(rows, many=True).data})
 
 
-class SubscriptionView(OnceMixin, APIView):
+class SubscriptionView(OnceMixin, ConditionalMixin, APIView):
     throttle_classes = ()
 
     @extend_schema(
@@ -143,7 +143,7 @@ def _changed(user_id: Any, data: dict[str, Any]) -> dict[str, Any]:
     return {"subscription": changed, "preview": None}
 
 
-class CheckoutView(OnceMixin, APIView):
+class CheckoutView(OnceMixin, ConditionalMixin, APIView):
     throttle_classes = ()
 
     @extend_schema(
@@ -162,7 +162,7 @@ class CheckoutView(OnceMixin, APIView):
         )
 
 
-class PortalView(OnceMixin, APIView):
+class PortalView(OnceMixin, ConditionalMixin, APIView):
     throttle_classes = ()
 
     @extend_schema(
@@ -179,7 +179,7 @@ class PortalView(OnceMixin, APIView):
         )
 
 
-class InvoicesView(APIView):
+class InvoicesView(ConditionalMixin, APIView):
     throttle_classes = ()
 
     @extend_schema(
@@ -191,7 +191,7 @@ class InvoicesView(APIView):
         return Response({"results": InvoiceSerializer(found, many=True).data})
 
 
-class UsageView(APIView):
+class UsageView(ConditionalMixin, APIView):
     throttle_classes = ()
 
     @extend_schema(operation_id="billing_usage", tags=["billing"], responses=UsageSerializer)

@@ -65,8 +65,11 @@ def receive(body: bytes, signature: str, *, now: datetime) -> bool:
     with tenancy.as_system("store a message of Stripe's"):
         row.user_id = _user_of(row.customer_id)
         made = StripeEvent.objects.bulk_create([row], ignore_conflicts=True)
-        stored = StripeEvent.objects.get(id=row.id)
+        stored = StripeEvent.objects.select_for_update().get(id=row.id)
         is_new = bool(made) and stored.received_at == now
+        if stored.state == State.FAILED:  # Stripe brings it again: another round of attempts
+            stored.attempts, stored.next_attempt_at = 0, now
+            stored.save(update_fields=["attempts", "next_attempt_at"])
         if stored.state in (State.RECEIVED, State.FAILED):
             transaction.on_commit(lambda: enqueue(row.id), robust=True)
     return is_new
@@ -181,9 +184,7 @@ def _whom(event: StripeEvent) -> UUID | None:
     with tenancy.as_system("work on a message of Stripe's"):
         user_id = _user_of(customer_id)
         if user_id is not None:
-            StripeEvent.objects.filter(id=event.id).update(
-                user_id=user_id, customer_id=customer_id
-            )
+            StripeEvent.objects.filter(id=event.id).update(user_id=user_id, customer_id=customer_id)
         return user_id
 
 
@@ -218,7 +219,7 @@ def enqueue_due(*, now: datetime) -> int:
 def redeliver(*, event_id: str, actor_id: UUID | None, now: datetime) -> None:
     """Work on a message again, whatever became of it. Call inside ``as_system``."""
     rows = StripeEvent.objects.filter(id=event_id)
-    rows.update(state=State.RECEIVED, reason="", next_attempt_at=now, done_at=None)
+    rows.update(state=State.RECEIVED, reason="", attempts=0, next_attempt_at=now, done_at=None)
     user_id = rows.values_list("user_id", flat=True).first()
     log.record(
         Action.STRIPE_EVENT_REDELIVERED, user_id=user_id, actor_id=actor_id, event_id=event_id

@@ -79,24 +79,27 @@ def require_room(user: Any, *, now: datetime, lock: bool = False) -> None:
 _SURPLUS = f"""
 SELECT c.id FROM exchange_connections c
 LEFT JOIN billing_accounts b ON b.user_id = c.user_id
-JOIN unnest(%(tiers)s::text[], %(most)s::int[]) AS plan (tier, most)
+LEFT JOIN unnest(%(tiers)s::text[], %(most)s::int[]) AS plan (tier, most)
   ON plan.tier = {entitlements.TIER}
 WHERE c.id = ANY(%(ids)s) AND c.kind = 'exchange' AND (
     SELECT count(*) FROM exchange_connections other
     WHERE other.user_id = c.user_id AND other.kind = 'exchange'
       AND (other.position, other.id) < (c.position, c.id)
-) >= plan.most
+) >= CASE WHEN plan.tier IS NULL THEN %(usual)s ELSE plan.most END
 """  # noqa: S608  (fixed text)
 
 
 def surplus_of(connection_ids: Collection[UUID], *, now: datetime) -> set[UUID]:
-    """Those of some connections, of whomever, that plans leave out. Call inside ``as_system``."""
-    limited = {tier: plan.connections for tier, plan in plans.table().items() if plan.connections}
-    if not connection_ids or not limited:
+    """Those of some connections, of whomever, that plans leave out. Call inside ``as_system``.
+
+    A limit of null leaves nothing out; a tier that the table lacks has the usual plan's.
+    """
+    if not connection_ids:
         return set()
+    limits = {tier: plan.connections for tier, plan in plans.table().items()}
     parameters: dict[str, Any] = {
-        "tiers": list(limited), "most": list(limited.values()), "ids": list(connection_ids),
-        "now": now,
+        "tiers": list(limits), "most": list(limits.values()), "ids": list(connection_ids),
+        "usual": limits[plans.DEFAULT_TIER], "now": now,
     }  # fmt: skip
     with database.cursor() as cursor:
         cursor.execute(_SURPLUS, parameters)

@@ -267,7 +267,7 @@ def _forget_admin_sessions(user_id: UUID) -> None:
 def _forget_in_redis(user_id: UUID, email: str) -> None:
     """What stands under the person's id, and the digests that can be made again.
 
-    Should Redis be away: nothing there lives longer than thirty days.
+    Should Redis be away: nothing there lives longer than forty days.
     """
     shield.forget(email=email, user_id=user_id, addresses=_addresses(user_id))
     try:

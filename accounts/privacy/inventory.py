@@ -510,7 +510,13 @@ TABLES: Mapping[str, Table] = {
 FILLED_COPIES = frozenset(
     f"djstripe.{name}"
     for name in (
-        "Account", "APIKey", "Product", "Price", "Customer", "Subscription", "SubscriptionItem"
+        "Account",
+        "APIKey",
+        "Product",
+        "Price",
+        "Customer",
+        "Subscription",
+        "SubscriptionItem",
     )
 )
 
@@ -536,9 +542,9 @@ BACKUPS = (
 )
 # What is held outside the tables.
 STORES: Mapping[str, str] = {
-    "Redis": "counters of calls under the person's id (a day), counters of wrong passwords and "
-    "trusted addresses under keyed digests (up to 30 days), prices, queued work with ids only. "
-    "Erasure removes what stands under the person's id and the digests of known addresses; the "
+    "Redis": "counters of calls under the person's id (up to 40 days), counters of wrong "
+    "passwords and trusted addresses under keyed digests (up to 30 days), prices, queued work "
+    "with ids only. Erasure removes what stands under the person's id and the digests of known addresses; the "
     "other digests lapse by themselves.",
     "Private files": "copies that people asked for, 7 days. Erasure removes them.",
     "Process logs": "request and user ids, client addresses, paths, status, times; no content, no "

@@ -1,7 +1,5 @@
 """Stripe's messages in the admin, and dj-stripe's copies, for reading."""
 
-from typing import Any, ClassVar
-
 from django.apps import apps
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -42,34 +40,36 @@ class StripeEventAdmin(ReadOnlyAdmin):
         self.tell(request, "Queued", done=len(keys), skipped=0)
 
 
-class CopyAdmin(ReadOnlyAdmin):
-    """A copy of something at Stripe, by dj-stripe."""
+@admin.register(djstripe.Product, djstripe.Price)
+class CatalogueCopyAdmin(ReadOnlyAdmin):
+    """What is sold: dj-stripe's copy."""
 
-    list_display: ClassVar[Any] = ("id", "created", "djstripe_updated")
+    list_display = ("id", "created", "djstripe_updated")
     ordering = ("-djstripe_id",)
-    search_fields: ClassVar[Any] = ("=id",)
+    search_fields = ("=id",)
     search_help_text = "Id of Stripe's"
     unlisted = ("stripe_data",)
 
 
-@admin.register(djstripe.Product, djstripe.Price)
-class CatalogueCopyAdmin(CopyAdmin):
-    """What is sold."""
-
-
 @admin.register(djstripe.Subscription)
-class SubscriptionCopyAdmin(CopyAdmin):
-    """What was bought, in Stripe's own words."""
+class SubscriptionCopyAdmin(ReadOnlyAdmin):
+    """What was bought, in Stripe's own words: dj-stripe's copy."""
 
     list_display = ("id", "customer", "created", "djstripe_updated")
     list_select_related = ("customer",)
+    ordering = ("-djstripe_id",)
+    search_fields = ("=id",)
+    search_help_text = "Id of Stripe's"
+    unlisted = ("stripe_data",)
 
 
 @admin.register(djstripe.Customer)
-class CustomerCopyAdmin(CopyAdmin):
-    """Who pays."""
+class CustomerCopyAdmin(ReadOnlyAdmin):
+    """Who pays: dj-stripe's copy."""
 
     list_display = ("id", "subscriber", "email", "created", "djstripe_updated")
     list_select_related = ("subscriber",)
+    ordering = ("-djstripe_id",)
     search_fields = ("subscriber__email", "=id")
     search_help_text = "E-mail, id of Stripe's"
+    unlisted = ("stripe_data",)

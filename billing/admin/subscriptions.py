@@ -188,7 +188,6 @@ class PlanGrantAdmin(BaseAdmin):
     def take_back(self, request: HttpRequest, queryset: QuerySet[PlanGrant]) -> None:
         keys = self.chosen(request, queryset)
         done = sum(
-            grants.revoke(grant_id=key, actor_id=staff_id(request), now=clock.now())
-            for key in keys
+            grants.revoke(grant_id=key, actor_id=staff_id(request), now=clock.now()) for key in keys
         )
         self.tell(request, "Taken back", done=done, skipped=len(keys) - done)

@@ -9,192 +9,437 @@ import tracker.ids
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0005_cost_basis_scope'),
+        ("accounts", "0005_cost_basis_scope"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BillingAccount',
+            name="BillingAccount",
             fields=[
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('tier', models.CharField(max_length=32)),
-                ('until', models.DateTimeField(blank=True, null=True)),
-                ('next_tier', models.CharField(blank=True, default='', max_length=32)),
-                ('reason', models.CharField(blank=True, default='', help_text='Stable code.', max_length=16)),
-                ('stripe_customer_id', models.CharField(blank=True, max_length=64, null=True, unique=True)),
-                ('revision', models.PositiveBigIntegerField(default=0)),
-                ('refreshed_at', models.DateTimeField(blank=True, null=True)),
-                ('spending_cap', models.DecimalField(blank=True, decimal_places=2, help_text='USD a month.', max_digits=12, null=True)),
-                ('created_at', models.DateTimeField(default=tracker.clock.now)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("tier", models.CharField(max_length=32)),
+                ("until", models.DateTimeField(blank=True, null=True)),
+                ("next_tier", models.CharField(blank=True, default="", max_length=32)),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True, default="", help_text="Stable code.", max_length=16
+                    ),
+                ),
+                (
+                    "stripe_customer_id",
+                    models.CharField(blank=True, max_length=64, null=True, unique=True),
+                ),
+                ("revision", models.PositiveBigIntegerField(default=0)),
+                ("refreshed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "spending_cap",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=2,
+                        help_text="USD a month.",
+                        max_digits=12,
+                        null=True,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=tracker.clock.now)),
             ],
             options={
-                'verbose_name': 'billing account',
-                'db_table': 'billing_accounts',
-                'indexes': [models.Index(condition=models.Q(('until__isnull', False)), fields=['until'], name='billing_accounts_until')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('spending_cap__isnull', True), ('spending_cap__gte', 0), _connector='OR'), name='billing_accounts_cap_not_negative')],
+                "verbose_name": "billing account",
+                "db_table": "billing_accounts",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("until__isnull", False)),
+                        fields=["until"],
+                        name="billing_accounts_until",
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("spending_cap__isnull", True),
+                            ("spending_cap__gte", 0),
+                            _connector="OR",
+                        ),
+                        name="billing_accounts_cap_not_negative",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='UsageBatch',
+            name="UsageBatch",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('flushed_at', models.DateTimeField()),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("flushed_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'usage_batches',
-                'indexes': [models.Index(fields=['flushed_at'], name='usage_batches_by_age')],
+                "db_table": "usage_batches",
+                "indexes": [models.Index(fields=["flushed_at"], name="usage_batches_by_age")],
             },
         ),
         migrations.CreateModel(
-            name='Invoice',
+            name="Invoice",
             fields=[
-                ('id', models.UUIDField(default=tracker.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('stripe_id', models.CharField(max_length=64, unique=True)),
-                ('number', models.CharField(blank=True, default='', max_length=64)),
-                ('status', models.CharField(max_length=16)),
-                ('total', models.DecimalField(decimal_places=3, help_text='In its currency.', max_digits=14)),
-                ('paid', models.DecimalField(decimal_places=3, max_digits=14)),
-                ('currency', models.CharField(max_length=3)),
-                ('created_at', models.DateTimeField()),
-                ('period_start', models.DateTimeField(blank=True, null=True)),
-                ('period_end', models.DateTimeField(blank=True, null=True)),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tracker.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("stripe_id", models.CharField(max_length=64, unique=True)),
+                ("number", models.CharField(blank=True, default="", max_length=64)),
+                ("status", models.CharField(max_length=16)),
+                (
+                    "total",
+                    models.DecimalField(
+                        decimal_places=3, help_text="In its currency.", max_digits=14
+                    ),
+                ),
+                ("paid", models.DecimalField(decimal_places=3, max_digits=14)),
+                ("currency", models.CharField(max_length=3)),
+                ("created_at", models.DateTimeField()),
+                ("period_start", models.DateTimeField(blank=True, null=True)),
+                ("period_end", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'invoices',
-                'indexes': [models.Index(fields=['-created_at'], name='invoices_newest')],
-                'constraints': [models.UniqueConstraint(fields=('user', 'id'), name='invoices_owner')],
+                "db_table": "invoices",
+                "indexes": [models.Index(fields=["-created_at"], name="invoices_newest")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "id"), name="invoices_owner")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='MeterReport',
+            name="MeterReport",
             fields=[
-                ('id', models.UUIDField(default=tracker.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('month', models.DateField()),
-                ('tier', models.CharField(max_length=32)),
-                ('calls', models.PositiveIntegerField()),
-                ('created_at', models.DateTimeField(default=tracker.clock.now)),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tracker.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("month", models.DateField()),
+                ("tier", models.CharField(max_length=32)),
+                ("calls", models.PositiveIntegerField()),
+                ("created_at", models.DateTimeField(default=tracker.clock.now)),
+                ("sent_at", models.DateTimeField(blank=True, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'meter_reports',
-                'indexes': [models.Index(condition=models.Q(('sent_at__isnull', True)), fields=['created_at'], name='meter_reports_unsent')],
-                'constraints': [models.UniqueConstraint(fields=('user', 'id'), name='meter_reports_owner')],
+                "db_table": "meter_reports",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("sent_at__isnull", True)),
+                        fields=["created_at"],
+                        name="meter_reports_unsent",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "id"), name="meter_reports_owner")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='PlanGrant',
+            name="PlanGrant",
             fields=[
-                ('id', models.UUIDField(default=tracker.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('tier', models.CharField(max_length=32)),
-                ('reason', models.CharField(max_length=200)),
-                ('granted_by', models.UUIDField(blank=True, help_text='Id of the member of staff.', null=True)),
-                ('starts_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField()),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tracker.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("tier", models.CharField(max_length=32)),
+                ("reason", models.CharField(max_length=200)),
+                (
+                    "granted_by",
+                    models.UUIDField(blank=True, help_text="Id of the member of staff.", null=True),
+                ),
+                ("starts_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'plan_grants',
-                'constraints': [models.UniqueConstraint(fields=('user', 'id'), name='plan_grants_owner'), models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='plan_grants_forward')],
+                "db_table": "plan_grants",
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "id"), name="plan_grants_owner"),
+                    models.CheckConstraint(
+                        condition=models.Q(("ends_at__gt", models.F("starts_at"))),
+                        name="plan_grants_forward",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='StripeEvent',
+            name="StripeEvent",
             fields=[
-                ('id', models.CharField(help_text="Stripe's own id.", max_length=64, primary_key=True, serialize=False)),
-                ('type', models.CharField(max_length=80)),
-                ('api_version', models.CharField(blank=True, default='', max_length=40)),
-                ('object_id', models.CharField(blank=True, default='', max_length=80)),
-                ('customer_id', models.CharField(blank=True, default='', max_length=64)),
-                ('state', models.CharField(choices=[('received', 'received'), ('done', 'done'), ('ignored', 'nothing to do'), ('failed', 'failed')], default='received', max_length=10)),
-                ('reason', models.CharField(blank=True, default='', max_length=200)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(help_text="When it happened, by Stripe's clock.")),
-                ('received_at', models.DateTimeField(default=tracker.clock.now)),
-                ('done_at', models.DateTimeField(blank=True, null=True)),
-                ('user', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.CharField(
+                        help_text="Stripe's own id.",
+                        max_length=64,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("type", models.CharField(max_length=80)),
+                ("api_version", models.CharField(blank=True, default="", max_length=40)),
+                ("object_id", models.CharField(blank=True, default="", max_length=80)),
+                ("customer_id", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("received", "received"),
+                            ("done", "done"),
+                            ("ignored", "nothing to do"),
+                            ("failed", "failed"),
+                        ],
+                        default="received",
+                        max_length=10,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, default="", max_length=200)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_attempt_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(help_text="When it happened, by Stripe's clock."),
+                ),
+                ("received_at", models.DateTimeField(default=tracker.clock.now)),
+                ("done_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'stripe_events',
-                'indexes': [models.Index(condition=models.Q(('next_attempt_at__isnull', False)), fields=['next_attempt_at'], name='stripe_events_due'), models.Index(fields=['-received_at'], name='stripe_events_newest'), models.Index(fields=['user', 'received_at'], name='stripe_events_of_user')],
+                "db_table": "stripe_events",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("next_attempt_at__isnull", False)),
+                        fields=["next_attempt_at"],
+                        name="stripe_events_due",
+                    ),
+                    models.Index(fields=["-received_at"], name="stripe_events_newest"),
+                    models.Index(fields=["user", "received_at"], name="stripe_events_of_user"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='StripeRequest',
+            name="StripeRequest",
             fields=[
-                ('id', models.UUIDField(default=tracker.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('purpose', models.CharField(help_text='What is asked for, with its parameters.', max_length=160)),
-                ('created_at', models.DateTimeField(default=tracker.clock.now)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tracker.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "purpose",
+                    models.CharField(
+                        help_text="What is asked for, with its parameters.", max_length=160
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=tracker.clock.now)),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'stripe_requests',
-                'constraints': [models.UniqueConstraint(condition=models.Q(('closed_at__isnull', True)), fields=('user', 'purpose'), name='stripe_requests_open_once')],
+                "db_table": "stripe_requests",
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("closed_at__isnull", True)),
+                        fields=("user", "purpose"),
+                        name="stripe_requests_open_once",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Subscription',
+            name="Subscription",
             fields=[
-                ('id', models.UUIDField(default=tracker.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('stripe_id', models.CharField(max_length=64, unique=True)),
-                ('tier', models.CharField(max_length=32)),
-                ('status', models.CharField(max_length=24)),
-                ('price', models.DecimalField(decimal_places=2, help_text='A month, in its currency.', max_digits=12)),
-                ('currency', models.CharField(max_length=3)),
-                ('current_period_start', models.DateTimeField(blank=True, null=True)),
-                ('current_period_end', models.DateTimeField(blank=True, null=True)),
-                ('cancel_at_period_end', models.BooleanField(default=False)),
-                ('trial_end', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('past_due_since', models.DateTimeField(blank=True, null=True)),
-                ('withdrawn', models.CharField(blank=True, default='', max_length=16)),
-                ('started_at', models.DateTimeField()),
-                ('read_at', models.DateTimeField()),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=tracker.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("stripe_id", models.CharField(max_length=64, unique=True)),
+                ("tier", models.CharField(max_length=32)),
+                ("status", models.CharField(max_length=24)),
+                (
+                    "price",
+                    models.DecimalField(
+                        decimal_places=2, help_text="A month, in its currency.", max_digits=12
+                    ),
+                ),
+                ("currency", models.CharField(max_length=3)),
+                ("current_period_start", models.DateTimeField(blank=True, null=True)),
+                ("current_period_end", models.DateTimeField(blank=True, null=True)),
+                ("cancel_at_period_end", models.BooleanField(default=False)),
+                ("trial_end", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("past_due_since", models.DateTimeField(blank=True, null=True)),
+                ("withdrawn", models.CharField(blank=True, default="", max_length=16)),
+                ("started_at", models.DateTimeField()),
+                ("read_at", models.DateTimeField()),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'subscriptions',
-                'indexes': [models.Index(fields=['-started_at'], name='subscriptions_newest')],
-                'constraints': [models.UniqueConstraint(fields=('user', 'id'), name='subscriptions_owner')],
+                "db_table": "subscriptions",
+                "indexes": [models.Index(fields=["-started_at"], name="subscriptions_newest")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "id"), name="subscriptions_owner")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='UsageDay',
+            name="UsageDay",
             fields=[
-                ('pk', models.CompositePrimaryKey('user_id', 'day', 'group', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('day', models.DateField()),
-                ('group', models.CharField(db_column='endpoint_group', max_length=32)),
-                ('calls', models.PositiveIntegerField()),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "user_id",
+                        "day",
+                        "group",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("group", models.CharField(db_column="endpoint_group", max_length=32)),
+                ("calls", models.PositiveIntegerField()),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'usage_days',
-                'indexes': [models.Index(fields=['day'], name='usage_days_by_day')],
+                "db_table": "usage_days",
+                "indexes": [models.Index(fields=["day"], name="usage_days_by_day")],
             },
         ),
         migrations.CreateModel(
-            name='UsageMonth',
+            name="UsageMonth",
             fields=[
-                ('pk', models.CompositePrimaryKey('user_id', 'month', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('month', models.DateField(help_text='Its first day.')),
-                ('calls', models.PositiveIntegerField()),
-                ('reported', models.PositiveIntegerField(default=0, help_text='Calls beyond the included ones.')),
-                ('warned', models.PositiveSmallIntegerField(default=0, help_text='Percent.')),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "user_id",
+                        "month",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("month", models.DateField(help_text="Its first day.")),
+                ("calls", models.PositiveIntegerField()),
+                (
+                    "reported",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Calls beyond the included ones."
+                    ),
+                ),
+                ("warned", models.PositiveSmallIntegerField(default=0, help_text="Percent.")),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'usage_months',
-                'indexes': [models.Index(fields=['month'], name='usage_months_by_month')],
+                "db_table": "usage_months",
+                "indexes": [models.Index(fields=["month"], name="usage_months_by_month")],
             },
         ),
     ]

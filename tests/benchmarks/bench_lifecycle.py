@@ -51,12 +51,13 @@ def measure() -> list[Result]:
 def _ends_in(user: Any, news: News, order: tuple[dict[str, Any], ...], at_once: bool) -> tuple:
     """The state after every message came three times, worked on at once, or late and backwards."""
     forget(user)
-    coming = list(order) * TIMES
+    coming, became = list(order) * TIMES, []
     for event in coming:
         assert news.post(event).status_code == 200
         if at_once:
-            webhooks.process(event_id=event["id"], now=clock.now())
+            became.append(webhooks.process(event_id=event["id"], now=clock.now()))
     if not at_once:
         for event in reversed(coming):
-            webhooks.process(event_id=event["id"], now=clock.now())
+            became.append(webhooks.process(event_id=event["id"], now=clock.now()))
+    assert became.count("done") == len(order), became  # each once
     return state_of(user)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import datetime
 
 from django.db import connection
 from django.db.models import Sum
@@ -23,15 +24,15 @@ _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE)\b", re.IGNOR
 
 
 def measure() -> list[Result]:
+    now = clock.now()
     rows.clear()
-    usage.flush(now=clock.now())  # what other benchmarks left …
-    _forget_keys()  # … and their people's windows and months
+    counting.client().flushdb()  # counts and windows that other benchmarks left
     people = rows.people(PEOPLE)
-    first = _flush(people)
-    again = _flush(people)
-    _everybody_calls(people)
+    first = _flush(people, now)
+    again = _flush(people, now)
+    _everybody_calls(people, now)
     with CaptureQueriesContext(connection) as captured, messages_to_redis() as messages:
-        usage.flush(now=clock.now())
+        usage.flush(now=now)
     writes = sum(bool(_WRITES.search(query["sql"])) for query in captured)
     _check(times=3)
     slower = max(first, again)
@@ -45,17 +46,16 @@ def measure() -> list[Result]:
     ]  # fmt: skip
 
 
-def _flush(people: list[User]) -> float:
+def _flush(people: list[User], now: datetime) -> float:
     """Seconds for one flush, after everybody called once more."""
-    _everybody_calls(people)
+    _everybody_calls(people, now)
     started = time.perf_counter()
-    assert usage.flush(now=clock.now()) == len(people)
+    assert usage.flush(now=now) == len(people)
     return time.perf_counter() - started
 
 
-def _everybody_calls(people: list[User]) -> None:
+def _everybody_calls(people: list[User], now: datetime) -> None:
     """Through both ends of a call, so that Redis holds what it would hold."""
-    now = clock.now()
     for user in people:
         counting.enter(key=f"user:{user.id}", windows=WINDOWS, month_most=None, now=now)
         counting.leave(user_id=str(user.id), group="portfolio", now=now)
@@ -67,9 +67,3 @@ def _check(*, times: int) -> None:
         for model in (UsageDay, UsageMonth):
             assert model.objects.aggregate(calls=Sum("calls")) == {"calls": times * PEOPLE}
             assert not model.objects.exclude(calls=times).exists()
-
-
-def _forget_keys() -> None:
-    for pattern in ("burst:*", "usage:month:*"):
-        for keys in itertools.batched(counting.client().scan_iter(pattern, count=1000), 1000):
-            counting.client().unlink(*keys)

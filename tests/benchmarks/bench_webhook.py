@@ -60,7 +60,7 @@ def _messages(name: str, count: int, customers: list[str]) -> list[str]:
 
 
 def _event(event_id: str, customer: str) -> dict[str, Any]:
-    """An invoice was paid: about nine kilobytes."""
+    """An invoice was paid: seven kilobytes."""
     line = {"object": "line_item", "amount": 1999, "currency": "usd", "description": "x" * 600}
     invoice = {
         "id": f"in_{event_id}", "object": "invoice", "customer": customer, "status": "paid",

@@ -87,7 +87,8 @@ def test_the_second_connection_needs_a_larger_plan_and_says_so(client_of, alice,
 
 
 def test_an_account_kept_by_hand_counts_for_nothing(client_of, alice, exchange, sandbox):
-    client_of(alice).post("/accounts", {"label": "cold wallet"})
+    made = client_of(alice).post("/manual-accounts", {"label": "cold wallet"})
+    assert made.status_code == 201
     body = {"exchange": "binance", **sandbox.key(3)}
     body.pop("passphrase", None)
     assert client_of(alice).post("/connections", body).status_code == 201
@@ -242,3 +243,16 @@ def test_a_grant_that_is_none_is_refused(alice, wrong):
         grants.grant(user_id=alice.id, actor_id=None, now=now, **fields)
     with tenancy.as_user(alice.id):
         assert not PlanGrant.objects.exists()
+
+
+def test_who_is_on_a_plan_that_is_gone_is_read_as_far_as_the_usual_one_goes(alice, settings):
+    factories.put_on_plan(alice, "pro")
+    for label in ("a", "b"):
+        factories.connection(alice, label=label)
+    now = clock.now()
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.update(next_sync_at=now)
+    settings.SUBSCRIPTION_TIERS = {
+        tier: plan for tier, plan in plans.table().items() if tier != "pro"
+    }
+    assert dispatch.dispatch_due(now=now) == 1

@@ -10,7 +10,7 @@ from django.db import connection
 
 from audit.actions import Action
 from audit.models import ActivityLog
-from billing import customers, reconciling, tasks, webhooks
+from billing import customers, reconciling, standing, tasks, webhooks
 from billing.models import BillingAccount, StripeEvent, Subscription
 from tests import broker
 from tests.billing.conftest import News, signature
@@ -300,3 +300,46 @@ def test_an_erased_person_is_an_unknown_customer(alice, stripe, news, subscribed
         alice.delete()
     news.post(an_event(data={"object": {"object": "invoice", "id": "in_9", "customer": customer}}))
     assert webhooks.process(event_id="evt_1", now=clock.now()) == "ignored"
+
+
+def test_what_failed_for_good_begins_anew_when_it_is_brought_again(alice, stripe, news, client_of):
+    told = client_of(alice).post("/billing/subscription", {"tier": "pro"}).json()
+    stripe.pay(told["payment"]["client_secret"])
+    paid = next(event for event in news.fresh() if event["type"] == "invoice.paid")
+    news.post(paid)
+    with tenancy.as_system("test"):
+        StripeEvent.objects.update(state="failed", attempts=12, next_attempt_at=None)
+    assert webhooks.process(event_id=paid["id"], now=clock.now()) == "claimed"
+    news.post(paid)
+    assert webhooks.process(event_id=paid["id"], now=clock.now()) == "done"
+    assert tier_of(alice) == "pro"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_grants_and_messages_at_once_do_not_lock_each_other_out(alice, stripe, client_of):
+    """Whatever writes a plan takes its turn on the person's own row first."""
+    told = client_of(alice).post("/billing/subscription", {"tier": "pro"}).json()
+    stripe.pay(told["payment"]["client_secret"])
+    barrier, problems = threading.Barrier(8), []
+
+    def work(number: int) -> None:
+        barrier.wait()
+        try:
+            for _ in range(5):
+                if number % 2:
+                    customers.refresh(user_id=alice.id, now=clock.now())
+                else:
+                    with tenancy.as_system("test"):
+                        standing.settle(user_id=alice.id, now=clock.now())
+        except Exception as error:
+            problems.append(repr(error))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert tier_of(alice) == "pro"

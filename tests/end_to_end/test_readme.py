@@ -211,9 +211,7 @@ def test_a_larger_plan_is_bought_and_includes_the_second_connection(steps):
     refused, status = answer(steps["A second connection needs a larger plan"])
     assert (status, refused["code"]) == ("403", "connection_limit_reached")
     assert answer(steps["Subscribe"])[0]["subscription"]["status"] == "incomplete"
-    declined, still = map(
-        json.loads, steps["A card that is declined"].printed.strip().split("\n")
-    )
+    declined, still = map(json.loads, steps["A card that is declined"].printed.strip().split("\n"))
     assert (declined["declined"], still["tier"]) == ("card_declined", "free")
     standing, _ = answer(steps["The test card"])
     assert (standing["tier"], standing["subscription"]["status"]) == ("pro", "active")

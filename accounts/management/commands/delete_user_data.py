@@ -10,7 +10,6 @@ from accounts.privacy import erasure, people, record
 from accounts.privacy.tombstones import ErasureLogUnusable
 from billing import erasure as billing
 from billing.erasure import SubscriptionActive
-from billing.stripe_gateway import Unavailable
 from tracker import clock, tenancy
 from tracker.errors import DomainError
 
@@ -82,7 +81,7 @@ class Command(BaseCommand):
                     user_id=user.id, now=now,
                     told=lambda name, count: progress.update(bar, advance=count, description=name),
                 )  # fmt: skip
-        except (ErasureLogUnusable, erasure.StillWritten, Unavailable) as error:
+        except (ErasureLogUnusable, erasure.StillWritten, DomainError) as error:
             why = str(error) or "rows kept coming"
             raise CommandError(f"Not finished, run it again: {why}.") from None
         self.stdout.write(
