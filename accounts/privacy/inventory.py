@@ -544,8 +544,8 @@ BACKUPS = (
 STORES: Mapping[str, str] = {
     "Redis": "counters of calls under the person's id (up to 40 days), counters of wrong "
     "passwords and trusted addresses under keyed digests (up to 30 days), prices, queued work "
-    "with ids only. Erasure removes what stands under the person's id and the digests of known addresses; the "
-    "other digests lapse by themselves.",
+    "with ids only. Erasure removes what stands under the person's id and the digests of known "
+    "addresses; the other digests lapse by themselves.",
     "Private files": "copies that people asked for, 7 days. Erasure removes them.",
     "Process logs": "request and user ids, client addresses, paths, status, times; no content, no "
     "e-mail addresses, no secrets. Kept as long as the operator's log store keeps them (30 days "
