@@ -17,7 +17,7 @@ import redis
 from django.conf import settings
 
 MONTH_KEPT = 40 * 86_400  # seconds
-PENDING, FLUSHING = "usage:pending", "usage:flushing:"
+PENDING, FLUSHING, BATCHES = "usage:pending", "usage:flushing:", "usage:batches"
 _SEPARATOR = "|"
 
 # A window is a list of the instants of its calls, newest first. What left the window is dropped
@@ -61,6 +61,13 @@ redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
 local used = redis.call('INCR', KEYS[2])
 if used == 1 then redis.call('EXPIRE', KEYS[2], ARGV[2]) end
 return used
+"""
+# Named and put aside in one step, so that no batch is without its name.
+_TAKE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('SADD', KEYS[3], ARGV[1])
+redis.call('RENAME', KEYS[1], KEYS[2])
+return 1
 """
 # After a loss of Redis the month begins again with what PostgreSQL has.
 _AT_LEAST = """
@@ -150,16 +157,14 @@ def month_key(key: str, now: datetime) -> str:
 # --- flushing -----------------------------------------------------------------------------------
 def take(batch: str) -> bool:
     """Put what has been counted so far aside under the name of a batch; False for nothing."""
-    try:
-        client().rename(PENDING, FLUSHING + batch)
-    except redis.ResponseError:  # there is no such key
-        return False
-    return True
+    keys = [PENDING, FLUSHING + batch, BATCHES]
+    return bool(client().register_script(_TAKE)(keys=keys, args=[batch]))
 
 
 def batches() -> list[str]:
     """The batches that were put aside and not finished."""
-    return [key.decode().removeprefix(FLUSHING) for key in client().scan_iter(FLUSHING + "*")]
+    found: set[bytes] = client().smembers(BATCHES)  # type: ignore[assignment]
+    return sorted(batch.decode() for batch in found)
 
 
 def read(batch: str) -> list[tuple[str, str, str, int]]:
@@ -175,7 +180,10 @@ def _parts(field: bytes) -> tuple[str, str, str]:
 
 def finish(batch: str) -> None:
     """Forget a batch that was written."""
-    client().unlink(FLUSHING + batch)
+    with client().pipeline(transaction=True) as both:
+        both.unlink(FLUSHING + batch)
+        both.srem(BATCHES, batch)
+        both.execute()
 
 
 def at_least(totals: Sequence[tuple[str, datetime, int]]) -> None:

@@ -157,6 +157,7 @@ def test_a_batch_that_was_written_but_not_forgotten_is_not_written_again(alice):
     usage.flush(now=START)
     with redis_client() as client:  # as it stood before the last step
         for batch, rows in kept.items():
+            client.sadd(counting.BATCHES, batch)
             for user_id, day, group, calls in rows:
                 client.hset(counting.FLUSHING + batch, f"{user_id}|{day}|{group}", calls)
     usage.flush(now=START)
