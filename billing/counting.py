@@ -149,6 +149,14 @@ def leave(*, user_id: str, group: str, now: datetime) -> int:
     return int(client().register_script(_LEAVE)(keys=keys, args=[field, MONTH_KEPT]))
 
 
+def month_used(*, user_id: str, now: datetime) -> int:
+    """A person's calls of this month; 0 while Redis is away."""
+    try:
+        return int(client().get(month_key(f"user:{user_id}", now)) or 0)
+    except (redis.RedisError, OSError):
+        return 0
+
+
 def month_key(key: str, now: datetime) -> str:
     """Where the calls of a UTC calendar month are counted."""
     return f"usage:month:{now.astimezone(UTC):%Y-%m}:{key}"

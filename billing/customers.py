@@ -18,8 +18,11 @@ from billing.models import BillingAccount, Invoice, Subscription
 from billing.standing import Standing
 from billing.stripe_gateway import CustomerState, InvoiceState, SubscriptionState, Unavailable
 from tracker import tenancy
+from tracker.logs import get_logger
 
+logger = get_logger(__name__)
 MOST_READINGS = 20
+WITHDRAWN = ("refunded", "disputed")
 
 
 def find(user_id: UUID) -> BillingAccount | None:
@@ -87,8 +90,11 @@ def _store(seen: BillingAccount, state: CustomerState, now: datetime) -> Standin
 def _store_subscriptions(user_id: UUID, state: CustomerState, now: datetime) -> None:
     known = {row.stripe_id: row for row in Subscription.objects.filter(user_id=user_id)}
     sold = [found for found in state.subscriptions if found.plan is not None]
+    if sum(found.is_live for found in sold) > 1:
+        logger.error("billing.two_subscriptions", customer=state.id)  # charged twice: mend by hand
     for found in sold:
-        _store_subscription(user_id, known.get(found.id), found, state.withdrawn, now)
+        withdrawn = state.withdrawn.get(found.id, "") or ("no_card" if found.lacks_card else "")
+        _store_subscription(user_id, known.get(found.id), found, withdrawn, now)
     gone = known.keys() - {found.id for found in sold}
     Subscription.objects.filter(user_id=user_id, stripe_id__in=gone, ended_at=None).update(
         status="canceled", ended_at=now, read_at=now
@@ -130,14 +136,19 @@ def _news(
     """What has happened to a subscription since it was read before, each once."""
     was = before.status if before else ""
     details = {"tier": fields["tier"]}
-    if fields["status"] in ("active", "trialing") and was not in ("active", "trialing"):
+    ran = before is not None and _runs(before.status, before.withdrawn)
+    if _runs(fields["status"], fields["withdrawn"]) and not ran:
         yield Action.SUBSCRIPTION_STARTED, details
     if fields["past_due_since"] and not (before and before.past_due_since):
         yield Action.PAYMENT_FAILED, {**details, "since": fields["past_due_since"].isoformat()}
     if fields["ended_at"] and not (before and before.ended_at) and was not in ("", "incomplete"):
         yield Action.SUBSCRIPTION_ENDED, details
-    if fields["withdrawn"] and not (before and before.withdrawn):
+    if fields["withdrawn"] in WITHDRAWN and not (before and before.withdrawn in WITHDRAWN):
         yield Action.PAYMENT_WITHDRAWN, {**details, "why": fields["withdrawn"]}
+
+
+def _runs(status: str, withdrawn: str) -> bool:
+    return status in ("active", "trialing") and withdrawn != "no_card"
 
 
 # --- invoices -----------------------------------------------------------------------------------

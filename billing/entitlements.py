@@ -12,6 +12,7 @@ from billing.models import BillingAccount
 from billing.plans import Plan
 from tracker import clock, tenancy
 
+BILLED = "subscription"  # the reason of an account for whose plan somebody pays
 _LOADED = "_billing_account"  # on a user object: their account, or None where there is none
 # For reads that fetch a user anyway: the account comes with them and costs no query of its own.
 FIELDS = [field.attname for field in BillingAccount._meta.concrete_fields]
@@ -29,6 +30,13 @@ class Entitlements:
     tier: str
     plan: Plan
     spending_cap: Decimal | None = None  # USD a month beyond the plan's price
+    is_billed: bool = False  # a subscription that is paid for gives the plan
+
+    @property
+    def call_price(self) -> Decimal | None:
+        """USD of each call beyond the included ones; None refuses them, as for who is not billed:
+        a plan that was granted, or one for which a payment is owed."""
+        return self.plan.call_price if self.is_billed else None
 
     def __getattr__(self, name: str) -> Any:
         """Everything that the plan says is said here too."""
@@ -45,11 +53,15 @@ class Entitlements:
     @property
     def most_calls(self) -> int:
         """Calls of a month after which they are refused."""
-        price = self.plan.call_price
-        if price is None:
-            return self.plan.calls_per_month
-        beyond = (self.cap / price).to_integral_value(ROUND_DOWN) if price else Decimal(10**9)
-        return self.plan.calls_per_month + int(beyond)
+        return self.plan.calls_per_month + self.most_beyond(self.cap)
+
+    def most_beyond(self, cap: Decimal) -> int:
+        """Calls beyond the included ones that cost no more than a cap."""
+        if self.call_price is None:
+            return 0
+        if not self.call_price:
+            return 10**9
+        return int((cap / self.call_price).to_integral_value(ROUND_DOWN))
 
 
 def for_user(user: Any, *, now: datetime | None = None) -> Entitlements:
@@ -80,8 +92,9 @@ def of_account(account: BillingAccount | None, *, now: datetime) -> Entitlements
     """What an account says at a moment: a plan whose time is over has given way."""
     if account is None:
         return _of_tier(plans.DEFAULT_TIER)
-    over = account.until is not None and account.until <= now
-    return _of_tier(account.next_tier if over else account.tier, account.spending_cap)
+    if account.until is not None and account.until <= now:
+        return _of_tier(account.next_tier, account.spending_cap)
+    return _of_tier(account.tier, account.spending_cap, is_billed=account.reason == BILLED)
 
 
 def attach(user: Any, account: BillingAccount | None) -> None:
@@ -94,6 +107,8 @@ def attach_row(user: Any, row: tuple[Any, ...]) -> None:
     attach(user, BillingAccount.from_db("default", FIELDS, row) if row[0] else None)
 
 
-def _of_tier(tier: str, spending_cap: Decimal | None = None) -> Entitlements:
+def _of_tier(
+    tier: str, spending_cap: Decimal | None = None, *, is_billed: bool = False
+) -> Entitlements:
     known = plans.known(tier)
-    return Entitlements(tier=known, plan=plans.plan(known), spending_cap=spending_cap)
+    return Entitlements(known, plans.plan(known), spending_cap, is_billed and known == tier)

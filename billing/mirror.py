@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import stripe
+from django.db import DatabaseError
 from djstripe import models as djstripe
 
 from billing.stripe_gateway import CustomerState, Price, SubscriptionState
@@ -34,7 +35,7 @@ def write(state: CustomerState, *, user_id: UUID) -> None:
                 djstripe.Customer.objects.filter(pk=customer.pk).update(subscriber_id=user_id)
             for found in state.subscriptions:
                 _copy_if_known(found)
-    except (stripe.StripeError, ValueError, KeyError, AttributeError) as error:
+    except (stripe.StripeError, DatabaseError, ValueError, KeyError, AttributeError) as error:
         log.warning("stripe.mirror_failed", error=type(error).__name__, exc_info=True)
 
 
@@ -53,11 +54,6 @@ def write_price(price: Price) -> None:
     with tenancy.as_system("copy from Stripe"):
         _own_account()
         _copy(djstripe.Price, price.source)
-
-
-def forget(user_id: UUID) -> None:
-    """Delete the copies of a person's customer. Call inside ``as_system``."""
-    djstripe.Customer.objects.filter(subscriber_id=user_id).delete()
 
 
 def _copy_if_known(found: SubscriptionState) -> None:

@@ -27,6 +27,8 @@ class BillingAccount(models.Model):
     # Counts what was read from Stripe: who read before somebody else wrote reads again.
     revision = models.PositiveBigIntegerField(default=0)
     refreshed_at = models.DateTimeField(null=True, blank=True)
+    # While a subscription is being begun: no second one is, whatever it would be for.
+    begins_until = models.DateTimeField(null=True, blank=True)
     spending_cap = models.DecimalField(
         max_digits=12, decimal_places=2, null=True, blank=True, help_text="USD a month."
     )
@@ -74,7 +76,8 @@ class Subscription(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     # Since when payment is owed; the days of grace begin with it.
     past_due_since = models.DateTimeField(null=True, blank=True)
-    # Why its money went back: "refunded", "disputed", or empty.
+    # Why it gives no plan: its money went back ("refunded", "disputed"), or a trial for which
+    # nobody has named a way to pay ("no_card"). Empty as usual.
     withdrawn = models.CharField(max_length=16, default="", blank=True)
     started_at = models.DateTimeField()
     read_at = models.DateTimeField()
@@ -255,7 +258,12 @@ class UsageMonth(models.Model):
     )
     month = models.DateField(help_text="Its first day.")
     calls = models.PositiveIntegerField()
-    reported = models.PositiveIntegerField(default=0, help_text="Calls beyond the included ones.")
+    # Each call is judged once, by the plan in force then: it was included, or it is billed.
+    judged = models.PositiveIntegerField(default=0)
+    beyond = models.PositiveIntegerField(default=0, help_text="Calls that are billed.")
+    reported = models.PositiveIntegerField(default=0, help_text="Of these, told to Stripe.")
+    # Calls of the month when the spending cap was lowered: that undoes nothing of them.
+    let_through = models.PositiveIntegerField(default=0)
     warned = models.PositiveSmallIntegerField(default=0, help_text="Percent.")
 
     class Meta:
@@ -291,7 +299,6 @@ class MeterReport(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
     )
     month = models.DateField()
-    tier = models.CharField(max_length=32)
     calls = models.PositiveIntegerField()
     created_at = models.DateTimeField(default=clock.now)
     sent_at = models.DateTimeField(null=True, blank=True)

@@ -30,12 +30,17 @@ class Report:
     failed: int
     strangers: int
     unknown_tiers: tuple[tuple[str, int], ...]
+    left: int = 0
 
 
-def reconcile(*, now: datetime, told: Callable[[int, int], None] = lambda n, of: None) -> Report:
+def reconcile(
+    *, now: datetime, most: int | None = None,
+    told: Callable[[int, int], None] = lambda n, of: None,
+) -> Report:  # fmt: skip
     """Compare everything with Stripe and repair it. Raises as the gateway does, before anything.
 
-    ``told`` hears how many of how many people were read.
+    With ``most``, so many people at a time, first those who were not read for longest; ``left``
+    says how many are to be read next. ``told`` hears how many of how many people were read.
     """
     at_stripe = {customer for customer, _ in stripe_gateway.every_subscription()}
     with tenancy.as_system("reconcile with Stripe"):
@@ -45,17 +50,24 @@ def reconcile(*, now: datetime, told: Callable[[int, int], None] = lambda n, of:
             Subscription.objects.filter(ended_at=None).values_list("user_id", flat=True)
         )
     people = {known[c] for c in at_stripe & known.keys()} | (open_here & set(known.values()))
+    chosen = _longest_unread(people)[:most]
     repaired = failed = 0
-    for number, user_id in enumerate(sorted(people), start=1):
+    for number, user_id in enumerate(chosen, start=1):
         outcome = _repair(user_id, now)
         repaired, failed = repaired + (outcome == "repaired"), failed + (outcome == "failed")
-        told(number, len(people))
+        told(number, len(chosen))
     report = Report(
-        len(people), repaired, failed, len(at_stripe - known.keys()),
-        tuple(catalogue.unknown_tiers()),
+        len(chosen), repaired, failed, len(at_stripe - known.keys()),
+        tuple(catalogue.unknown_tiers()), left=len(people) - len(chosen),
     )  # fmt: skip
     _record(report)
     return report
+
+
+def _longest_unread(people: set[UUID]) -> list[UUID]:
+    with tenancy.as_system("reconcile with Stripe"):
+        rows = BillingAccount.objects.filter(user_id__in=people)
+        return list(rows.order_by("refreshed_at", "user_id").values_list("user_id", flat=True))
 
 
 def _repair(user_id: UUID, now: datetime) -> str:

@@ -69,13 +69,13 @@ class NewSubscriptionSerializer(StrictSerializer):
     """The plan to subscribe to."""
 
     tier = serializers.CharField(max_length=32)
-    coupon = serializers.RegexField(
+    promotion_code = serializers.RegexField(
         r"^[A-Za-z0-9_-]*$", max_length=64, required=False, allow_blank=True, default=""
     )
 
 
 class CheckoutSerializer(StrictSerializer):
-    """The plan to subscribe to; a coupon is entered on the page itself."""
+    """The plan to subscribe to; a promotion code is entered on the page itself."""
 
     tier = serializers.CharField(max_length=32)
 
@@ -107,7 +107,8 @@ class SubscriptionChangeSerializer(StrictSerializer):
         required=False, default=False, help_text="Only say what it would cost."
     )
     proration_at = serializers.DateTimeField(
-        required=False, help_text="That of the preview, so that what was shown is charged."
+        required=False,
+        help_text="That of a preview of the last minutes: what it showed is charged.",
     )
     cancel_at_period_end = serializers.BooleanField(required=False)
 

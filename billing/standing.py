@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from audit import log
 from audit.actions import Action
-from billing import plans
+from billing import judging, plans
 from billing.models import BillingAccount, PlanGrant, Subscription
 from tracker import tenancy
 
@@ -100,6 +100,8 @@ def settle(*, user_id: UUID, now: datetime) -> Standing:
     if account is None:
         account = BillingAccount(user_id=user_id, tier=plans.DEFAULT_TIER, created_at=now)
         account.save(force_insert=True)
+    if (account.tier, account.reason) != (found.tier, found.reason):
+        judging.judge_one(user_id=user_id, now=now)  # by what was in force until now
     _write(account, found)
     before = user.subscription_tier
     if before != found.tier:

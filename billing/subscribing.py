@@ -4,18 +4,20 @@ Every act asks Stripe under a stored key and then reads the customer again, so t
 what is so, and the webhook that follows finds nothing new.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 
 from audit import log
 from audit.actions import Action
 from billing import catalogue, customers, plans, stripe_gateway, stripe_requests
-from billing.models import Invoice, Subscription
+from billing.models import BillingAccount, Invoice, Subscription
 from billing.stripe_gateway import (
     InvoiceState,
     NotConfigured,
@@ -26,7 +28,11 @@ from billing.stripe_gateway import (
     Unavailable,
 )
 from tracker import tenancy
+from tracker.api import InvalidInput
 from tracker.errors import DomainError
+
+BEGINNING = timedelta(minutes=1)
+PREVIEW_LASTS = timedelta(minutes=15)
 
 
 class AlreadySubscribed(DomainError):
@@ -39,6 +45,30 @@ class NotSubscribed(DomainError):
     code = "not_subscribed"
     status = 404
     message = "You have no subscription."
+
+
+class PaymentOwed(DomainError):
+    code = "payment_owed"
+    status = 409
+    message = "A payment is owed. Please pay it first; then the plan can be changed."
+
+
+class TrialRunning(DomainError):
+    code = "trial_running"
+    status = 409
+    message = "You are on a trial. This plan can be chosen when it is over."
+
+
+class BeingBegun(DomainError):
+    code = "subscription_being_begun"
+    status = 409
+    message = "A subscription is being begun right now. Please try again in a moment."
+
+
+class PromotionUnknown(DomainError):
+    code = "promotion_code_unknown"
+    status = 400
+    message = "This promotion code is not valid."
 
 
 class SamePlan(DomainError):
@@ -88,31 +118,64 @@ def invoices(user_id: UUID) -> Sequence[InvoiceState]:
 
 
 # --- beginning ----------------------------------------------------------------------------------
-def subscribe(*, user: Any, tier: str, coupon: str = "", now: datetime) -> Begun:
+def subscribe(*, user: Any, tier: str, promotion_code: str = "", now: datetime) -> Begun:
     """Begin a subscription; asked again, the one that waits for payment is given again.
 
-    Raises AlreadySubscribed, NotForSale, PricesMissing, or as the gateway does. Never makes two:
-    the key is stored before anything is looked at, so whoever comes meanwhile asks under the same
-    one, and whoever comes afterwards finds what was made.
+    Raises AlreadySubscribed, BeingBegun, PromotionUnknown, NotForSale, PricesMissing, or as the
+    gateway does. Never makes two: one beginning at a time, whatever it is for, under a key that
+    is stored before the request leaves; whoever comes afterwards finds what was made.
     """
     prices = catalogue.prices_of(tier)
     customer_id = customers.ensure(user_id=user.pk, email=user.email, now=now)
-    trial_days = _trial_days(user.pk, tier)
-    purpose = stripe_requests.purpose("subscribe", tier, coupon, trial_days, customer_id, prices)
-    with stripe_requests.once(user_id=user.pk, purpose=purpose, now=now) as key:
+    with _beginning(user.pk, now) as account:
         found = _waiting(customer_id, tier)
         if found is None:
-            found = stripe_gateway.subscribe(
-                customer_id=customer_id, prices=list(prices.values()), coupon=coupon, key=key,
-                trial_days=trial_days,
-            )  # fmt: skip
+            found = _begin(account, customer_id, tier, prices, promotion_code, now)
     customers.refresh(user_id=user.pk, now=now)
     sheet = stripe_gateway.sheet(customer_id, found) if found.client_secret else None
     return Begun(_stored(user.pk, found.id), sheet)
 
 
+def _begin(
+    account: BillingAccount, customer_id: str, tier: str, prices: Mapping[str, str], code: str,
+    now: datetime,
+) -> SubscriptionState:  # fmt: skip
+    promotion = stripe_gateway.find_promotion(code, customer_id=customer_id) if code else ""
+    if code and not promotion:
+        raise PromotionUnknown
+    trial_days = _trial_days(account.user_id, tier)
+    purpose = stripe_requests.purpose(
+        "subscribe", account.revision, tier, promotion, trial_days, customer_id, prices
+    )
+    with stripe_requests.once(user_id=account.user_id, purpose=purpose, now=now) as key:
+        return stripe_gateway.subscribe(
+            customer_id=customer_id, prices=list(prices.values()), promotion=promotion, key=key,
+            trial_days=trial_days,
+        )  # fmt: skip
+
+
+@contextmanager
+def _beginning(user_id: UUID, now: datetime) -> Iterator[BillingAccount]:
+    """Let nobody else begin a subscription of this person meanwhile; a process that dies lets go
+    by itself after a minute. Raises BeingBegun."""
+    with tenancy.as_user(user_id):
+        free = BillingAccount.objects.filter(
+            Q(begins_until=None) | Q(begins_until__lt=now), user_id=user_id
+        )
+        if not free.update(begins_until=now + BEGINNING):
+            raise BeingBegun(retry_after=2)
+        account = BillingAccount.objects.get(user_id=user_id)
+    try:
+        yield account
+    finally:
+        with tenancy.as_user(user_id):
+            BillingAccount.objects.filter(user_id=user_id).update(begins_until=None)
+
+
 def _waiting(customer_id: str, tier: str) -> SubscriptionState | None:
-    """The subscription to this tier that waits for payment; those to others are given up."""
+    """The subscription to this tier that waits for payment; those to others are given up, and
+    hosted pages on which another could be paid are closed."""
+    stripe_gateway.close_pages(customer_id)
     waiting = None
     for found in stripe_gateway.read_customer(customer_id).subscriptions:
         if found.is_live:
@@ -141,8 +204,11 @@ def _stored(user_id: UUID, stripe_id: str) -> Subscription:
 
 # --- changing -----------------------------------------------------------------------------------
 def preview(*, user_id: UUID, tier: str, now: datetime) -> Preview:
-    """What another plan would cost now. Raises NotSubscribed, SamePlan, or as the gateway does."""
-    customer_id, found = _live(user_id)
+    """What another plan would cost now.
+
+    Raises NotSubscribed, SamePlan, PaymentOwed, TrialRunning, or as the gateway does.
+    """
+    customer_id, found = _changeable(user_id, tier)
     prices = _other_prices(found, tier)
     return stripe_gateway.preview(
         found, customer_id, prices=prices, at_once=_is_larger(found, tier), now=now
@@ -155,14 +221,18 @@ def change(
     """Go to another plan. A larger one is paid for at once, and nothing changes when that is
     declined; what is left of a smaller one's price is credited.
 
-    ``proration_at`` is that of a preview, so that what was shown is what is charged. Raises as
+    ``proration_at`` is that of a preview of the last minutes, so that what was shown is what is
+    charged; any other would let people choose what they pay. Raises InvalidInput, or as
     ``preview``.
     """
-    _, found = _live(user_id)
+    _refuse_other_times(proration_at, now)
+    _, found = _changeable(user_id, tier)
     prices = _other_prices(found, tier)
     with stripe_requests.once(
         user_id=user_id,
-        purpose=stripe_requests.purpose("change", found.id, prices, proration_at),
+        purpose=stripe_requests.purpose(
+            "change", found.id, found.items, prices, proration_at, _revision(user_id)
+        ),
         now=now,
     ) as key:
         stripe_gateway.change(
@@ -178,15 +248,18 @@ def change(
 def end(*, user_id: UUID, at_once: bool, now: datetime) -> Subscription:
     """End the subscription with what was paid for, or at once; what only waits goes at once.
 
-    Raises NotSubscribed, or as the gateway does.
+    Should there be several, all of them. Raises NotSubscribed, or as the gateway does.
     """
-    found = _any(user_id)
-    if at_once or found.status == "incomplete":
-        stripe_gateway.end_now(found.id)
-    else:
-        _set_end(user_id, found, ends=True, now=now)
+    shown = _any(user_id)
+    account = customers.find(user_id)
+    state = stripe_gateway.read_customer(str(account.stripe_customer_id if account else ""))
+    for found in state.subscriptions:
+        if found.status == "incomplete" or (found.is_live and at_once):
+            stripe_gateway.end_now(found.id)
+        elif found.is_live:
+            _set_end(user_id, found, ends=True, now=now)
     customers.refresh(user_id=user_id, now=now)
-    return _stored(user_id, found.id)
+    return _stored(user_id, shown.id)
 
 
 def go_on(*, user_id: UUID, now: datetime) -> Subscription:
@@ -198,9 +271,8 @@ def go_on(*, user_id: UUID, now: datetime) -> Subscription:
 
 
 def _set_end(user_id: UUID, found: SubscriptionState, *, ends: bool, now: datetime) -> None:
-    with stripe_requests.once(
-        user_id=user_id, purpose=stripe_requests.purpose("end", found.id, ends), now=now
-    ) as key:
+    purpose = stripe_requests.purpose("end", found.id, ends, _revision(user_id))
+    with stripe_requests.once(user_id=user_id, purpose=purpose, now=now) as key:
         stripe_gateway.end_with_period(found.id, ends=ends, key=key)
     with tenancy.as_user(user_id):
         log.record(Action.SUBSCRIPTION_ENDING, user_id=user_id, ends=ends)
@@ -212,6 +284,29 @@ def _live(user_id: UUID) -> tuple[str, SubscriptionState]:
         raise NotSubscribed
     account = customers.find(user_id)
     return str(account.stripe_customer_id if account else ""), found
+
+
+def _changeable(user_id: UUID, tier: str) -> tuple[str, SubscriptionState]:
+    """The subscription, where its plan may be changed: what is owed is paid first, since what is
+    left of a period is credited, and a trial is not carried over to a plan without one."""
+    customer_id, found = _live(user_id)
+    if found.status == "trialing" and not plans.plan(tier).trial_days:
+        raise TrialRunning
+    if found.status not in ("active", "trialing"):
+        raise PaymentOwed
+    return customer_id, found
+
+
+def _refuse_other_times(proration_at: datetime | None, now: datetime) -> None:
+    if proration_at is None:
+        return
+    if not now - PREVIEW_LASTS <= proration_at <= now + timedelta(seconds=1):
+        raise InvalidInput.of("proration_at", "This preview is too old. Please ask for a new one.")
+
+
+def _revision(user_id: UUID) -> int:
+    account = customers.find(user_id)
+    return account.revision if account else 0
 
 
 def _any(user_id: UUID) -> SubscriptionState:
@@ -233,19 +328,26 @@ def _is_larger(found: SubscriptionState, tier: str) -> bool:
 
 # --- hosted pages -------------------------------------------------------------------------------
 def checkout(*, user: Any, tier: str, now: datetime) -> str:
-    """The address of a hosted page that takes the first payment. Raises as ``subscribe``."""
+    """The address of a hosted page that takes the first payment. Raises as ``subscribe``.
+
+    It is the only way to pay that is then open: other pages are closed, and a subscription that
+    waits for its payment is given up.
+    """
     prices = catalogue.prices_of(tier)
     customer_id = customers.ensure(user_id=user.pk, email=user.email, now=now)
-    for found in stripe_gateway.read_customer(customer_id).subscriptions:
-        if found.is_live:
-            raise AlreadySubscribed
-    trial_days = _trial_days(user.pk, tier)
-    purpose = stripe_requests.purpose("checkout", customer_id, prices, trial_days, return_url())
-    with stripe_requests.once(user_id=user.pk, purpose=purpose, now=now) as key:
-        return stripe_gateway.checkout_url(
-            customer_id=customer_id, prices=prices, key=key, return_url=return_url(),
-            trial_days=trial_days,
-        )  # fmt: skip
+    with _beginning(user.pk, now) as account:
+        waiting = _waiting(customer_id, tier)
+        if waiting is not None:
+            stripe_gateway.end_now(waiting.id)
+        trial_days = _trial_days(user.pk, tier)
+        purpose = stripe_requests.purpose(
+            "checkout", account.revision, customer_id, prices, trial_days, return_url(), now
+        )
+        with stripe_requests.once(user_id=user.pk, purpose=purpose, now=now) as key:
+            return stripe_gateway.checkout_url(
+                customer_id=customer_id, prices=prices, key=key, return_url=return_url(),
+                trial_days=trial_days,
+            )  # fmt: skip
 
 
 def portal(*, user: Any, now: datetime) -> str:

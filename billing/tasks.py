@@ -4,6 +4,8 @@ from billing import reconciling, standing, stripe_gateway, usage, webhooks
 from billing.stripe_gateway import Unavailable
 from tracker import clock
 
+RECONCILED_AT_ONCE = 300  # people an hour: some 1,500 requests
+
 
 @shared_task(ignore_result=True)
 def process_event(*, event_id: str, **kwargs: object) -> None:
@@ -34,7 +36,9 @@ def flush_usage(**kwargs: object) -> None:
 
 @shared_task(ignore_result=True)
 def report_usage(**kwargs: object) -> None:
-    """Tell Stripe of calls beyond the included ones. Runs every minute; each is counted once."""
+    """Judge calls, and tell Stripe of those that are billed. Runs every minute; each is told
+    once."""
+    usage.judge(now=clock.now())
     if stripe_gateway.is_configured():
         usage.report(now=clock.now())
     usage.forget_batches(now=clock.now())
@@ -42,6 +46,7 @@ def report_usage(**kwargs: object) -> None:
 
 @shared_task(ignore_result=True, autoretry_for=(Unavailable,), retry_backoff=60, max_retries=5)
 def reconcile(**kwargs: object) -> None:
-    """Compare with Stripe and repair. Runs once a day; idempotent."""
+    """Compare with Stripe and repair, first who was not read for longest. Runs every hour;
+    idempotent."""
     if stripe_gateway.is_configured():
-        reconciling.reconcile(now=clock.now())
+        reconciling.reconcile(now=clock.now(), most=RECONCILED_AT_ONCE)

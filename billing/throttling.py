@@ -27,6 +27,7 @@ from tracker.logs import get_logger
 
 log = get_logger(__name__)
 HOUR, DAY = 3600, 86_400
+PAYMENTS_AN_HOUR, PAYMENTS_A_DAY = 60, 300
 _AWAY = (redis.RedisError, OSError)
 
 
@@ -85,12 +86,12 @@ def _used_up(granted: Entitlements, now: datetime) -> IncludedCallsUsed:
     included, next_month = granted.plan.calls_per_month, start_of_next_month(now)
     way_out = (
         "A larger plan includes more, or wait for the next month."
-        if granted.plan.call_price is None
+        if granted.call_price is None
         else "Raise your spending cap, or wait for the next month."
     )
     return IncludedCallsUsed(
         f"The {included:,} calls of this month that your plan includes are used up"
-        f"{'' if granted.plan.call_price is None else ', and so is your spending cap'}. {way_out}",
+        f"{'' if granted.call_price is None else ', and so is your spending cap'}. {way_out}",
         details={"plan": granted.tier, "included": included, "resets_at": next_month},
         retry_after=int((next_month - now).total_seconds()) + 1,
     )
@@ -130,6 +131,36 @@ def _fields(entered: Entered, now: datetime) -> dict[str, str]:
             for seen in entered.seen
         ),
     }
+
+
+class PaymentThrottle(BaseThrottle):
+    """What makes us ask Stripe: so many times an hour and a day by each person, on every plan.
+
+    Stripe limits all of us together, so one person must not use that up.
+    """
+
+    def __init__(self) -> None:
+        self._wait: float | None = None
+
+    def allow_request(self, request: Any, view: Any) -> bool:
+        if not settings.BURST_LIMITS_ENABLED:
+            return True
+        now = clock.now()
+        windows = (Window("hour", HOUR, PAYMENTS_AN_HOUR), Window("day", DAY, PAYMENTS_A_DAY))
+        try:
+            entered = counting.enter(
+                key=f"payments:{request.user.pk}", windows=windows, month_most=None, now=now
+            )
+        except _AWAY:
+            log.warning("throttle.redis_unavailable")
+            return True
+        full = [seen.changes_at for seen in entered.seen if seen.calls >= seen.window.most]
+        self._wait = None if entered.allowed else max(1.0, max(full) - now.timestamp())
+        return entered.allowed
+
+    def wait(self) -> float | None:
+        """Seconds until there is room again."""
+        return self._wait
 
 
 class BurstMiddleware:

@@ -8,12 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import F, Sum
+from django.db.models.functions import Greatest
 
 from audit import log
 from audit.actions import Action
-from billing import counting, entitlements, plans, stripe_gateway
-from billing.entitlements import Entitlements
+from billing import counting, entitlements, judging, plans, stripe_gateway
 from billing.models import BillingAccount, MeterReport, UsageBatch, UsageDay, UsageMonth
 from billing.throttling import start_of_next_month
 from tracker import ids, tenancy
@@ -22,7 +22,8 @@ from tracker.logs import get_logger
 
 logger = get_logger(__name__)
 WARN_AT = (80, 100)  # percent of the included calls
-REPORT_AT_MOST = 500
+REPORT_AT_MOST, JUDGED_AT_ONCE = 500, 2_000
+MOST_ATTEMPTS = 1_000  # of a report, one a minute
 BATCHES_KEPT = timedelta(days=7)
 
 
@@ -55,8 +56,10 @@ written AS (
     SELECT * FROM used
     ON CONFLICT (user_id, day, endpoint_group) DO UPDATE SET calls = known.calls + excluded.calls
 )
-INSERT INTO usage_months AS known (user_id, month, calls, reported, warned)
-SELECT user_id, date_trunc('month', day)::date, sum(calls), 0, 0 FROM used GROUP BY 1, 2
+INSERT INTO usage_months AS known
+    (user_id, month, calls, judged, beyond, reported, warned, let_through)
+SELECT user_id, date_trunc('month', day)::date, sum(calls), 0, 0, 0, 0, 0 FROM used
+GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (user_id, month) DO UPDATE SET calls = known.calls + excluded.calls
 RETURNING user_id, month, calls
 """
@@ -111,6 +114,7 @@ def warn(*, now: datetime) -> int:
         with connection.cursor() as cursor:
             cursor.execute(_TO_WARN, parameters)
             found = cursor.fetchall()
+        granted = entitlements.of_users([row[0] for row in found], now=now)
         for user_id, calls, _, tier in found:
             included = table[tier].calls_per_month
             level = 100 if calls >= included else WARN_AT[0]
@@ -119,50 +123,55 @@ def warn(*, now: datetime) -> int:
                 log.record(
                     Action.USAGE_WARNED, user_id=user_id, percent=level, calls=calls,
                     included=included, month=month.isoformat(),
-                    goes_on=table[tier].call_price is not None,
+                    goes_on=granted[user_id].call_price is not None,
                 )  # fmt: skip
     return len(found)
 
 
+def judge(*, now: datetime) -> int:
+    """Say of calls that were not judged yet whether they are billed; returns of how many people.
+
+    By the plan in force now, so that a change of plan changes nothing about calls of before.
+    """
+    months = {month_of(now), month_of(now - timedelta(days=2))}  # and the end of the last one
+    with tenancy.as_system("judge usage"):
+        rows = UsageMonth.objects.filter(month__in=months, calls__gt=F("judged"))
+        waiting = list(
+            rows.order_by("user_id", "month").values_list("user_id", flat=True)[:JUDGED_AT_ONCE]
+        )
+    for user_id in dict.fromkeys(waiting):
+        with tenancy.as_system("judge usage"):
+            judging.judge_one(user_id=user_id, now=now)
+    return len(waiting)
+
+
 def report(*, now: datetime) -> int:
-    """Tell Stripe's meter of calls beyond the included ones; returns how many reports were sent.
+    """Tell Stripe's meter of calls that are billed; returns how many reports were sent.
 
     A report is written first, with what it covers, and its id is what Stripe counts once.
     """
-    months = {month_of(now), month_of(now - timedelta(days=2))}  # and the end of the last one
-    for month in sorted(months):
-        _write_reports(month, now)
+    _write_reports(now)
     with tenancy.as_system("report usage"):
         unsent = list(
-            MeterReport.objects.filter(sent_at=None).order_by("created_at")[:REPORT_AT_MOST]
-        )
+            MeterReport.objects.filter(sent_at=None, attempts__lt=MOST_ATTEMPTS)
+            .order_by("attempts", "created_at")[:REPORT_AT_MOST]
+        )  # fmt: skip
     return sum(_send(row, now) for row in unsent)
 
 
-def _write_reports(month: date, now: datetime) -> None:
+def _write_reports(now: datetime) -> None:
     with tenancy.as_system("report usage"):
-        paying = BillingAccount.objects.exclude(stripe_customer_id=None)
         rows = UsageMonth.objects.select_for_update(skip_locked=True).filter(
-            month=month, user_id__in=paying.values("user_id")
+            month__gte=month_of(now - timedelta(days=40)), beyond__gt=F("reported")
         )
-        granted = entitlements.of_users([row.user_id for row in rows], now=now)
-        for row in rows:
-            beyond = _billable(row.calls, granted[row.user_id]) - row.reported
-            if beyond > 0:
-                MeterReport.objects.create(
-                    user_id=row.user_id, month=month, tier=granted[row.user_id].tier,
-                    calls=beyond, created_at=now,
-                )  # fmt: skip
-                UsageMonth.objects.filter(user_id=row.user_id, month=month).update(
-                    reported=row.reported + beyond
-                )
-
-
-def _billable(calls: int, granted: Entitlements) -> int:
-    """Calls that cost: beyond the included ones, and never beyond the person's cap."""
-    if granted.plan.call_price is None:
-        return 0
-    return max(0, min(calls, granted.most_calls) - granted.plan.calls_per_month)
+        for row in rows.order_by("user_id", "month")[:REPORT_AT_MOST]:
+            MeterReport.objects.create(
+                user_id=row.user_id, month=row.month, calls=row.beyond - row.reported,
+                created_at=now,
+            )  # fmt: skip
+            UsageMonth.objects.filter(user_id=row.user_id, month=row.month).update(
+                reported=row.beyond
+            )
 
 
 def _send(row: MeterReport, now: datetime) -> bool:
@@ -175,9 +184,11 @@ def _send(row: MeterReport, now: datetime) -> bool:
                 customer_id=customer, calls=row.calls, at=row.created_at, identifier=str(row.id)
             )
     except DomainError as error:
-        logger.warning("usage.report_failed", code=error.code)
+        logger.warning("usage.report_failed", code=error.code, report=str(row.id))
+        if row.attempts + 1 == MOST_ATTEMPTS:
+            logger.error("usage.report_given_up", report=str(row.id))
         with tenancy.as_system("report usage"):
-            MeterReport.objects.filter(id=row.id).update(attempts=min(row.attempts + 1, 32_767))
+            MeterReport.objects.filter(id=row.id).update(attempts=row.attempts + 1)
         return False
     with tenancy.as_system("report usage"):
         MeterReport.objects.filter(id=row.id).update(sent_at=now)
@@ -212,8 +223,8 @@ def of_user(user: Any, *, now: datetime) -> Usage:
         )
         found = UsageMonth.objects.filter(user_id=user.pk, month=month).first()
     used = found.calls if found else 0
-    beyond = _billable(used, granted)
-    price = granted.plan.call_price
+    beyond = found.beyond + judging.billable(found, granted) if found else 0
+    price = granted.call_price
     return Usage(
         month=month, used=used, included=granted.plan.calls_per_month, beyond=beyond,
         resets_at=start_of_next_month(now), call_price=price, cost=beyond * (price or Decimal(0)),
@@ -228,11 +239,24 @@ def set_cap(*, user_id: UUID, cap: Decimal | None, now: datetime) -> None:
             user_id=user_id, defaults={"tier": plans.DEFAULT_TIER, "created_at": now}
         )
         if account.spending_cap != cap:
+            _keep_what_passed(user_id, now)
             account.spending_cap = cap
             account.save(update_fields=["spending_cap"])
             log.record(
                 Action.SPENDING_CAP_SET, user_id=user_id, cap=None if cap is None else str(cap)
             )
+
+
+def _keep_what_passed(user_id: UUID, now: datetime) -> None:
+    """Note the calls that were let through so far, those that were not written yet among them."""
+    month = month_of(now)
+    UsageMonth.objects.bulk_create(
+        [UsageMonth(user_id=user_id, month=month, calls=0)], ignore_conflicts=True
+    )
+    passed = counting.month_used(user_id=str(user_id), now=now)
+    UsageMonth.objects.filter(user_id=user_id, month=month).update(
+        let_through=Greatest(F("let_through"), F("calls"), passed)
+    )
 
 
 def month_of(now: datetime) -> date:

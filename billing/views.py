@@ -27,6 +27,7 @@ from billing.serializers import (
     SubscriptionSerializer,
     UsageSerializer,
 )
+from billing.throttling import PaymentThrottle
 from tracker import api, clock
 from tracker.api import ConditionalMixin, OnceMixin
 from tracker.errors import DomainError
@@ -66,6 +67,10 @@ class PlansView(ConditionalMixin, APIView):
 
 class SubscriptionView(OnceMixin, ConditionalMixin, APIView):
     throttle_classes = ()
+
+    def get_throttles(self) -> list[Any]:
+        """Reading asks nobody."""
+        return [] if self.request.method == "GET" else [PaymentThrottle()]
 
     @extend_schema(
         operation_id="billing_subscription_read", tags=["billing"], responses=PlanInForceSerializer
@@ -144,7 +149,7 @@ def _changed(user_id: Any, data: dict[str, Any]) -> dict[str, Any]:
 
 
 class CheckoutView(OnceMixin, ConditionalMixin, APIView):
-    throttle_classes = ()
+    throttle_classes = (PaymentThrottle,)
 
     @extend_schema(
         operation_id="billing_checkout", tags=["billing"], request=CheckoutSerializer,
@@ -163,7 +168,7 @@ class CheckoutView(OnceMixin, ConditionalMixin, APIView):
 
 
 class PortalView(OnceMixin, ConditionalMixin, APIView):
-    throttle_classes = ()
+    throttle_classes = (PaymentThrottle,)
 
     @extend_schema(
         operation_id="billing_portal", tags=["billing"], request=None,
@@ -180,7 +185,7 @@ class PortalView(OnceMixin, ConditionalMixin, APIView):
 
 
 class InvoicesView(ConditionalMixin, APIView):
-    throttle_classes = ()
+    throttle_classes = (PaymentThrottle,)
 
     @extend_schema(
         operation_id="billing_invoices", tags=["billing"], responses=results_of(InvoiceSerializer)

@@ -84,7 +84,7 @@ def _verify(body: bytes, signature: str) -> None:
                 body.decode(), signature, secret, TOLERANCE_SECONDS
             )
             return
-        except (stripe.SignatureVerificationError, UnicodeDecodeError, ValueError):
+        except (stripe.SignatureVerificationError, ValueError, TypeError):
             continue
     raise SignatureInvalid
 

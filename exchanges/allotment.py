@@ -112,8 +112,13 @@ def put_off(connection_ids: Collection[UUID], *, now: datetime) -> None:
 
 
 def look_now(*, user_id: UUID, now: datetime) -> None:
-    """A plan has changed: whatever is read at all is due. Call inside ``as_user``."""
+    """A plan or an order has changed: what was not read for as long as the plan's pace is due.
+
+    Call inside ``as_user``.
+    """
+    pace = entitlements.of_users([user_id], now=now)[user_id].plan.sync_every
     stopped = (ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY)
-    ExchangeConnection.objects.filter(user_id=user_id, next_sync_at__gt=now).exclude(
+    long_ago = Q(last_synced_at=None) | Q(last_synced_at__lte=now - pace)
+    ExchangeConnection.objects.filter(long_ago, user_id=user_id, next_sync_at__gt=now).exclude(
         state__in=stopped
     ).update(next_sync_at=now)

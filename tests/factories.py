@@ -130,9 +130,7 @@ def billed(user: User) -> None:
         )  # fmt: skip
         UsageDay.objects.create(user=user, day=EARLIER.date(), group="portfolio", calls=3)
         UsageMonth.objects.create(user=user, month=EARLIER.date().replace(day=1), calls=3)
-        MeterReport.objects.create(
-            user=user, month=EARLIER.date().replace(day=1), tier="pro", calls=3
-        )
+        MeterReport.objects.create(user=user, month=EARLIER.date().replace(day=1), calls=3)
     _copied(user, tag)
 
 

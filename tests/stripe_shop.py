@@ -81,6 +81,15 @@ def make_price(sandbox: StripeSandbox, **more: Any) -> str:
     return sandbox.client.v1.prices.create(params).id
 
 
+def make_code(sandbox: StripeSandbox, *, coupon: str = "HALF", **more: Any) -> stripe.PromotionCode:
+    """A promotion code, SPRING by default, of a new coupon of half the price for ever."""
+    v1 = sandbox.client.v1
+    v1.coupons.create({"id": coupon, "percent_off": 50, "duration": "forever"})
+    promotion = {"type": "coupon", "coupon": coupon}
+    params: Any = {"promotion": promotion, "code": "SPRING", **more}
+    return v1.promotion_codes.create(params)
+
+
 def subscribe(sandbox: StripeSandbox, shop: Shop, *prices: str, **more: Any) -> stripe.Subscription:
     params: Any = {
         "customer": shop.customer,

@@ -397,6 +397,7 @@ BILLING_GRACE = timedelta(days=_int("BILLING_GRACE_DAYS", 7))
 # dj-stripe is only given what was read; our webhook verifies before anything is stored.
 warnings.filterwarnings("ignore", message="The default scheme will be changed")  # its admin forms
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+MIGRATION_MODULES = {"djstripe": "billing.copies.migrations"}
 STRIPE_LIVE_MODE = STRIPE_API_KEY.split("_")[1:2] == ["live"]
 # A POST of any room is answered once: `tracker.api.OnceMixin` finds the function here.
 IDEMPOTENT_POSTS = "accounts.idempotency.answer_once"
@@ -585,7 +586,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "billing.tasks.process_due_events",
         "schedule": 30.0,
     },
-    "billing.reconcile": {"task": "billing.tasks.reconcile", "schedule": 86400.0},
+    "billing.reconcile": {"task": "billing.tasks.reconcile", "schedule": 3600.0},
     "accounts.forget-idempotency-keys": {
         "task": "accounts.tasks.forget_idempotency_keys",
         "schedule": 3600.0,

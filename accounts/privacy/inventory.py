@@ -252,7 +252,7 @@ TABLES: Mapping[str, Table] = {
         "the plan in force", why="Stripe is told to delete its customer first; it keeps the "
         "payments that were made, as tax law asks",
         personal="user tier until next_tier reason stripe_customer_id spending_cap created_at",
-        operational="revision refreshed_at",
+        operational="revision refreshed_at begins_until",
     ),
     "billing.Subscription": _table(
         "which plan was bought", why="Stripe keeps the payments that were made, as tax law asks",
@@ -286,7 +286,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "billing.UsageMonth": _table(
         "counting calls, for the plan's included ones and for what is billed", order="user month",
-        expiry=_after(730, "month"), personal="user month calls", operational="reported warned",
+        expiry=_after(730, "month"), personal="user month calls beyond let_through",
+        operational="judged reported warned",
     ),
     "billing.UsageBatch": _table(
         "writing counted calls once", NONE, owner="", erasure=Erasure.NOBODY,
@@ -294,7 +295,7 @@ TABLES: Mapping[str, Table] = {
     ),
     "billing.MeterReport": _table(
         "telling Stripe of calls beyond the included ones",
-        personal="id user month tier calls created_at sent_at", operational="attempts",
+        personal="id user month calls created_at sent_at", operational="attempts",
     ),
     # dj-stripe's copies; Stripe itself has the originals.
     "djstripe.Customer": _table(

@@ -111,7 +111,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
 class MeterReportAdmin(ReadOnlyAdmin):
     """Calls beyond the included ones that were told to Stripe."""
 
-    list_display = ("created_at", "user", "month", "tier", "calls", "sent_at", "attempts")
+    list_display = ("created_at", "user", "month", "calls", "sent_at", "attempts")
     list_select_related = ("user",)
     ordering = ("-id",)
     search_fields = ("user__email",)

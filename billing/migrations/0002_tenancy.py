@@ -13,7 +13,7 @@ _SUBSCRIPTION = (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0001_initial"), ("djstripe", "0003_2_11")]
+    dependencies = [("billing", "0001_initial"), ("djstripe", "0001_initial")]
 
     operations = [
         tenancy.protect("billing_accounts"),

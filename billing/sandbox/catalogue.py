@@ -270,6 +270,9 @@ async def delete_coupon(world: World, call: Call) -> Object:
         # A discount outlives its coupon, so what it says is kept with it.
         if discount["source"]["coupon"] == call.id:
             raise invalid("This sandbox keeps coupons that a subscription has.")
+    for promotion in world.promotions.values():
+        if promotion["promotion"]["coupon"] == call.id:
+            promotion["active"] = False
     await world.inner.delete(f"coupons/{call.id}")
     return {"id": call.id, "object": "coupon", "deleted": True}
 

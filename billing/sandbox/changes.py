@@ -7,7 +7,17 @@ from typing import Any
 
 from dateutil.relativedelta import relativedelta
 
-from billing.sandbox import catalogue, collecting, invoices, lines, meters, periods, shapes, states
+from billing.sandbox import (
+    catalogue,
+    collecting,
+    invoices,
+    lines,
+    meters,
+    periods,
+    promotions,
+    shapes,
+    states,
+)
 from billing.sandbox.wire import Object, StripeError, invalid, metadata, missing, now
 from billing.sandbox.world import World, kept
 
@@ -105,28 +115,59 @@ def _item_after(
     return made | {"id": old["id"], "created": old["created"], "metadata": merged}
 
 
-async def give_discounts(world: World, subscription: Object, asked: Sequence[Any]) -> None:
-    """The subscription has these discounts and no others. Raises StripeError."""
+@dataclass
+class Given:
+    """A discount that a subscription has already, or the coupon and code of a new one."""
+
+    discount: str = ""
+    coupon: Object | None = None
+    promotion_code: str | None = None
+
+
+async def asked_discounts(world: World, customer: str, asked: Sequence[Any]) -> list[Given]:
+    """What is asked for, if the customer may have it; nothing is changed. Raises StripeError."""
     given = []
     for place, sent in enumerate(asked):
+        param = f"discounts[{place}]"
         if named := sent.get("discount"):
-            kept(world.discounts, "discount", named, param=f"discounts[{place}][discount]")
-            given.append(named)
+            kept(world.discounts, "discount", named, param=f"{param}[discount]")
+            given.append(Given(discount=named))
             continue
-        coupon = await catalogue.coupon(
-            world, sent.get("coupon", ""), param=f"discounts[{place}][coupon]"
-        )
-        given.append(_discount(world, subscription, coupon))
-    subscription["discounts"] = given
+        code, coupon, source = sent.get("promotion_code"), sent.get("coupon", ""), "coupon"
+        if code:
+            if coupon:
+                raise invalid("Only one of coupon and promotion_code.", param=param)
+            source = "promotion_code"
+            coupon = promotions.check_redeemable(world, code, customer, param=f"{param}[{source}]")
+        found = await catalogue.coupon(world, coupon, param=f"{param}[{source}]")
+        given.append(Given(coupon=found, promotion_code=code or None))
+    return given
 
 
-def _discount(world: World, subscription: Object, coupon: Object) -> str:
+async def give_discounts(world: World, subscription: Object, asked: Sequence[Any]) -> None:
+    """The subscription has these discounts and no others. Raises StripeError."""
+    given = await asked_discounts(world, subscription["customer"], asked)
+    subscription["discounts"] = [
+        _discount(world, subscription, one.coupon, one.promotion_code)
+        if one.coupon
+        else one.discount
+        for one in given
+    ]
+
+
+def _discount(
+    world: World, subscription: Object, coupon: Object, promotion_code: str | None
+) -> str:
     end = None
     if coupon["duration"] == "repeating":
         months = relativedelta(months=coupon["duration_in_months"])
         end = int((periods.moment(now()) + months).timestamp())
     made = shapes.discount(
-        coupon, customer=subscription["customer"], subscription=subscription["id"], end=end
+        coupon,
+        customer=subscription["customer"],
+        subscription=subscription["id"],
+        end=end,
+        promotion_code=promotion_code,
     )
     world.discounts[made["id"]] = made
     world.extras[made["id"]]["is_once"] = coupon["duration"] == "once"
@@ -163,6 +204,7 @@ class _Before:
         self.subscription = deepcopy(subscription)
         self._world, self._customer = world, deepcopy(world.extras[subscription["customer"]])
         self._pending = list(world.beside[subscription["id"]].pending)
+        self._discounts = dict(world.discounts)
 
     def restore(self) -> None:
         """Put it back."""
@@ -170,6 +212,7 @@ class _Before:
         self._world.subscriptions[named].update(self.subscription)
         self._world.beside[named].pending = self._pending
         self._world.extras[self.subscription["customer"]] = self._customer
+        self._world.discounts = self._discounts
 
 
 async def _pay_or_restore(world: World, invoice: Object, before: _Before) -> None:
@@ -195,14 +238,24 @@ def _check_open(subscription: Object, asked: dict[str, Any]) -> None:
         raise invalid("A subscription that is incomplete can only update its metadata.")
     if asked.get("cancel_at") and asked.get("cancel_at_period_end"):
         raise invalid("Only one of cancel_at and cancel_at_period_end.", param="cancel_at")
+    check_trial_settings(asked)
     if asked.get("payment_behavior") == "pending_if_incomplete":
         raise invalid("This sandbox has no pending updates.", param="payment_behavior")
+
+
+def check_trial_settings(asked: dict[str, Any]) -> None:
+    """A trial that ends without a card is invoiced or canceled here. Raises StripeError."""
+    behavior = (asked.get("trial_settings") or {}).get("end_behavior") or {}
+    if behavior.get("missing_payment_method") == "pause":
+        raise invalid("This sandbox has no pause.", param="trial_settings[end_behavior]")
 
 
 def _set_plain(subscription: Object, asked: dict[str, Any]) -> None:
     for name in _FREE_TO_CHANGE:
         if name in asked:
             subscription[name] = asked[name] or None
+    if asked.get("trial_settings"):
+        subscription["trial_settings"] = asked["trial_settings"]
     subscription["payment_settings"].update(asked.get("payment_settings") or {})
     if "metadata" in asked:
         subscription["metadata"] = metadata(subscription["metadata"], asked["metadata"])

@@ -7,7 +7,9 @@ from billing.sandbox.wire import Object, a_list, invalid, metadata, now, page, t
 from billing.sandbox.world import Call, World, kept
 
 _DAY = 86400
-_OF_SUBSCRIPTION = ("metadata", "trial_period_days", "trial_end", "description")
+_OF_SUBSCRIPTION = ("metadata", "trial_period_days", "trial_end", "trial_settings", "description")
+
+_FILTERS = ("customer", "status", "subscription", "payment_intent", "payment_link")
 
 
 async def create(world: World, call: Call) -> Object:
@@ -110,7 +112,7 @@ async def listed(world: World, call: Call) -> Object:
     found = [
         one
         for one in reversed(world.sessions.values())
-        if all(asked.get(name) in (None, one[name]) for name in ("customer", "subscription"))
+        if all(asked.get(name) in (None, one[name]) for name in _FILTERS)
     ]
     return page(found, asked, "/v1/checkout/sessions")
 

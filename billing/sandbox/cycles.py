@@ -106,10 +106,18 @@ async def expire(world: World, subscription: Object, *, status: str = "canceled"
 
 
 async def end_trial(world: World, subscription: Object, *, paid: bool) -> None:
-    """The first period that costs begins. Raises StripeError."""
+    """The first period that costs begins, or without a card it is canceled where that is asked.
+
+    Raises StripeError.
+    """
     _check_trialing(subscription)
     if _is_to_end(subscription):
         await end_period(world, subscription)
+        return
+    behavior = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    if behavior == "cancel" and not await collecting.default_method(world, subscription):
+        end = subscription["trial_end"]
+        await subscriptions.stop(world, subscription, reason="payment_failed", at=end)
         return
     await _next_period(world, subscription, [], paid=paid)
 

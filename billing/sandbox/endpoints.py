@@ -15,6 +15,7 @@ from billing.sandbox import (
     invoices,
     meters,
     previews,
+    promotions,
     subscriptions,
 )
 from billing.sandbox.wire import Object
@@ -55,6 +56,8 @@ LACKING = {
         "transform_quantity",
     },
     "ProductCreateParams": {"default_price_data"},
+    "PromotionCodeCreateParams": {"customer_account"},
+    "PromotionCodeUpdateParams": {"restrictions"},
     "SubscriptionCreateParams": _OF_SUBSCRIPTIONS | {"backdate_start_date", "trial_from_plan"},
     "SubscriptionUpdateParams": _OF_SUBSCRIPTIONS | {"trial_end", "trial_from_plan"},
     "InvoiceCreatePreviewParams": {"invoice_items", "schedule", "schedule_details"},
@@ -113,6 +116,14 @@ ALL = [
         create=catalogue.create_coupon,
         retrieve=catalogue.retrieve_coupon,
         delete=catalogue.delete_coupon,
+    ),
+    *_of(
+        "/v1/promotion_codes",
+        "PromotionCode",
+        create=promotions.create,
+        list=promotions.listed,
+        retrieve=promotions.retrieve,
+        update=promotions.update,
     ),
     *_of(
         "/v1/billing/meters",

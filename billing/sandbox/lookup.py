@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from billing.sandbox import cards, catalogue, charges, customers, intents
+from billing.sandbox import cards, catalogue, charges, customers, intents, promotions
 from billing.sandbox.wire import Object, StripeError
 from billing.sandbox.world import World, kept
 
@@ -13,6 +13,7 @@ _ELSEWHERE: dict[str, Find] = {
     "cus_": customers.customer,
     "pi_": intents.payment_intent,
     "pm_": cards.method,
+    "promo_": promotions.promotion_code,
     "seti_": intents.setup_intent,
 }
 

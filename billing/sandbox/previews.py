@@ -15,11 +15,13 @@ async def create(world: World, call: Call) -> Object:
     details = asked.get("subscription_details") or {}
     subscription = await _previewed(world, asked, details)
     held = dict(world.discounts)
-    if "discounts" in asked:
-        await changes.give_discounts(world, subscription, asked["discounts"] or [])
-    billed = await _next_lines(world, subscription, details)
-    await lines.discount(world, billed, subscription["discounts"])
-    world.discounts = held
+    try:
+        if "discounts" in asked:
+            await changes.give_discounts(world, subscription, asked["discounts"] or [])
+        billed = await _next_lines(world, subscription, details)
+        await lines.discount(world, billed, subscription["discounts"])
+    finally:
+        world.discounts = held
     invoice = await invoices.preview(world, subscription, billed, reason="upcoming")
     first = subscription["items"]["data"][0]
     invoice["next_payment_attempt"] = first["current_period_end"]

@@ -122,8 +122,15 @@ def plan(price: Object) -> Object:
     }
 
 
-def discount(coupon: Object, *, customer: str, subscription: str, end: int | None) -> Object:
-    """The discount that a coupon gives a subscription."""
+def discount(
+    coupon: Object,
+    *,
+    customer: str,
+    subscription: str,
+    end: int | None,
+    promotion_code: str | None = None,
+) -> Object:
+    """The discount that a coupon gives a subscription, by a promotion code or by itself."""
     return {
         "id": token("di_"),
         "object": "discount",
@@ -133,7 +140,7 @@ def discount(coupon: Object, *, customer: str, subscription: str, end: int | Non
         "end": end,
         "invoice": None,
         "invoice_item": None,
-        "promotion_code": None,
+        "promotion_code": promotion_code,
         "source": {"coupon": coupon["id"], "type": "coupon"},
         "start": now(),
         "subscription": subscription,

@@ -32,6 +32,9 @@ async def begin(world: World, asked: dict[str, Any]) -> Object:
     behavior = asked.get("payment_behavior", "allow_incomplete")
     trial_end = _trial_end(asked)
     await _check_payable(world, asked, customer, behavior, trial_end)
+    changes.check_trial_settings(asked)
+    # What is refused must leave no subscription behind.
+    await changes.asked_discounts(world, customer["id"], asked.get("discounts") or [])
     subscription = await _registered(world, asked)
     await changes.give_discounts(world, subscription, asked.get("discounts") or [])
     invoice = await _first_invoice(world, subscription, trial_end)

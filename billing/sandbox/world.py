@@ -52,6 +52,7 @@ class World:
         self.subscriptions: ByKey = {}
         self.beside: dict[str, Beside] = {}
         self.discounts: ByKey = {}
+        self.promotions: ByKey = {}
         self.invoices: ByKey = {}
         self.disputes: ByKey = {}
         self.sessions: ByKey = {}

@@ -45,6 +45,8 @@ def ask(call: Callable[[Any], Any]) -> Any:
         log.error("stripe.key_refused", error=type(error).__name__)
         problem = Unavailable(retry_after=60)
     except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+        if error.http_status == 409:  # the same request is under way
+            raise Unavailable(retry_after=2) from None
         log.warning("stripe.refused", code=error.code, param=getattr(error, "param", None))
         problem = Refused(details=_why(error))
     except stripe.StripeError as error:

@@ -14,7 +14,7 @@ from billing.stripe_gateway.facts import CALLS, Preview, Sheet, SubscriptionStat
 
 
 def subscribe(
-    *, customer_id: str, prices: Sequence[str], trial_days: int, coupon: str, key: str
+    *, customer_id: str, prices: Sequence[str], trial_days: int, promotion: str, key: str
 ) -> SubscriptionState:
     """Begin a subscription that becomes active when its first payment is made in the app."""
     params: dict[str, Any] = {
@@ -25,12 +25,39 @@ def subscribe(
     }  # fmt: skip
     if trial_days:
         params["trial_period_days"] = trial_days
-    if coupon:
-        params["discounts"] = [{"coupon": coupon}]
+        params["trial_settings"] = {"end_behavior": {"missing_payment_method": "cancel"}}
+    if promotion:
+        params["discounts"] = [{"promotion_code": promotion}]
     if settings.STRIPE_TAX:
         params["automatic_tax"] = {"enabled": True}
     options = {"idempotency_key": key}
     return facts.subscription(ask(lambda c: c.v1.subscriptions.create(params, options=options)))
+
+
+def find_promotion(code: str, *, customer_id: str) -> str:
+    """The id of a promotion code that is in force and open to this customer, or an empty string.
+
+    What people type is a promotion code, whose rules Stripe keeps; coupons themselves are ours.
+    """
+    params = {"code": code, "active": True, "limit": 10}
+    for row in ask(lambda c: c.v1.promotion_codes.list(params)).data:
+        if not row.customer or facts.id_of(row.customer) == customer_id:
+            return str(row.id)
+    return ""
+
+
+def close_pages(customer_id: str) -> None:
+    """Let no hosted page that is still open take a payment any more."""
+    params = {"customer": customer_id, "status": "open", "limit": 100}
+    for row in ask(lambda c: c.v1.checkout.sessions.list(params)).data:
+        try:
+            _expire(row.id)
+        except Refused:
+            continue  # paid or run out meanwhile
+
+
+def _expire(session_id: str) -> None:
+    ask(lambda c: c.v1.checkout.sessions.expire(session_id))
 
 
 def read_subscription(subscription_id: str) -> SubscriptionState:

@@ -1,5 +1,6 @@
 """Stripe's objects as frozen facts: amounts as Decimal in their currency, instants in UTC."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -40,6 +41,7 @@ class SubscriptionState:
     trial_end: datetime | None
     ended_at: datetime | None
     past_due_since: datetime | None
+    lacks_card: bool = False  # a trial for which nobody has named a way to pay yet
     client_secret: str = field(default="", repr=False)
     intent: str = ""  # of the secret: "payment" or "setup"
     source: Any = field(default=None, repr=False, compare=False)  # what dj-stripe mirrors
@@ -72,13 +74,14 @@ class InvoiceState:
 
 @dataclass(frozen=True, slots=True)
 class CustomerState:
-    """Everything about a customer that a plan depends on."""
+    """Everything about a customer that a plan depends on. ``withdrawn`` says of a subscription why
+    the newest payment of its plan went back: "refunded" or "disputed"."""
 
     id: str
     is_deleted: bool
     subscriptions: tuple[SubscriptionState, ...] = ()
     invoices: tuple[InvoiceState, ...] = ()
-    withdrawn: str = ""  # why the newest payment went back: "refunded", "disputed" or ""
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
     source: Any = field(default=None, repr=False, compare=False)
 
 
@@ -132,6 +135,7 @@ def subscription(row: Any) -> SubscriptionState:
         current_period_end=_instant(first.current_period_end) if first else None,
         cancel_at_period_end=bool(row.cancel_at_period_end), trial_end=_instant(row.trial_end),
         ended_at=_instant(row.ended_at), client_secret=secret, intent=intent, source=row,
+        lacks_card=getattr(row, "pending_setup_intent", None) is not None,
         past_due_since=_instant(invoice.created) if owed and invoice is not None else None,
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Customers, and everything about them that a plan depends on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from billing.stripe_gateway import facts
@@ -48,9 +48,11 @@ def read_customer(customer_id: str) -> CustomerState:
     customer = _customer(customer_id)
     if customer is None:
         return CustomerState(customer_id, is_deleted=True)
+    invoices = _invoices(customer_id)
     return CustomerState(
         customer_id, is_deleted=False, subscriptions=tuple(_subscriptions(customer_id)),
-        invoices=list_invoices(customer_id), withdrawn=_withdrawn(customer_id), source=customer,
+        invoices=tuple(facts.invoice(row) for row in invoices), source=customer,
+        withdrawn=_withdrawn(customer_id, invoices),
     )  # fmt: skip
 
 
@@ -63,23 +65,64 @@ def _subscriptions(customer_id: str) -> Iterator[SubscriptionState]:
 
 def list_invoices(customer_id: str) -> tuple[InvoiceState, ...]:
     """The newest 24 invoices."""
-    found = ask(lambda c: c.v1.invoices.list({"customer": customer_id, "limit": 24}))
-    return tuple(facts.invoice(row) for row in found.data)
+    return tuple(facts.invoice(row) for row in _invoices(customer_id))
 
 
-def _withdrawn(customer_id: str) -> str:
-    """Whether the newest payment was given back in full, or is disputed and not won again."""
-    charges = ask(lambda c: c.v1.charges.list({"customer": customer_id, "limit": 10})).data
-    paid = next((row for row in charges if row.paid), None)
-    if paid is None:
-        return ""
-    if paid.refunded:
+def _invoices(customer_id: str) -> Sequence[Any]:
+    params = {"customer": customer_id, "limit": 24, "expand": ["data.payments"]}
+    return ask(lambda c: c.v1.invoices.list(params)).data
+
+
+_PLAN_PAYMENTS = ("subscription_create", "subscription_cycle")  # not changes, not calls
+_FINE = ("won", "prevented")  # and mere inquiries, whose states begin with "warning"
+
+
+def _withdrawn(customer_id: str, invoices: Sequence[Any]) -> dict[str, str]:
+    """By subscription: why the newest payment of its plan went back; those that stand are not
+    named. What was paid for calls or for a change of plan says nothing about the plan."""
+    newest: dict[str, Any] = {}
+    for row in invoices:  # the newest first
+        owner = _subscription_of(row)
+        if owner and row.status == "paid" and row.billing_reason in _PLAN_PAYMENTS:
+            newest.setdefault(owner, row)
+    paid = {owner: intents for owner, row in newest.items() if (intents := _intents(row))}
+    if not paid:
+        return {}
+    charges = ask(lambda c: c.v1.charges.list({"customer": customer_id, "limit": PAGE})).data
+    return {
+        owner: why
+        for owner, intents in paid.items()
+        for charge in charges
+        if charge.payment_intent in intents and charge.paid and (why := _why(charge))
+    }
+
+
+def _why(charge: Any) -> str:
+    if charge.refunded:
         return "refunded"
-    if not paid.disputed:
+    if not charge.disputed:
         return ""
-    disputes = ask(lambda c: c.v1.disputes.list({"charge": paid.id, "limit": 10})).data
-    fine = ("won", "warning_closed", "prevented")
-    return "disputed" if any(row.status not in fine for row in disputes) else ""
+    disputes = ask(lambda c: c.v1.disputes.list({"charge": charge.id, "limit": 10})).data
+    open_ones = [
+        d for d in disputes if d.status not in _FINE and not d.status.startswith("warning")
+    ]
+    return "disputed" if open_ones else ""
+
+
+def _subscription_of(invoice: Any) -> str:
+    parent = invoice.parent
+    details = parent.subscription_details if parent else None
+    return facts.id_of(details.subscription) if details and details.subscription else ""
+
+
+def _intents(invoice: Any) -> set[str]:
+    """The payments by which an invoice was paid."""
+    payments = getattr(invoice, "payments", None)
+    rows = payments.data if payments else []
+    return {
+        facts.id_of(row.payment.payment_intent) for row in rows
+        if getattr(row.payment, "payment_intent", None)
+    }  # fmt: skip
 
 
 def customer_of_dispute(dispute_id: str) -> str:

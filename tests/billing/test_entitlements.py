@@ -256,3 +256,18 @@ def test_who_is_on_a_plan_that_is_gone_is_read_as_far_as_the_usual_one_goes(alic
         tier: plan for tier, plan in plans.table().items() if tier != "pro"
     }
     assert dispatch.dispatch_due(now=now) == 1
+
+
+def test_changing_the_order_reads_nothing_sooner_than_the_plans_pace(client_of, alice):
+    now = clock.now()
+    rows = [factories.connection(alice, label=label) for label in ("a", "b")]
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.update(
+            next_sync_at=now + timedelta(hours=20), last_synced_at=now - timedelta(hours=4)
+        )
+    api = client_of(alice)
+    for position in (3, 0):
+        api.patch(f"/connections/{rows[0].id}", {"position": position})
+    with tenancy.as_system("test"):
+        early = ExchangeConnection.objects.filter(next_sync_at__lt=now + timedelta(hours=19))
+        assert not early.exists()

@@ -4,11 +4,13 @@ import pytest
 import stripe
 
 from tests.stripe_shop import (
+    FIRST_INVOICE,
     MONTHLY,
     YEARLY,
     again,
     first_item,
     listener,
+    make_code,
     newest_invoice,
     process,
     report_usage,
@@ -21,6 +23,7 @@ from tests.stripe_shop import (
 
 __all__ = ["listener", "process", "sandbox", "shop"]
 pytestmark = pytest.mark.xdist_group("stripe_sandbox")
+CANCELS = {"end_behavior": {"missing_payment_method": "cancel"}}
 
 
 class TestSubscribing:
@@ -161,6 +164,64 @@ class TestSubscribing:
         )
         assert subscription.discounts[0].source.coupon.amount_off == 100
 
+    def test_promotion_code(self, sandbox, shop):
+        code = make_code(sandbox, max_redemptions=1)
+        subscription = subscribe(
+            sandbox,
+            shop,
+            discounts=[{"promotion_code": code.id}],
+            expand=[*FIRST_INVOICE, "discounts.promotion_code"],
+        )
+        assert subscription.latest_invoice.total == MONTHLY - 500
+        given = subscription.discounts[0]
+        assert (given.source.coupon, given.promotion_code.code) == ("HALF", "SPRING")
+        sandbox.pay(secret_of(subscription))
+        sandbox.subscription(subscription.id, "renew", paid=True)
+        assert newest_invoice(sandbox, subscription).total == MONTHLY - 500
+
+        used = sandbox.client.v1.promotion_codes.retrieve(code.id)
+        assert (used.times_redeemed, used.active) == (1, False)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"active": False}, "inactive"),
+            ({"expires_at": 1}, "expired"),
+            ({"restrictions": {"first_time_transaction": True}}, "prior transactions"),
+            (None, "No such promotion code: 'promo_none'"),
+        ],
+    )
+    def test_promotion_code_that_is_refused(self, sandbox, shop, change, said):
+        before = subscribed(sandbox, shop)
+        named = "promo_none" if change is None else make_code(sandbox, **change).id
+        with pytest.raises(stripe.InvalidRequestError, match=said) as refused:
+            subscribe(sandbox, shop, discounts=[{"promotion_code": named}])
+        assert refused.value.http_status == 400
+        assert refused.value.param == "discounts[0][promotion_code]"
+        found = sandbox.client.v1.subscriptions.list({"status": "all"}).data
+        assert [one.id for one in found] == [before.id]
+
+    def test_promotion_code_that_is_only_looked_at(self, sandbox, shop):
+        code, v1 = make_code(sandbox), sandbox.client.v1
+        preview = v1.invoices.create_preview(
+            {
+                "customer": shop.customer,
+                "subscription_details": {"items": [{"price": shop.monthly}]},
+                "discounts": [{"promotion_code": code.id}],
+            }
+        )
+        assert preview.total == MONTHLY - 500
+        assert v1.promotion_codes.retrieve(code.id).times_redeemed == 0
+
+    def test_promotion_code_of_one_customer(self, sandbox, shop):
+        other = sandbox.client.v1.customers.create({}).id
+        code = make_code(sandbox, customer=other)
+        with pytest.raises(stripe.InvalidRequestError, match="another customer"):
+            subscribe(sandbox, shop, discounts=[{"promotion_code": code.id}])
+        assert subscribe(
+            sandbox, shop, customer=other, discounts=[{"promotion_code": code.id}]
+        ).discounts
+
 
 class TestTrial:
     def test_card_is_set_up_and_then_charged(self, sandbox, shop, listener):
@@ -184,6 +245,45 @@ class TestTrial:
         invoice = newest_invoice(sandbox, subscription)
         assert again(sandbox, subscription).status == "active"
         assert (invoice.amount_paid, invoice.billing_reason) == (MONTHLY, "subscription_cycle")
+
+    def test_setup_intent_is_pending_until_confirmed(self, sandbox, shop):
+        subscription = subscribe(sandbox, shop, trial_period_days=14, expand=[])
+        setup, listed = subscription.pending_setup_intent, sandbox.client.v1.subscriptions.list
+        assert setup.startswith("seti_")
+        assert [one.pending_setup_intent for one in listed()] == [setup]
+        expanded = listed({"expand": ["data.pending_setup_intent"]}).data[0]
+        sandbox.set_up(expanded.pending_setup_intent.client_secret)
+        assert again(sandbox, subscription).pending_setup_intent is None
+        assert [one.pending_setup_intent for one in listed()] == [None]
+
+    def test_end_without_a_card_cancels_where_asked(self, sandbox, shop, listener):
+        subscription = subscribe(
+            sandbox, shop, trial_period_days=14, trial_settings=CANCELS, expand=[]
+        )
+        assert subscription.trial_settings.end_behavior.missing_payment_method == "cancel"
+        sandbox.subscription(subscription.id, "end_trial")
+        ended = again(sandbox, subscription)
+        assert (ended.status, ended.ended_at) == ("canceled", subscription.trial_end)
+        assert len(sandbox.client.v1.invoices.list({"subscription": ended.id}).data) == 1
+        told = listener.wait_for("customer.subscription.deleted")[0]
+        assert told.data.object["id"] == subscription.id
+
+    def test_end_with_a_card_is_paid_all_the_same(self, sandbox, shop):
+        subscription = subscribe(
+            sandbox,
+            shop,
+            trial_period_days=14,
+            trial_settings=CANCELS,
+            expand=["pending_setup_intent"],
+        )
+        sandbox.set_up(subscription.pending_setup_intent.client_secret)
+        sandbox.subscription(subscription.id, "end_trial")
+        assert again(sandbox, subscription).status == "active"
+
+    def test_pause_at_the_end_is_refused(self, sandbox, shop):
+        pauses = {"end_behavior": {"missing_payment_method": "pause"}}
+        with pytest.raises(stripe.InvalidRequestError, match="no pause"):
+            subscribe(sandbox, shop, trial_period_days=14, trial_settings=pauses)
 
     def test_end_that_is_not_paid(self, sandbox, shop, listener):
         subscription = subscribe(sandbox, shop, trial_period_days=2, expand=[])

@@ -112,6 +112,33 @@ class TestRenewing:
         sandbox.subscription(subscription.id, "expire", status="unpaid")
         assert again(sandbox, subscription).status == "unpaid"
 
+    def test_invoices_name_their_payments_and_reasons(self, sandbox, shop):
+        subscription, v1 = subscribed(sandbox, shop), sandbox.client.v1
+        sandbox.subscription(subscription.id, "renew", paid=True)
+        v1.subscriptions.update(
+            subscription.id,
+            {
+                "items": [{"id": first_item(subscription).id, "price": shop.bigger}],
+                "proration_behavior": "always_invoice",
+                "proration_date": first_item(again(sandbox, subscription)).current_period_start,
+            },
+        )
+        sandbox.subscription(subscription.id, "renew", paid=False)
+
+        listed = v1.invoices.list({"customer": shop.customer, "expand": ["data.payments"]}).data
+
+        assert [(one.billing_reason, one.payments.data[0].status) for one in listed] == [
+            ("subscription_cycle", "open"),
+            ("subscription_update", "paid"),
+            ("subscription_cycle", "paid"),
+            ("subscription_create", "paid"),
+        ]
+        intents = [one.payments.data[0].payment.payment_intent for one in listed]
+        charges = v1.charges.list({"customer": shop.customer})
+        assert [charge.payment_intent for charge in charges] == intents
+        alone = v1.invoices.retrieve(listed[0].id, {"expand": ["payments"]})
+        assert alone.payments.data[0].payment.payment_intent == intents[0]
+
     def test_usage_is_invoiced_once(self, sandbox, shop):
         subscription = subscribed(sandbox, shop, shop.monthly, shop.calls)
         assert "quantity" not in subscription["items"].data[1]
@@ -201,6 +228,47 @@ class TestPages:
         assert self._press(sandbox, session.url, "cancel") == f"{sandbox.url}/?canceled"
         assert sandbox.client.v1.checkout.sessions.expire(session.id).status == "expired"
 
+    def test_checkout_is_listed_by_status(self, sandbox, shop):
+        sessions = sandbox.client.v1.checkout.sessions
+        left, paid, waits = (self._session(sandbox, shop).id for _ in range(3))
+        sessions.expire(left)
+        sandbox.complete_checkout(paid)
+
+        def found(**asked):
+            return [one.id for one in sessions.list({"customer": shop.customer, **asked})]
+
+        assert found() == [waits, paid, left]
+        assert found(limit=1) == [waits]
+        assert [found(status=one) for one in ("open", "complete", "expired")] == [
+            [waits], [paid], [left]
+        ]  # fmt: skip
+        other = sandbox.client.v1.customers.create({}).id
+        assert sessions.list({"customer": other, "status": "open"}).data == []
+
+    def test_checkout_that_is_over_cannot_be_paid(self, sandbox, shop):
+        left, paid = self._session(sandbox, shop), self._session(sandbox, shop)
+        sandbox.client.v1.checkout.sessions.expire(left.id)
+        assert self._press(sandbox, paid.url, "pay").endswith(paid.id)
+        for session, status in ((left, "expired"), (paid, "complete")):
+            assert f"This session is {status}" in sandbox.fetch("GET", session.url).decode()
+            assert self._press(sandbox, session.url, "pay") == 400
+        assert len(sandbox.client.v1.subscriptions.list({"status": "all"}).data) == 1
+        assert len(sandbox.client.v1.charges.list().data) == 1
+
+    def test_checkout_with_tax(self, sandbox, shop):
+        session = self._session(
+            sandbox, shop,
+            more={"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}},
+        )  # fmt: skip
+        assert sandbox.complete_checkout(session.id)["status"] == "complete"
+
+    def test_checkout_of_a_trial_that_cancels(self, sandbox, shop):
+        cancels = {"end_behavior": {"missing_payment_method": "cancel"}}
+        session = self._session(sandbox, shop, trial_period_days=7, trial_settings=cancels)
+        done = sandbox.complete_checkout(session.id)
+        begun = sandbox.client.v1.subscriptions.retrieve(done["subscription"])
+        assert begun.trial_settings.end_behavior.missing_payment_method == "cancel"
+
     def test_checkout_of_a_trial_without_the_page(self, sandbox, shop):
         session = self._session(sandbox, shop, trial_period_days=7)
         done = sandbox.complete_checkout(session.id)
@@ -226,7 +294,7 @@ class TestPages:
         assert invoice.number in sandbox.fetch("GET", invoice.hosted_invoice_url).decode()
         assert sandbox.fetch("GET", invoice.invoice_pdf).startswith(b"%PDF")
 
-    def _session(self, sandbox, shop, **data):
+    def _session(self, sandbox, shop, more=None, **data):
         return sandbox.client.v1.checkout.sessions.create(
             {
                 "mode": "subscription",
@@ -237,6 +305,7 @@ class TestPages:
                 "client_reference_id": "user-7",
                 "subscription_data": {"metadata": {"user": "7"}, **data},
                 "allow_promotion_codes": True,
+                **(more or {}),
             }
         )
 

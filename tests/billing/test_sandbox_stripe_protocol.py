@@ -15,6 +15,7 @@ from tests.stripe_shop import (
     CALLS,
     first_item,
     listener,
+    make_code,
     make_price,
     newest_invoice,
     paid_charge,
@@ -46,6 +47,43 @@ class TestCatalogue:
         )
         found = sandbox.client.v1.prices.list({"lookup_keys": ["pro_monthly"]})
         assert [price.id for price in found] == [newer]
+
+    def test_promotion_codes(self, sandbox, shop):
+        codes = sandbox.client.v1.promotion_codes
+        code = make_code(sandbox, metadata={"for": "friends"})
+        own = make_code(sandbox, coupon="THIRD", code="OWN", customer=shop.customer)
+        assert (code.promotion.coupon, code.metadata.to_dict()) == ("HALF", {"for": "friends"})
+        assert [one.id for one in codes.list({"code": "spring", "active": True})] == [code.id]
+        assert [one.id for one in codes.list({"customer": shop.customer})] == [own.id]
+        assert [one.id for one in codes.list({"coupon": "HALF"})] == [code.id]
+        assert [one.id for one in codes.list({"limit": 1})] == [own.id]
+        with pytest.raises(stripe.InvalidRequestError, match="already exists"):
+            codes.create({"promotion": {"type": "coupon", "coupon": "HALF"}, "code": "Spring"})
+
+        assert codes.update(code.id, {"active": False}).active is False
+        assert codes.list({"code": "SPRING", "active": True}).data == []
+        shown = codes.retrieve(code.id, {"expand": ["promotion.coupon"]})
+        assert shown.promotion.coupon.percent_off == 50
+        make_code(sandbox, coupon="QUARTER")
+        with pytest.raises(stripe.InvalidRequestError, match="already exists"):
+            codes.update(code.id, {"active": True})
+
+    def test_promotion_codes_that_cannot_be(self, sandbox):
+        create, half = sandbox.client.v1.promotion_codes.create, make_code(sandbox).promotion
+        with pytest.raises(stripe.InvalidRequestError, match="No such coupon"):
+            create({"promotion": {"type": "coupon", "coupon": "NONE"}})
+        with pytest.raises(stripe.InvalidRequestError, match="letters"):
+            create({"promotion": half.to_dict(), "code": "a b"})
+        with pytest.raises(stripe.InvalidRequestError, match="no minimum_amount"):
+            create({"promotion": half.to_dict(), "restrictions": {"minimum_amount": 5}})
+        assert create({"promotion": half.to_dict()}).code
+
+    def test_promotion_code_ends_with_its_coupon(self, sandbox):
+        v1, code = sandbox.client.v1, make_code(sandbox)
+        v1.coupons.delete("HALF")
+        assert not v1.promotion_codes.retrieve(code.id).active
+        with pytest.raises(stripe.InvalidRequestError, match="No such coupon"):
+            v1.promotion_codes.update(code.id, {"active": True})
 
     def test_product(self, sandbox, shop):
         v1 = sandbox.client.v1
@@ -259,6 +297,7 @@ class TestShapes:
             v1.customers.retrieve(shop.customer),
             v1.products.retrieve("prod_pro"),
             coupon,
+            make_code(sandbox),
             v1.billing.meters.retrieve(shop.meter),
             v1.disputes.list().data[0],
             v1.events.list().data[0],

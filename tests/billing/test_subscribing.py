@@ -1,6 +1,8 @@
 """Subscribing as the app does it, against a Stripe that keeps state."""
 
 import threading
+import urllib.error
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,7 +12,7 @@ from django.db import connection
 
 from audit.actions import Action
 from audit.models import ActivityLog
-from billing import catalogue, customers, entitlements, subscribing
+from billing import catalogue, customers, entitlements, plans, subscribing
 from billing.models import BillingAccount, Invoice, StripeRequest, Subscription
 from tests.billing.conftest import subscription_of
 from tracker import clock, tenancy
@@ -101,7 +103,7 @@ def test_who_has_a_subscription_changes_it(client_of, alice, subscribed):
         ({"tier": "free"}, "plan_not_for_sale"),
         ({"tier": "nonsense"}, "plan_not_for_sale"),
         ({}, "invalid_input"),
-        ({"tier": "pro", "coupon": "$%"}, "invalid_input"),
+        ({"tier": "pro", "promotion_code": "$%"}, "invalid_input"),
         ({"tier": "pro", "price": "0"}, "invalid_input"),
     ],
 )
@@ -110,17 +112,29 @@ def test_wrong_input_is_refused_in_words(client_of, alice, stripe, body, code):
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_a_coupon_that_there_is_not_is_refused_and_leaves_no_open_key(client_of, alice, stripe):
-    answer = client_of(alice).post("/billing/subscription", {"tier": "pro", "coupon": "NONE"})
-    assert (answer.status_code, answer.json()["code"]) == (409, "billing_refused")
+def spring(stripe, **fields):
+    stripe.client.v1.coupons.create({"id": "HALF", "percent_off": 50, "duration": "once"})
+    params = {"promotion": {"type": "coupon", "coupon": "HALF"}, "code": "SPRING", **fields}
+    return stripe.client.v1.promotion_codes.create(params)
+
+
+@pytest.mark.parametrize("code", ["NONE", "HALF", "SPRING"])
+def test_a_code_that_there_is_not_is_refused_and_so_is_a_coupons_own_name(
+    client_of, alice, stripe, code
+):
+    old = spring(stripe)
+    stripe.client.v1.promotion_codes.update(old.id, {"active": False})
+    body = {"tier": "pro", "promotion_code": code}
+    answer = client_of(alice).post("/billing/subscription", body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "promotion_code_unknown")
     with tenancy.as_user(alice.id):
         assert not StripeRequest.objects.filter(closed_at=None).exists()
 
 
-def test_a_coupon_makes_it_cheaper(client_of, alice, stripe):
-    stripe.client.v1.coupons.create({"id": "HALF", "percent_off": 50, "duration": "once"})
+def test_a_promotion_code_makes_it_cheaper(client_of, alice, stripe):
+    spring(stripe)
     api = client_of(alice)
-    told = api.post("/billing/subscription", {"tier": "pro", "coupon": "HALF"}).json()
+    told = api.post("/billing/subscription", {"tier": "pro", "promotion_code": "SPRING"}).json()
     stripe.pay(told["payment"]["client_secret"])
     customers.refresh(user_id=alice.id, now=clock.now())
     (invoice,) = api.get("/billing/invoices").json()["results"]
@@ -128,25 +142,38 @@ def test_a_coupon_makes_it_cheaper(client_of, alice, stripe):
     assert tier_of(alice) == "pro"
 
 
-def test_a_trial_gives_the_plan_without_payment_and_only_once(
-    client_of, alice, stripe, news, settings
-):
-    from dataclasses import replace
-
-    from billing import plans
-
+@pytest.fixture
+def trials(settings):
     table = dict(plans.table())
     settings.SUBSCRIPTION_TIERS = table | {"pro": replace(table["pro"], trial_days=14)}
+
+
+def test_a_trial_gives_the_plan_once_a_card_is_named_and_only_once(
+    client_of, alice, stripe, news, trials
+):
     api = client_of(alice)
     told = api.post("/billing/subscription", {"tier": "pro"}).json()
     assert told["subscription"]["status"] == "trialing"
     assert told["payment"]["intent"] == "setup"
     news.bring()
+    assert tier_of(alice) == "free"
+    stripe.set_up(told["payment"]["client_secret"])
+    customers.refresh(user_id=alice.id, now=clock.now())
     assert tier_of(alice) == "pro"
+    refused = api.patch("/billing/subscription", {"tier": "enterprise"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "trial_running")
     api.call("DELETE", "/billing/subscription", {"when": "now"})
     assert tier_of(alice) == "free"
     again = api.post("/billing/subscription", {"tier": "pro"}).json()
     assert again["subscription"]["status"] == "incomplete"
+
+
+def test_a_trial_without_a_card_ends_without_days_of_grace(client_of, alice, stripe, news, trials):
+    told = client_of(alice).post("/billing/subscription", {"tier": "pro"}).json()
+    named = subscription_of(stripe, told["payment"]["customer"])
+    stripe.subscription(named, "end_trial", paid=False)
+    news.bring()
+    assert tier_of(alice) == "free"
 
 
 # --- payments that do not go through ------------------------------------------------------------
@@ -341,6 +368,116 @@ def test_ending_now_ends_now_and_a_new_one_can_begin(client_of, alice, stripe, n
     assert api.post("/billing/subscription", {"tier": "pro"}).status_code == 201
 
 
+@pytest.mark.parametrize("away", [timedelta(days=20), timedelta(days=-1), timedelta(minutes=-16)])
+def test_nobody_chooses_the_moment_from_which_a_change_is_reckoned(
+    client_of, alice, stripe, subscribed, away
+):
+    """The end of the period would make a larger plan cost nothing."""
+    subscribed(alice, "pro")
+    body = {"tier": "enterprise", "proration_at": (clock.now() + away).isoformat()}
+    answer = client_of(alice).patch("/billing/subscription", body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_input")
+    assert tier_of(alice) == "pro"
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_what_is_owed_is_paid_before_the_plan_is_changed(
+    client_of, alice, stripe, news, subscribed, preview
+):
+    """A smaller plan would credit a period that nobody paid for."""
+    named = subscribed(alice, "enterprise")
+    stripe.subscription(named, "renew", paid=False)
+    news.bring()
+    body = {"tier": "pro", "preview": preview}
+    answer = client_of(alice).patch("/billing/subscription", body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "payment_owed")
+
+
+def test_a_small_charge_afterwards_hides_no_refund_and_its_own_refund_takes_nothing(
+    client_of, alice, stripe, news, subscribed
+):
+    subscribed(alice, "pro")
+    first = newest_charge(stripe, alice)
+    client_of(alice).patch("/billing/subscription", {"tier": "enterprise"})
+    later = newest_charge(stripe, alice)
+    assert later.id != first.id
+    stripe.client.v1.refunds.create({"charge": later.id})
+    news.bring()
+    assert tier_of(alice) == "enterprise"
+    stripe.client.v1.refunds.create({"charge": first.id})
+    news.bring()
+    assert tier_of(alice) == "free"
+
+
+def test_the_payments_of_an_older_subscription_say_nothing_of_a_new_one(
+    client_of, alice, stripe, news, subscribed
+):
+    subscribed(alice, "pro")
+    stripe.client.v1.refunds.create({"charge": newest_charge(stripe, alice).id})
+    client_of(alice).call("DELETE", "/billing/subscription", {"when": "now"})
+    news.bring()
+    assert tier_of(alice) == "free"
+    subscribed(alice, "pro")
+    assert tier_of(alice) == "pro"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_plans_at_once_are_one_subscription(stripe, client_of, alice):
+    """S38: not the same request twice, but two that exclude each other."""
+    customers.ensure(user_id=alice.id, email=alice.email, now=clock.now())
+    barrier, statuses = threading.Barrier(4), []
+
+    def ask(api, tier) -> None:
+        barrier.wait()
+        statuses.append(api.post("/billing/subscription", {"tier": tier}).status_code)
+        connection.close()
+
+    threads = [
+        threading.Thread(target=ask, args=(client_of(alice), tier))
+        for tier in ("pro", "enterprise") * 2
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) <= {201, 409}
+    waiting = [row for row in customers_subscriptions(stripe, alice) if row.status == "incomplete"]
+    assert len(waiting) == 1
+
+
+def test_a_page_that_is_still_open_cannot_be_paid_once_one_has_subscribed(
+    client_of, alice, stripe, subscribed
+):
+    page = client_of(alice).post("/billing/checkout", {"tier": "pro"}).json()["url"]
+    subscribed(alice, "pro")
+    with pytest.raises(urllib.error.HTTPError):
+        stripe.complete_checkout(page.rpartition("/")[2])
+    live = [row for row in customers_subscriptions(stripe, alice) if row.status == "active"]
+    assert len(live) == 1
+
+
+def test_a_beginning_whose_process_died_stands_in_the_way_for_a_minute(client_of, alice, stripe):
+    customers.ensure(user_id=alice.id, email=alice.email, now=clock.now())
+    with tenancy.as_user(alice.id):
+        BillingAccount.objects.update(begins_until=clock.now() + timedelta(seconds=50))
+    answer = client_of(alice).post("/billing/subscription", {"tier": "pro"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "subscription_being_begun")
+    with tenancy.as_user(alice.id):
+        BillingAccount.objects.update(begins_until=clock.now() - timedelta(seconds=1))
+    assert client_of(alice).post("/billing/subscription", {"tier": "pro"}).status_code == 201
+
+
+def test_one_person_cannot_use_up_what_stripe_lets_all_of_us_ask(
+    client_of, alice, bob, stripe, settings
+):
+    settings.BURST_LIMITS_ENABLED = True
+    api = client_of(alice)
+    statuses = [api.get("/billing/invoices").status_code for _ in range(61)]
+    assert statuses == [200] * 60 + [429]
+    assert api.get("/billing/subscription").status_code == 200
+    assert client_of(bob).get("/billing/invoices").status_code == 200
+
+
 # --- hosted pages -------------------------------------------------------------------------------
 def test_the_hosted_checkout_ends_in_the_plan(client_of, alice, stripe, news):
     answer = client_of(alice).post("/billing/checkout", {"tier": "pro"})
@@ -454,7 +591,7 @@ def test_asked_for_by_ten_at_once_there_is_one_subscription(stripe, client_of, a
         thread.start()
     for thread in threads:
         thread.join()
-    assert {answer.status_code for answer in answers} <= {201, 503}
+    assert {answer.status_code for answer in answers} <= {201, 409, 503}
     assert 201 in {answer.status_code for answer in answers}
     assert len(customers_subscriptions(stripe, alice)) == 1
     assert stripe.requests()["POST /v1/customers"] >= 1

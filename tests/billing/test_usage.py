@@ -43,6 +43,14 @@ def used(user, calls, now=START):
         client.incrby(counting.month_key(f"user:{user.id}", now), calls)
 
 
+def paying(email, tier="pro"):
+    """Somebody whose plan is paid for."""
+    user = factories.person(email, subscription_tier=tier)
+    with tenancy.as_system("test"):
+        BillingAccount.objects.filter(user_id=user.id).update(reason="subscription", until=None)
+    return user
+
+
 def redis_client():
     import os
 
@@ -232,7 +240,7 @@ def test_on_the_free_plan_the_thousand_and_first_call_is_refused_with_the_way_ou
 
 
 def test_a_paid_plan_goes_on_up_to_its_cap(db):
-    pro = factories.person("pro@example.com", subscription_tier="pro")
+    pro = paying("pro@example.com")
     usage.set_cap(user_id=pro.id, cap=Decimal("1.00"), now=START)  # 500 calls at 0.002
     with at(START):
         used(pro, 10_499)
@@ -254,7 +262,7 @@ def test_a_paid_plan_goes_on_up_to_its_cap(db):
     ],
 )  # fmt: skip
 def test_a_cap_is_so_many_calls(tier, cap, most):
-    account = BillingAccount(tier=tier, spending_cap=cap)
+    account = BillingAccount(tier=tier, spending_cap=cap, reason="subscription")
     assert entitlements.of_account(account, now=START).most_calls == most
 
 
@@ -265,7 +273,7 @@ def test_a_cap_that_is_none_is_refused(client_of, alice, cap):
 
 
 def test_usage_is_shown_with_what_it_costs(db):
-    pro = factories.person("pro@example.com", subscription_tier="pro")
+    pro = paying("pro@example.com")
     with at(START):
         used(pro, 10_250)
         usage.flush(now=START)
@@ -320,6 +328,13 @@ def test_who_jumps_past_both_is_told_of_the_second(alice):
 
 
 # --- billing ------------------------------------------------------------------------------------
+def bill(now):
+    """What the workers do within a minute; how many reports went out."""
+    usage.flush(now=now)
+    usage.judge(now=now)
+    return usage.report(now=now)
+
+
 def reported(stripe):
     return [int(row["payload"]["value"]) for row in stripe.call("GET", "/meter_events")["data"]]
 
@@ -328,12 +343,10 @@ def test_calls_beyond_the_included_ones_are_told_to_stripe_once(alice, stripe, s
     subscribed(alice, "pro")
     now = clock.now()
     used(alice, 10_100, now)
-    usage.flush(now=now)
-    assert usage.report(now=now) == 1
-    assert usage.report(now=now) == 0
+    assert bill(now) == 1
+    assert bill(now) == 0
     used(alice, 40, now)
-    usage.flush(now=now)
-    usage.report(now=now)
+    bill(now)
     assert reported(stripe) == [100, 40]
 
 
@@ -342,10 +355,9 @@ def test_a_report_that_was_lost_on_the_way_counts_once(alice, stripe, subscribed
     subscribed(alice, "pro")
     now = clock.now()
     used(alice, 10_100, now)
-    usage.flush(now=now)
     with stripe.fault(path="meter_events", kind="answer_lost"):
-        assert usage.report(now=now) == 0
-    assert usage.report(now=now) == 1
+        assert bill(now) == 0
+    assert bill(now) == 1
     assert reported(stripe) == [100]
     with tenancy.as_user(alice.id):
         (row,) = MeterReport.objects.all()
@@ -357,8 +369,51 @@ def test_nothing_beyond_the_cap_is_billed(alice, stripe, subscribed):
     now = clock.now()
     usage.set_cap(user_id=alice.id, cap=Decimal("0.20"), now=now)
     used(alice, 10_500, now)
+    bill(now)
+    assert reported(stripe) == [100]
+
+
+def test_a_cap_that_is_lowered_undoes_nothing_of_what_it_let_through(alice, stripe, subscribed):
+    subscribed(alice, "pro")
+    now = clock.now()
+    usage.set_cap(user_id=alice.id, cap=Decimal("100.00"), now=now)
+    used(alice, 10_500, now)
+    usage.set_cap(user_id=alice.id, cap=Decimal(0), now=now)
+    bill(now)
+    assert reported(stripe) == [500]
+
+
+def test_calls_that_were_included_are_not_billed_by_a_smaller_plan_afterwards(
+    alice, stripe, subscribed, client_of
+):
+    subscribed(alice, "enterprise")
+    now = clock.now()
+    used(alice, 50_000, now)
     usage.flush(now=now)
-    usage.report(now=now)
+    assert client_of(alice).patch("/billing/subscription", {"tier": "pro"}).status_code == 200
+    assert bill(now) == 0
+    used(alice, 7, now)
+    bill(now)
+    assert reported(stripe) == [7]
+
+
+def test_a_plan_that_was_granted_goes_no_further_than_it_includes(db):
+    pro = factories.person("pro@example.com", subscription_tier="pro")
+    usage.set_cap(user_id=pro.id, cap=Decimal("50.00"), now=START)
+    with at(START):
+        used(pro, 9_999)
+        api = ApiClient(pro)
+        assert api.get(DATA).status_code == 200
+        assert api.get(DATA).json()["code"] == "monthly_calls_used"
+
+
+def test_a_report_that_is_refused_stands_in_nobodys_way(alice, stripe, subscribed):
+    subscribed(alice, "pro")
+    now = clock.now()
+    with tenancy.as_user(alice.id):
+        MeterReport.objects.create(user=alice, month=now.date(), calls=5, attempts=1_000)
+    used(alice, 10_100, now)
+    assert bill(now) == 1
     assert reported(stripe) == [100]
 
 
@@ -366,16 +421,14 @@ def test_who_pays_nothing_is_billed_nothing(alice, bob, stripe):
     factories.put_on_plan(bob, "pro")
     used(alice, 5_000)
     used(bob, 50_000)
-    usage.flush(now=START)
-    assert usage.report(now=START) == 0
+    assert bill(START) == 0
 
 
 def test_the_next_invoice_has_the_calls(alice, stripe, news, subscribed, client_of):
     named = subscribed(alice, "pro")
     now = clock.now()
     used(alice, 11_000, now)
-    usage.flush(now=now)
-    usage.report(now=now)
+    bill(now)
     stripe.subscription(named, "renew", paid=True)
     news.bring()
     newest = client_of(alice).get("/billing/invoices").json()["results"][0]

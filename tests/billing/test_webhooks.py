@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 import threading
+import time
 
 import pytest
 from django.db import connection
@@ -38,7 +39,7 @@ def an_event(**fields):
 @pytest.mark.parametrize(
     "signed",
     [
-        "", "nonsense", "t=1,v1=00",
+        "", "nonsense", "t=1,v1=00", f"t={int(time.time())},v1=\u00e9",
         lambda body: signature(body, "whsec_of_somebody_else_000"),
         lambda body: signature(body, age=301),
         lambda body: signature(body + " "),
@@ -181,11 +182,13 @@ def five_of(events):
 def test_every_order_of_a_lifecycle_ends_in_the_state_that_stripe_has(
     alice, stripe, news, client_of
 ):
-    """S36: 120 orders, each message three times, some of them worked on late."""
+    """S36: some of the 120 orders, each message three times, some of them worked on late; all of
+    them are worked through by ``make bench``."""
     lifecycle(alice, stripe, client_of(alice))
     messages = five_of(news.fresh())
     found = set()
-    for number, order in enumerate(itertools.permutations(messages)):
+    orders = list(itertools.permutations(messages))
+    for number, order in enumerate(random.Random(7).sample(orders, 12)):
         forget(alice)
         late = [event for event in order for _ in range(3)]
         random.Random(number).shuffle(late)
@@ -219,7 +222,7 @@ def test_one_that_ends_last_is_over_in_every_order(alice, stripe, news, client_o
     lifecycle(alice, stripe, client_of(alice))
     client_of(alice).call("DELETE", "/billing/subscription", {"when": "now"})
     events = news.fresh()
-    for seed in range(10):
+    for seed in range(3):
         forget(alice)
         mixed = list(events)
         random.Random(seed).shuffle(mixed)

@@ -1,0 +1,1 @@
+"""dj-stripe's tables, whose schema we keep: see `migrations`."""
