@@ -19,7 +19,7 @@ from billing.entitlements import Entitlements
 from exchanges.models import ConnectionKind, ConnectionState, ExchangeConnection
 from tracker.errors import DomainError
 
-REASON = "paused_by_plan"
+REASON = "paused_by_plan"  # of a connection that the plan leaves out
 LOOK_AGAIN = timedelta(days=1)  # at what a plan does not include; a change of plan is sooner
 
 
@@ -30,7 +30,7 @@ class ConnectionLimit(DomainError):
 
 
 class PausedByPlan(DomainError):
-    code = REASON
+    code = "paused_by_plan"
     status = 403
     message = "Your plan does not include this connection. It goes on after an upgrade."
 

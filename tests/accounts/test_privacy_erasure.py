@@ -24,7 +24,7 @@ from accounts.sessions import Device, WrongCredentials
 from audit import log as activity
 from audit.actions import Action
 from audit.models import ActivityLog
-from billing.models import Subscription
+from billing.models import BillingAccount, Subscription
 from exchanges import closing as reading
 from exchanges import gateway
 from exchanges.models import ConnectionState, ExchangeConnection
@@ -414,6 +414,8 @@ def test_who_has_a_plan_that_costs_money_is_told_to_end_it_first(client_of, payi
 
 
 def test_staff_can_end_the_plan_and_erase(paying, full):
+    with tenancy.as_user(paying.id):  # of whom Stripe knows nothing any more
+        BillingAccount.objects.update(stripe_customer_id=None)
     run(paying.email, "--yes", "--end-subscription")
     assert not exists(paying)
 

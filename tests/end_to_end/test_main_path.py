@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 from collections import defaultdict
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 import psutil
 import pytest
@@ -120,9 +120,9 @@ def test_the_total_is_units_times_prices_to_the_last_digit(system, books):
     for row in portfolio["holdings"]:
         assert Decimal(row["quantity"]) == units[row["code"]]
         value = units[row["code"]] * Decimal(row["price"])
-        assert value.quantize(Decimal("1e-8")) == Decimal(row["value"])
+        assert value.quantize(Decimal("1e-8"), ROUND_HALF_UP) == Decimal(row["value"])
         total += value
-    assert total.quantize(Decimal("1e-8")) == Decimal(portfolio["total_value"])
+    assert total.quantize(Decimal("1e-8"), ROUND_HALF_UP) == Decimal(portfolio["total_value"])
 
 
 def test_the_price_of_bitcoin_is_the_market_data_s(system, books):

@@ -13,6 +13,7 @@ from audit.models import ActivityLog
 from exchanges import circuits
 from exchanges.models import Exchange, ExchangeConnection, ExchangeCredential
 from portfolios.models import SyncRun
+from tests import factories
 from tests.end_to_end.system import free_port
 from tracker import clock, tenancy
 
@@ -118,7 +119,8 @@ def test_a_passphrase_is_asked_for_where_the_exchange_needs_one(api, sandbox):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_second_connection_needs_another_label(api, sandbox):
+def test_a_second_connection_needs_another_label(api, alice, sandbox):
+    factories.put_on_plan(alice, "pro")
     assert post(api, sandbox).status_code == 201
     answer = post(api, sandbox, account=1)
     assert (answer.status_code, answer.json()["code"]) == (409, "connection_label_taken")

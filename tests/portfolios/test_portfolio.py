@@ -286,6 +286,7 @@ def test_a_snapshot_is_what_the_home_screen_showed(api, synced, alice):
 
 
 def test_snapshots_are_taken_daily_or_hourly_by_plan(synced, alice):
+    factories.put_on_plan(alice, "free")
     start = clock.now()
     assert snapshots.take_due(now=start) == 1
     with tenancy.as_system("test"):
