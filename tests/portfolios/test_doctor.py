@@ -79,7 +79,8 @@ def test_it_says_what_ails_a_connection_and_what_to_do(ailing, supporter):
     body = shown(client, doctor(ailing))
     for words in (
         "alice@example.com", "something could not be read", "exchange_unreachable",
-        remedies.of("exchange_unreachable").action, "read_only", "enterprise: synced every 5 minutes",
+        remedies.of("exchange_unreachable").action, "read_only",
+        "enterprise: synced every 5 minutes",
         "in nobody's hands", "Not stopped.", "status is unknown", "can be replayed",
         "sapiPostAssetGetFundingAsset", "privateGetMyTrades", "balances funding",
     ):  # fmt: skip
