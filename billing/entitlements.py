@@ -68,7 +68,7 @@ def for_user(user: Any, *, now: datetime | None = None) -> Entitlements:
     """What is in force for a user; an anonymous caller has the default plan.
 
     A user who came with a request brings their account along; otherwise it is one query, the
-    first time. Inside a transaction of somebody else's call this with ``of_user`` instead.
+    first time.
     """
     if not getattr(user, "pk", None):
         return of_account(None, now=now or clock.now())

@@ -90,11 +90,6 @@ def for_sale() -> Iterator[tuple[str, Plan]]:
     return ((tier, plan) for tier, plan in table().items() if plan.is_paid)
 
 
-def all_names() -> tuple[str, ...]:
-    """The tiers in force, in the order of the table."""
-    return tuple(table())
-
-
 def with_live_prices() -> str:
     """The first tier whose people see prices move; the default tier where there is none."""
     return next((name for name, plan in table().items() if plan.live_prices), DEFAULT_TIER)

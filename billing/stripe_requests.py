@@ -14,6 +14,7 @@ from uuid import UUID
 from billing.models import StripeRequest
 from billing.stripe_gateway import Unavailable
 from tracker import clock, tenancy
+from tracker.errors import DomainError
 
 # Stripe remembers a key for a day at least; an older one would begin anew under it.
 KEPT = timedelta(hours=23)
@@ -37,7 +38,7 @@ def once(*, user_id: UUID, purpose: str, now: datetime) -> Iterator[str]:
         yield str(row.id)
     except Unavailable:
         raise
-    except BaseException:
+    except DomainError:
         _close(row)
         raise
     _close(row)
