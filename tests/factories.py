@@ -48,10 +48,13 @@ from exchanges.reports import Credential
 from portfolios.importing import imports
 from portfolios.models import (
     Adjustment,
+    AlertFiring,
     AssetBasis,
+    Backtest,
     DailyValuation,
     Discrepancy,
     Disposal,
+    FileExport,
     FileImport,
     Holding,
     HoldingChange,
@@ -61,8 +64,12 @@ from portfolios.models import (
     ManualPrice,
     PortfolioSnapshot,
     PortfolioState,
+    PriceAlert,
     ProblemDismissal,
     Reward,
+    Strategy,
+    StrategySignal,
+    StrategyWatch,
     SyncRun,
     SyncState,
     Trade,
@@ -346,6 +353,60 @@ def _portfolios_rows(user: User, connected: ExchangeConnection) -> None:
     SyncRun.objects.create(**owner, trigger="manual", state=SyncState.COMPLETE)
     books(user, connected)
     snapshot(user)
+    plans_of_their_own(user)
+
+
+def strategy(user: User, name: str = "crossing averages", **fields: Any) -> Strategy:
+    """A strategy with the parameters that it has by default."""
+    with tenancy.as_user(user.id):
+        return Strategy.objects.create(
+            user=user, name=name, **{"kind": "sma_crossover", "parameters": {}} | fields
+        )
+
+
+def backtest(user: User, **fields: Any) -> Backtest:
+    """A backtest of a year of days of one asset that waits."""
+    defaults: dict[str, Any] = {
+        "strategy_id": ids.new_id(), "strategy_name": "crossing averages", "kind": "run",
+        "definition": {"kind": "sma_crossover", "parameters": {}}, "assets": [asset().id],
+        "interval": "1d", "since": EARLIER, "until": EARLIER + timedelta(days=365),
+        "cash": Decimal(10_000), "fee": Decimal("0.001"), "fee_source": "default",
+        "slippage": Decimal(0),
+    }  # fmt: skip
+    with tenancy.as_user(user.id):
+        return Backtest.objects.create(user=user, **defaults | fields)
+
+
+def price_alert(user: User, **fields: Any) -> PriceAlert:
+    """Whoever waits for a bitcoin to cost more than 100,000 dollars."""
+    defaults: dict[str, Any] = {
+        "kind": "price_above", "asset": asset(), "threshold": Decimal(100_000), "currency": "USD",
+    }  # fmt: skip
+    with tenancy.as_user(user.id):
+        return PriceAlert.objects.create(user=user, **defaults | fields)
+
+
+def file_export(user: User, **fields: Any) -> FileExport:
+    """A file of trades that waits to be made."""
+    with tenancy.as_user(user.id):
+        return FileExport.objects.create(
+            user=user, **{"contents": ["trades"], "format": "csv"} | fields
+        )
+
+
+def plans_of_their_own(user: User) -> None:
+    """A row of everything that a person does with their figures."""
+    kept = strategy(user)
+    backtest(user)
+    file_export(user)
+    alerted = price_alert(user)
+    with tenancy.as_user(user.id):
+        StrategyWatch.objects.create(user=user, strategy=kept, interval="1d")
+        StrategySignal.objects.create(
+            user=user, strategy=kept, asset=asset(), interval="1d", at=EARLIER, action="buy",
+            share_before=Decimal(0), share_wanted=Decimal(1), price=Decimal(100),
+        )  # fmt: skip
+        AlertFiring.objects.create(user=user, alert=alerted, at=EARLIER, value=Decimal(100_001))
 
 
 def books(user: User, connected: ExchangeConnection, *, number: int = 0) -> None:

@@ -465,6 +465,44 @@ TABLES: Mapping[str, Table] = {
         "showing how the total value moved", order="taken_at id",
         derived="id user taken_at total_value currency status snapshot_data",
     ),
+    "portfolios.Strategy": _table(
+        "ways to trade that the person keeps",
+        personal="id user name kind parameters rules created_at updated_at",
+    ),
+    "portfolios.StrategyWatch": _table(
+        "telling what a strategy would do at each new candle",
+        personal="id user strategy assets interval judged_through wanted created_at",
+        operational="next_check_at error",
+    ),
+    "portfolios.StrategySignal": _table(
+        "showing what a strategy would have done", order="at id", expiry=_after(730, "created_at"),
+        derived="id user strategy asset interval at action share_before share_wanted price "
+        "created_at",
+    ),
+    "portfolios.Backtest": _table(
+        "showing what a strategy would have done in the past", order="created_at id",
+        personal="id user strategy_id strategy_name definition kind options assets interval since "
+        "until cash fee fee_source slippage fills_gaps state error message result details "
+        "result_hash created_at finished_at",
+        operational="cancel_asked done planned leased_until attempts looked_after",
+    ),
+    "portfolios.PriceAlert": _table(
+        "telling of prices and worth that the person waits for", order="created_at id",
+        personal="id user kind asset threshold currency window repeats hysteresis note state "
+        "told_count told_at created_at updated_at",
+        operational="armed",
+    ),
+    "portfolios.AlertFiring": _table(
+        "showing when an alert came true", order="at id", expiry=_after(365, "created_at"),
+        derived="id user alert at value created_at",
+    ),
+    "portfolios.FileExport": _table(
+        "files of their data that the person had made", order="requested_at id",
+        expiry=_after(90, "requested_at"),
+        personal="id user contents format since until state rows_done rows_total file_name bytes "
+        "digest error requested_at ready_at expires_at",
+        operational="cancel_asked leased_until attempts",
+    ),
     # --- third-party ----------------------------------------------------------------------------
     "admin.LogEntry": _table(
         "what staff changed in the admin", SECURITY, order="id",

@@ -1,5 +1,7 @@
-"""Tables of `portfolios`: facts and their ledger, holdings, decisions, and what is derived."""
+"""Tables of `portfolios`: facts and their ledger, holdings, decisions, what is derived, and what
+people do with it: strategies, alerts, files."""
 
+from portfolios.models.alerts import AlertFiring, AlertKind, AlertState, PriceAlert
 from portfolios.models.decisions import (
     FileImport,
     ImportState,
@@ -22,6 +24,7 @@ from portfolios.models.derived import (
     Scope,
     Term,
 )
+from portfolios.models.exports import ExportState, FileExport
 from portfolios.models.facts import (
     Adjustment,
     AdjustmentReason,
@@ -33,12 +36,21 @@ from portfolios.models.facts import (
 )
 from portfolios.models.holdings import Holding, HoldingChange, SyncRun, SyncState
 from portfolios.models.snapshots import PortfolioSnapshot, PortfolioState, Status
+from portfolios.models.strategies import (
+    Backtest,
+    BacktestKind,
+    BacktestState,
+    Strategy,
+    StrategySignal,
+    StrategyWatch,
+)
 
 __all__ = [
-    "Adjustment", "AdjustmentReason", "AssetBasis", "Basis", "DailyValuation", "Discrepancy",
-    "Disposal", "DisposalKind", "EntryKind", "FileImport", "Holding", "HoldingChange",
-    "ImportState", "Income", "LedgerEntry", "Lot", "ManualPrice", "MatchOrigin",
-    "PortfolioSnapshot", "PortfolioState", "ProblemDismissal", "Reward", "Scope", "Status",
-    "SyncRun", "SyncState", "Term", "Trade", "Transfer", "TransferMatch", "TransferMeaning",
-    "TransferNote",
+    "Adjustment", "AdjustmentReason", "AlertFiring", "AlertKind", "AlertState", "AssetBasis",
+    "Backtest", "BacktestKind", "BacktestState", "Basis", "DailyValuation", "Discrepancy",
+    "Disposal", "DisposalKind", "EntryKind", "ExportState", "FileExport", "FileImport", "Holding",
+    "HoldingChange", "ImportState", "Income", "LedgerEntry", "Lot", "ManualPrice", "MatchOrigin",
+    "PortfolioSnapshot", "PortfolioState", "PriceAlert", "ProblemDismissal", "Reward", "Scope",
+    "Status", "Strategy", "StrategySignal", "StrategyWatch", "SyncRun", "SyncState", "Term",
+    "Trade", "Transfer", "TransferMatch", "TransferMeaning", "TransferNote",
 ]  # fmt: skip

@@ -1,0 +1,88 @@
+"""What a person wants to be told about prices and worth, and what they were told."""
+
+from django.db import models
+
+from portfolios.models.references import asset_of, of_the_same_owner, owner_key, user_of
+from tracker import clock, ids
+from tracker.money import UnitsField
+
+
+class AlertKind(models.TextChoices):
+    """What is watched. The first three need an asset, the others are about the whole portfolio."""
+
+    PRICE_ABOVE = "price_above", "the price is above a threshold"
+    PRICE_BELOW = "price_below", "the price is below a threshold"
+    PRICE_CHANGE = "price_change", "the price moved by a percentage within a window"
+    VALUE_ABOVE = "value_above", "the portfolio is worth more than a threshold"
+    VALUE_BELOW = "value_below", "the portfolio is worth less than a threshold"
+    DRAWDOWN = "drawdown", "the portfolio fell by a percentage below its highest worth in a window"
+
+
+class AlertState(models.TextChoices):
+    """Whether an alert is watched."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    TRIGGERED = "triggered", "told once, and over"
+    IMPOSSIBLE = "impossible", "no market quotes the asset any more"
+
+
+class PriceAlert(models.Model):
+    """One condition that a person is told about: once, or again and again.
+
+    A repeating one is told when its condition comes true, and is armed again once the watched
+    figure has gone back by ``hysteresis`` percent of the threshold, so that trembling around it
+    tells nothing new.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = user_of()
+    kind = models.CharField(max_length=16, choices=AlertKind.choices)
+    asset = asset_of(null=True)
+    threshold = UnitsField(help_text="A price or worth in the currency, or a percentage.")
+    currency = models.CharField(max_length=3)
+    window = models.DurationField(null=True, blank=True, help_text="Of changes and drawdowns.")
+    repeats = models.BooleanField(default=False)
+    hysteresis = UnitsField(default=0, help_text="Percent of the threshold.")
+    note = models.CharField(max_length=200, default="", blank=True)
+    state = models.CharField(max_length=12, choices=AlertState.choices, default=AlertState.ACTIVE)
+    # Whether it may be told: false from when it was until the figure has gone back.
+    armed = models.BooleanField(default=True)
+    told_count = models.PositiveIntegerField(default=0)
+    told_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+    updated_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "price_alerts"
+        constraints = [owner_key("price_alerts")]
+        indexes = [
+            # GET /alerts: one person's, newest first
+            models.Index(fields=["user", "-created_at", "-id"], name="price_alerts_by_user"),
+            # alerts: those about the assets of a batch of ticks, changed since they were read
+            models.Index(fields=["updated_at"], name="price_alerts_changed"),
+        ]
+
+    def __str__(self) -> str:
+        return self.kind
+
+
+class AlertFiring(models.Model):
+    """An alert came true: when, and at which figure."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = user_of()
+    alert = of_the_same_owner(PriceAlert)
+    at = models.DateTimeField()
+    value = UnitsField(help_text="The watched figure in the alert's unit.")
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        db_table = "alert_firings"
+        indexes = [
+            # GET /alerts/{id}/firings, and retention
+            models.Index(fields=["user", "alert", "-at"], name="alert_firings_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}"
