@@ -7,8 +7,6 @@ from portfolios.strategies.indicators import Indicators
 from portfolios.strategies.market import Floats, Integers, Market
 from portfolios.strategies.parameters import Values
 
-_SMALLEST_VOLATILITY = 1e-9  # below it is only rounding
-
 
 def buy_and_hold(indicators: Indicators, values: Values) -> Decisions:
     market = indicators.market
@@ -45,7 +43,7 @@ def volatility_targeting(indicators: Indicators, values: Values) -> Decisions:
     at = _every(market, values["every"], start=window)
     targets = np.empty((len(market.assets), at.size))
     for asset, row in enumerate(targets):
-        realised = np.maximum(indicators.volatility(asset, window)[at], _SMALLEST_VOLATILITY)
+        realised = indicators.volatility(asset, window)[at]
         row[:] = np.minimum(values["target"] / 100 / realised, 1.0) / len(market.assets)
     return Decisions(market.bars, at, targets)
 
@@ -59,6 +57,7 @@ def threshold_rebalancing(indicators: Indicators, values: Values) -> Decisions:
     market, invested = indicators.market, values["invested"]
     places, found = [0], 0
     while found + 1 < market.bars:
+        indicators.going_on()
         found = _drifted(market, found + 1, invested, values["threshold"] / 100)
         if found < market.bars:
             places.append(found)

@@ -34,8 +34,12 @@ class Stopped(Exception):
 
 
 def pointer(*parts: object) -> str:
-    """Keys and places as a JSON pointer: ``pointer("rules", "all", 1)`` is ``/rules/all/1``."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+    """Keys and places as a JSON pointer: ``pointer("rules", "all", 1)`` is ``/rules/all/1``.
+
+    Half of a surrogate pair, which no answer could carry, becomes a question mark.
+    """
+    told = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+    return told.encode("utf-8", "replace").decode()
 
 
 def going_on(stop: Stop | None) -> None:

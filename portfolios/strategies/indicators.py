@@ -21,22 +21,35 @@ from collections.abc import Callable
 import numpy as np
 import talib
 
+from portfolios.strategies import errors
+from portfolios.strategies.errors import Stop
 from portfolios.strategies.market import Floats, Market
 
 _LARGE = 40  # the first price becomes about 2^40: it may fall a millionfold and still be seen
 _SEEDED = ("EMA", "RSI", "ATR")
+_CALMEST = 1e-9  # a yearly volatility below it is only rounding
 _NOISE = 2.0**20  # by which returns are multiplied, for the same reason
 
 
 class Indicators:
-    """The indicators of a market's assets; the most recently used are kept up to ``most_bytes``."""
+    """The indicators of a market's assets; the most recently used are kept up to ``most_bytes``.
 
-    def __init__(self, market: Market, *, most_bytes: int = 200_000_000) -> None:
+    ``stop`` is asked by strategies that search for long.
+    """
+
+    def __init__(
+        self, market: Market, *, most_bytes: int = 200_000_000, stop: Stop | None = None
+    ) -> None:
         self.market = market
+        self._stop = stop
         self._most = most_bytes
         self._held = 0
         self._known: OrderedDict[tuple[object, ...], tuple[Floats, ...]] = OrderedDict()
         _as_delivered()
+
+    def going_on(self) -> None:
+        """For strategies that search for long. Raises Stopped when the caller wants no more."""
+        errors.going_on(self._stop)
 
     # --- prices ---------------------------------------------------------------------------------
     def price(self, asset: int, name: str = "close") -> Floats:
@@ -117,7 +130,8 @@ class Indicators:
     def volatility(self, asset: int, bars: int) -> Floats:
         """Standard deviation (n − 1) of the last ``bars`` returns, as a yearly fraction.
 
-        Plain returns, not logarithms, whose last digits differ between processors.
+        Never zero, so that one can divide by it. Plain returns, not logarithms, whose last
+        digits differ between processors.
         """
         return self._one(("volatility", asset, bars), lambda: self._volatility(asset, bars))
 
@@ -129,7 +143,9 @@ class Indicators:
         moves -= 1.0
         moves *= _NOISE
         yearly = math.sqrt(bars / (bars - 1) * self.market.bars_of_a_year) / _NOISE
-        return talib.STDDEV(moves, bars) * yearly if close.size > 1 else moves
+        if close.size == 1:
+            return moves
+        return np.maximum(talib.STDDEV(moves, bars) * yearly, _CALMEST)
 
     # --- kept -----------------------------------------------------------------------------------
     def _one(self, key: tuple[object, ...], make: Callable[[], Floats]) -> Floats:

@@ -86,32 +86,35 @@ class Less:
 
 
 def problems(
-    known: Sequence[Parameter], rules: Sequence[Less], given: object
+    known: Sequence[Parameter], rules: Sequence[Less], given: object, *, place: str = "/parameters"
 ) -> tuple[Values, list[Problem]]:
-    """All settings, complete with defaults, and everything that is wrong with those given."""
+    """All settings, complete with defaults, and everything that is wrong with those given.
+
+    ``place`` is the pointer of the object that has them.
+    """
     if not isinstance(given, Mapping):
-        return {}, [Problem("/parameters", "wrong_type", "The parameters must be an object.")]
-    found = list(_unknown(known, given))
+        return {}, [Problem(place, "wrong_type", "The parameters must be an object.")]
+    found = list(_unknown(place, known, given))
     values: Values = {}
     for parameter in known:
         value = given.get(parameter.name, parameter.default)
         if wrong := parameter.problem(value):
-            found.append(Problem(pointer("parameters", parameter.name), *wrong))
+            found.append(Problem(place + pointer(parameter.name), *wrong))
         else:
             values[parameter.name] = parameter.plain(value)
-    return values, found + list(_between(rules, values))
+    return values, found + list(_between(place, rules, values))
 
 
-def _unknown(known: Sequence[Parameter], given: Mapping[Any, Any]) -> Iterator[Problem]:
+def _unknown(place: str, known: Sequence[Parameter], given: Mapping[Any, Any]) -> Iterator[Problem]:
     names = [parameter.name for parameter in known]
-    told = f"This strategy has {', '.join(names)}." if names else "This strategy has none."
+    told = f"There is {', '.join(names)}." if names else "There is none."
     for name in given:
         if name not in names:
-            yield Problem(pointer("parameters", name), "unknown", f"No such parameter. {told}")
+            yield Problem(place + pointer(name), "unknown", f"Not known here. {told}")
 
 
-def _between(rules: Sequence[Less], values: Values) -> Iterator[Problem]:
+def _between(place: str, rules: Sequence[Less], values: Values) -> Iterator[Problem]:
     for rule in rules:
         known = rule.first in values and rule.second in values
         if known and values[rule.first] >= values[rule.second]:
-            yield Problem(pointer("parameters", rule.first), "not_less", rule.sentence)
+            yield Problem(place + pointer(rule.first), "not_less", rule.sentence)

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from portfolios.strategies import catalogue, filling
+from portfolios.strategies import catalogue, filling, judging, rules
 from portfolios.strategies.decisions import Decisions
 from portfolios.strategies.errors import Problem, Stop, StrategyInvalid, Told, going_on, pointer
 from portfolios.strategies.filling import Costs
 from portfolios.strategies.indicators import Indicators
 from portfolios.strategies.market import Market
 from portfolios.strategies.outcome import Outcome
+from portfolios.strategies.rules import Rules
 
 CUSTOM = "custom"
 
@@ -26,32 +27,46 @@ class Definition:
 
     def checked(self) -> "Definition":
         """The same with all parameters. Raises StrategyInvalid with every problem."""
+        if self.kind == CUSTOM:
+            self.parsed()
+            return replace(self, parameters={})
+        if self.rules is not None:
+            raise StrategyInvalid.at("/rules", "unknown", "Only a custom strategy has rules.")
         return replace(self, parameters=catalogue.checked(self.kind, self.parameters))
+
+    def parsed(self) -> Rules:
+        """The rules of a custom strategy. Raises StrategyInvalid with every problem."""
+        if self.parameters:
+            told = "A custom strategy has rules and no parameters."
+            raise StrategyInvalid.at("/parameters", "unknown", told)
+        return rules.checked(self.rules)
 
     def warm_up(self) -> int:
         """Bars before the first on whose close it can decide anything. Raises StrategyInvalid."""
-        checked = self.checked()
-        return catalogue.found(self.kind).warm_up(checked.parameters)
+        if self.kind == CUSTOM:
+            return rules.warm_up(self.parsed())
+        return catalogue.found(self.kind).warm_up(self.checked().parameters)
 
 
 def decide(
-    market: Market, definition: Definition, *, indicators: Indicators | None = None
-) -> Decisions:
+    market: Market, definition: Definition, *, indicators: Indicators | None = None,
+    stop: Stop | None = None,
+) -> Decisions:  # fmt: skip
     """What a strategy wants at the close of each bar, from that bar and those before it alone.
 
-    ``indicators`` are those of the same market, to share between runs. Raises StrategyInvalid.
+    ``indicators`` are those of the same market, to share between runs. Raises StrategyInvalid,
+    and Stopped when ``stop`` says so.
     """
-    known = indicators or Indicators(market)
+    known = indicators or Indicators(market, stop=stop)
     if known.market is not market:
         raise ValueError("these are the indicators of another market")
-    checked = definition.checked()
-    _check_assets(market, checked)
-    return catalogue.found(checked.kind).decide(known, dict(checked.parameters))
-
-
-def _check_assets(market: Market, definition: Definition) -> None:
-    one = catalogue.found(definition.kind)
+    if definition.kind == CUSTOM:
+        wanted = definition.parsed()
+        _check_count(len(market.assets), 1, catalogue.MOST_ASSETS)
+        return judging.decide(known, wanted)
+    values, one = dict(definition.checked().parameters), catalogue.found(definition.kind)
     _check_count(len(market.assets), one.fewest_assets, one.most_assets)
+    return one.decide(known, values)
 
 
 def _check_count(assets: int, fewest: int, most: int) -> None:
@@ -72,7 +87,7 @@ def simulate(
     """
     costs = checked_costs(cash=cash, fee=fee, slippage=slippage)
     going_on(stop)
-    decisions = decide(market, definition, indicators=indicators)
+    decisions = decide(market, definition, indicators=indicators, stop=stop)
     going_on(stop)
     return filling.outcome(market, decisions, cash=cash, costs=costs, told=told, stop=stop)
 
