@@ -159,7 +159,8 @@ _ALL = (
     ),
     BuiltIn(
         "periodic_rebalancing", "Periodic rebalancing",
-        "Brings all assets back to equal shares at regular intervals.",
+        "Brings all assets back to equal shares at regular intervals: sells of what rose and buys "
+        "of what fell.",
         "Perold and Sharpe, Dynamic Strategies for Asset Allocation, Financial Analysts Journal, "
         "1988",
         (_every(30, "Bars from one rebalancing to the next."), _INVESTED),

@@ -124,6 +124,7 @@ def _one_by_one(
         going_on(stop)
         tell(told, start, orders)
         book.run(market, decisions, at, start, min(start + _AT_ONCE, orders))
+    tell(told, orders, orders)
     return book.path(at)
 
 

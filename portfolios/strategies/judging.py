@@ -179,11 +179,12 @@ def _end(market: Market, asset: int, fill: int, limit: int, stops: Stops) -> int
 
 
 def _hit(closes: Floats, bought: float, tops: Floats, stops: Stops) -> Booleans:
+    """Levels are made of whole per cents first, so that 110 is ten per cent above 100."""
     hit = np.zeros(closes.size, dtype=np.bool_)
     if stops.stop_loss is not None:
-        hit |= closes <= bought * (1 - stops.stop_loss)
+        hit |= closes <= bought * (100 - stops.stop_loss) / 100
     if stops.take_profit is not None:
-        hit |= closes >= bought * (1 + stops.take_profit)
+        hit |= closes >= bought * (100 + stops.take_profit) / 100
     if stops.trailing_stop is not None:
-        hit |= closes <= tops * (1 - stops.trailing_stop)
+        hit |= closes <= tops * (100 - stops.trailing_stop) / 100
     return hit

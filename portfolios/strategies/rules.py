@@ -78,7 +78,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Stops:
-    """Fractions of a price, and bars; None is no such stop."""
+    """Per cent of a price, and bars; None is no such stop."""
 
     stop_loss: float | None = None
     take_profit: float | None = None
@@ -303,8 +303,7 @@ class _Reader:
         if values is None:
             return None
         wanted = {key: value for key, value in values.items() if key in given}
-        return Stops(**{key: value if key == "max_bars" else value / 100
-                        for key, value in wanted.items()})  # fmt: skip
+        return Stops(**wanted)
 
 
 # --- how long it must wait ----------------------------------------------------------------------
