@@ -2,8 +2,9 @@
 
 - Deflated Sharpe ratio: the probability that the true Sharpe ratio of the best trial is above what
   the best of as many trials without any merit would show by luck, given how they spread and the
-  shape of its returns (Bailey and López de Prado, *The Deflated Sharpe Ratio*, Journal of Portfolio Management, 2014). All trials are
-  counted as independent, which is strict: neighbours in a grid are alike.
+  shape of its returns (Bailey and López de Prado, *The Deflated Sharpe Ratio*, Journal of Portfolio
+  Management, 2014). All trials are counted as independent, which is strict: neighbours in a grid
+  are alike.
 - Probability of backtest overfitting, by combinatorially symmetric cross-validation: the range is
   cut into 16 blocks; of every choice of 8 the best trial is found, and it is counted how often
   that trial ranks in the lower half on the other 8 (Bailey, Borwein, López de Prado and Zhu, *The
