@@ -10,7 +10,7 @@ from portfolios.strategies.market import Booleans, Floats, Integers
 Holding = tuple[Integers, Floats]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Decisions:
     """Orders of a run over ``bars`` bars, each decided at the close of its bar.
 
@@ -42,10 +42,17 @@ class Decisions:
 
     def on(self, bar: int) -> Floats | None:
         """Targets of one bar (negative counts from the end), None when it asks for nothing."""
-        place = np.searchsorted(self.at, bar % self.bars)
-        if place == self.at.size or self.at[place] != bar % self.bars:
-            return None
-        return self.targets[:, place]
+        return self._of(bar, self.targets)
+
+    def spend_on(self, bar: int) -> Floats | None:
+        """Shares of the starting cash to spend on one bar, None when it asks for nothing."""
+        return None if self.spend is None else self._of(bar, self.spend)
+
+    def _of(self, bar: int, orders: Floats) -> Floats | None:
+        wanted = bar % self.bars
+        place = np.searchsorted(self.at, wanted)
+        found = place < self.at.size and self.at[place] == wanted
+        return orders[:, place] if found else None
 
     def standing(self, bar: int) -> Floats:
         """The last target of each asset up to and including ``bar``, nan where there was none."""
@@ -62,11 +69,6 @@ class Decisions:
         low, high = np.searchsorted(self.at, (start, end))
         spend = None if self.spend is None else self.spend[:, low:high]
         return Decisions(end - start, self.at[low:high] - start, self.targets[:, low:high], spend)
-
-
-def none_of(assets: int, bars: int) -> Decisions:
-    """It wants nothing on any bar."""
-    return Decisions(bars, np.empty(0, np.int64), np.empty((assets, 0)))
 
 
 def of_state(wanted: Booleans, *, start: int) -> Holding:

@@ -3,7 +3,8 @@
 A buy costs open · (1 + slippage), a sale brings open · (1 − slippage), and each a fee that is a
 fraction of what it moved. Nothing is borrowed and nothing sold that is not held. A target is a
 share of the equity that is left *after* the costs of reaching it, valued at the opens, so that
-the shares are exact whatever they cost. The order of the last bar is not filled.
+the shares are exact whatever they cost. The order of the last bar is not filled. Who has next to
+nothing left of the starting cash buys nothing more.
 """
 
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from portfolios.strategies.decisions import Decisions
-from portfolios.strategies.errors import Stop, Told, going_on, tell
+from portfolios.strategies.errors import Stop, StrategyInvalid, Told, going_on, tell
 from portfolios.strategies.fills import BUY, SELL, Fills
 from portfolios.strategies.market import Floats, Integers, Market
 from portfolios.strategies.outcome import Outcome, spans
 
 _DUST = 1e-12  # of the equity: a trade as small as this is only rounding
+_RUIN = 1e-12  # of the starting cash
 _AT_ONCE = 4_096  # orders between two looks at whether to go on
 
 
@@ -50,13 +52,19 @@ def outcome(
     market: Market, decisions: Decisions, *, cash: float, costs: Costs,
     told: Told | None = None, stop: Stop | None = None,
 ) -> Outcome:  # fmt: skip
-    """The run of decisions from ``cash`` on. Raises Stopped."""
-    if _is_all_or_nothing(decisions):
-        path = _all_or_nothing(market, decisions, cash, costs)
-    else:
-        path = _one_by_one(market, decisions, cash, costs, told, stop)
-    return Outcome(market, path.at, path.units_after, path.cash_after, _equity(market, path),
-                   path.fills)  # fmt: skip
+    """The run of decisions from ``cash`` on. Raises Stopped, and StrategyInvalid when prices that
+    no market has lead to more than can be counted."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if _is_all_or_nothing(decisions):
+            path = _all_or_nothing(market, decisions, cash, costs)
+        else:
+            path = _one_by_one(market, decisions, cash, costs, told, stop)
+        equity = _equity(market, path)
+    if not equity.max() < np.inf:
+        message = "The prices of these assets lead to more money than can be counted."
+        raise StrategyInvalid.at("/assets", "out_of_range", message)
+    tell(told, len(path.at), len(path.at))
+    return Outcome(market, path.at, path.units_after, path.cash_after, equity, path.fills)
 
 
 def _equity(market: Market, path: _Path) -> Floats:
@@ -100,6 +108,10 @@ def _alternating(at: Integers, prices: Floats, cash: float, fee: float) -> _Path
     # Cash is multiplied by this from one purchase to the sale after it.
     factors = prices[1::2] / prices[: 2 * trips : 2] * ((1 - fee) / (1 + fee))
     before = np.cumprod(np.concatenate(([cash], factors)))
+    ruined = np.flatnonzero(before < cash * _RUIN)
+    if ruined.size and 2 * ruined[0] < at.size:
+        end = 2 * int(ruined[0])
+        return _alternating(at[:end], prices[:end], cash, fee)
     units = np.repeat(before[: at.size - trips] / (prices[::2] * (1 + fee)), 2)[: at.size]
     after, left = np.zeros(at.size + 1), np.zeros(at.size + 1)
     after[0] = cash
@@ -124,7 +136,6 @@ def _one_by_one(
         going_on(stop)
         tell(told, start, orders)
         book.run(market, decisions, at, start, min(start + _AT_ONCE, orders))
-    tell(told, orders, orders)
     return book.path(at)
 
 
@@ -150,7 +161,7 @@ class _Book:
         wanted = orders[:, start:end].T.tolist()
         cash_after, units_after = [], []
         for bar, prices, row in zip(bars.tolist(), opens, wanted, strict=True):
-            changes = self._purchases(row, prices) if spending else self._towards(row, prices)
+            changes = self._purchases(row) if spending else self._towards(row, prices)
             self._fill(bar, prices, changes)
             cash_after.append(self.cash)
             units_after.append(self.units.copy())
@@ -169,7 +180,7 @@ class _Book:
         return _Path(at, units_after, np.concatenate(self._cash_after), fills)
 
     # --- what to trade, as values at the open ---------------------------------------------------
-    def _purchases(self, shares: list[float], prices: list[float]) -> list[float]:
+    def _purchases(self, shares: list[float]) -> list[float]:
         """Amounts of cash, costs included. The last one takes what rounding left."""
         amounts = [share * self._start if share > 0 else 0.0 for share in shares]
         total = sum(amounts)
@@ -181,6 +192,8 @@ class _Book:
         """Changes that bring the assets with a target there; the others (nan) stay."""
         values = [units * price for units, price in zip(self.units, prices, strict=True)]
         equity = self.cash + sum(values)
+        if equity < _RUIN * self._start:
+            targets = [0.0 if target == target else target for target in targets]
         after = self._after_costs(targets, values, equity)
         changes = [
             0.0 if target != target else target * after - value

@@ -19,7 +19,7 @@ class Fill(NamedTuple):
     fee: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fills:
     """All fills in the order in which they happened, each array of shape (fills,).
 

@@ -19,7 +19,8 @@ def result_hash(
     """SHA-256 in hexadecimal over the candles, the strategy, the costs and every digit of the run.
 
     The strategy counts with all its parameters, so that a default and the same value written out
-    are one. Raises StrategyInvalid when it is not valid.
+    are one. What is summed, multiplied and divided here has the same digits everywhere; TA-Lib's
+    digits are those of its build. Raises StrategyInvalid when it is not valid.
     """
     digest = hashlib.sha256(_VERSION)
     for text in (_told(definition), *(float(one).hex() for one in (cash, fee, slippage)),

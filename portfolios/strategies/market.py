@@ -24,7 +24,7 @@ class Gap(NamedTuple):
     bars: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Market:
     """Candles of one or several assets on one common grid of bars.
 

@@ -11,7 +11,7 @@ from portfolios.strategies.market import Floats, Integers, Market
 from portfolios.strategies.round_trips import Trade, Trades
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """A run. Positions change at ``at`` (bars, strictly increasing, shape (changes,)) only.
 

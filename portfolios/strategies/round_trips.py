@@ -29,7 +29,7 @@ class Trade(NamedTuple):
     fees: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trades:
     """All round trips by asset and entry, each array of shape (trades,). See Trade.
 

@@ -31,7 +31,7 @@ MOST_TRIALS = 2_000
 Grid = Mapping[str, Sequence[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SweepResult:
     """All trials in the order of the grid; arrays of shape (trials,).
 

@@ -39,7 +39,7 @@ class Fold:
     test_drawdown: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WalkForward:
     """``outcome`` is one run over ``market``, the stretches that judge, with all costs.
 

@@ -211,6 +211,8 @@ def test_dollar_cost_averaging_spends_equal_parts_of_the_start():
     assert found.at.tolist() == [0, 2, 4, 6]
     assert found.amounts[0, [0, 2, 4, 6]].tolist() == [0.25] * 4
     assert np.isnan(found.amounts[0, 1])
+    assert found.spend_on(-3).tolist() == [0.25]
+    assert found.spend_on(-1) is None
 
 
 @pytest.mark.parametrize("key", KEYS)

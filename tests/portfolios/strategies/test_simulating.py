@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portfolios.strategies import running
+from portfolios.strategies import measuring, running
 from portfolios.strategies.catalogue import CATALOGUE
 from portfolios.strategies.errors import Stopped, StrategyInvalid
 from portfolios.strategies.market import Market
@@ -207,3 +207,26 @@ def test_a_run_tells_how_far_it_is_and_stops_when_told():
                          stop=lambda: told[-1] != (0, 0) and isinstance(told[-1], int)
                          and told[-1] > 4_000)  # fmt: skip
     assert told[-1] < 19_999
+
+
+@pytest.mark.parametrize("assets", [1, 2])
+@pytest.mark.parametrize("key", ["rsi_mean_reversion", "periodic_rebalancing"])
+def test_who_is_ruined_by_costs_stops_and_still_has_figures(key, assets):
+    market = noise(3_000, assets=assets, spread=0.1)
+    found = run(market, key, fee=0.9, slippage=0.9, **LIVELY[key])
+    figures = measuring.metrics(found, market)
+    assert (found.units >= 0).all()
+    assert figures.total_return < -0.99
+    assert figures.sharpe is None or np.isfinite(figures.sharpe)
+    assert (np.isfinite(found.trades.gain_share)).all()
+    if key == "rsi_mean_reversion":
+        assert 2 < len(found.fills) < 60
+
+
+def test_prices_that_lead_past_all_numbers_are_refused():
+    market = by_hand([1e-300, 1e-300, 1e300, 1e-300, 1e-300, 1e300, 1e300])
+    rules = {"enter": {"left": "close", "is": "lt", "right": 1},
+             "exit": {"left": "close", "is": "gt", "right": 1}}  # fmt: skip
+    with pytest.raises(StrategyInvalid) as caught:
+        running.simulate(market, Definition("custom", rules=rules), cash=1e9, fee=0, slippage=0)
+    assert [one.pointer for one in caught.value.problems] == ["/assets"]
