@@ -9,7 +9,16 @@ from django import forms
 
 from accounts.models import CostBasisMethod
 from portfolios.cost import years
-from portfolios.models import Basis, DisposalKind, EntryKind, Term, Trade, Transfer
+from portfolios.models import (
+    BacktestKind,
+    BacktestState,
+    Basis,
+    DisposalKind,
+    EntryKind,
+    Term,
+    Trade,
+    Transfer,
+)
 from portfolios.reports.making import Form, Format
 from tracker.api import InvalidInput
 
@@ -165,3 +174,14 @@ class EntryFilter(_Period):
 
     def of_kind(self, queryset: Any, name: str, value: str) -> Any:
         return queryset.filter(**{f"{value}__isnull": False})
+
+
+class SignalFilter(StrictFilterSet):
+    strategy = django_filters.UUIDFilter(field_name="strategy_id", label="Strategy id")
+    asset = django_filters.UUIDFilter(field_name="asset_id", label="Asset id")
+
+
+class BacktestFilter(StrictFilterSet):
+    strategy = django_filters.UUIDFilter(field_name="strategy_id", label="Strategy id")
+    state = django_filters.ChoiceFilter(choices=BacktestState.choices)
+    kind = django_filters.ChoiceFilter(choices=BacktestKind.choices)

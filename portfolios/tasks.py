@@ -6,6 +6,7 @@ from celery import shared_task
 
 from exchanges import history
 from portfolios import derivation
+from portfolios.backtesting import jobs, watching
 from portfolios.importing import imports
 from portfolios.returns import valuations
 from portfolios.sync import dispatch, health, replaying, visiting
@@ -105,3 +106,27 @@ def sweep_imports(**kwargs: object) -> None:
 def forget_import_files(**kwargs: object) -> None:
     """Forget files that nobody had booked within a week. Runs hourly; idempotent."""
     imports.forget_files(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def run_backtest(*, backtest_id: str, **kwargs: object) -> None:
+    """Run a backtest. A second run finds it done or in other hands."""
+    jobs.run(backtest_id=UUID(backtest_id), clock=clock.now)
+
+
+@shared_task(ignore_result=True)
+def sweep_backtests(**kwargs: object) -> None:
+    """Queue backtests that wait or whose worker died. Runs each ten seconds; idempotent."""
+    jobs.sweep(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def dispatch_watches(**kwargs: object) -> None:
+    """Queue the watches whose next candle has closed. Runs each 20 seconds; idempotent."""
+    watching.dispatch(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def judge_watch(*, watch_id: str, **kwargs: object) -> None:
+    """Say what a watching strategy would do. A second run finds nothing new."""
+    watching.judge(watch_id=UUID(watch_id), now=clock.now())

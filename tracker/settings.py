@@ -353,7 +353,7 @@ PAGE_SIZE, MAX_PAGE_SIZE = 100, 500
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 # The largest file of entries that is taken; it is read in memory, and twice.
 IMPORT_MAX_BYTES = _int("IMPORT_MAX_BYTES", 5 * 1024 * 1024)
-MAX_JSON_DEPTH = 12
+MAX_JSON_DEPTH = 32
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
 CORS_EXPOSE_HEADERS = [
     "ETag",
@@ -567,6 +567,8 @@ CELERY_TASK_ROUTES = {
     "exchanges.tasks.fetch_candles": {"queue": "exports"},
     "portfolios.tasks.apply_import": {"queue": "exports"},
     "portfolios.tasks.replay_quarantine": {"queue": "exports"},
+    "portfolios.tasks.run_backtest": {"queue": "backtests"},
+    "portfolios.tasks.judge_watch": {"queue": "backtests"},
     "accounts.tasks.make_export": {"queue": "exports"},
 }
 # Sweeps find what a dead process left behind: a lease of 30 seconds, a sweep after it, and the
@@ -634,6 +636,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "portfolios.tasks.forget_import_files",
         "schedule": 3600.0,
     },
+    "portfolios.sweep-backtests": {"task": "portfolios.tasks.sweep_backtests", "schedule": 10.0},
+    "portfolios.dispatch-watches": {"task": "portfolios.tasks.dispatch_watches", "schedule": 20.0},
     "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},
     "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},
 }

@@ -7,8 +7,6 @@ from portfolios.models.references import asset_of, of_the_same_owner, owner_key,
 from tracker import clock, ids
 from tracker.money import UnitsField, ValueField
 
-CUSTOM = "custom"  # the kind of a strategy that is made of a person's own rules
-
 
 class Strategy(models.Model):
     """One way to trade, as a person set it up: a built-in with its parameters, or own rules."""

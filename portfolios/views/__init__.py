@@ -1,5 +1,11 @@
 """What the app asks of `portfolios`, a module for each topic."""
 
+from portfolios.views.backtests import (
+    BacktestCancelView,
+    BacktestChartView,
+    BacktestsView,
+    BacktestView,
+)
 from portfolios.views.entries import (
     AdjustmentEntryView,
     EntryDetailView,
@@ -47,11 +53,22 @@ from portfolios.views.reconciliation import (
     ReconciliationView,
     RepairView,
 )
+from portfolios.views.strategies import (
+    StrategiesView,
+    StrategyCatalogueView,
+    StrategySignalView,
+    StrategyView,
+    StrategyWatchView,
+)
 
 __all__ = [
     "AdjustmentEntryView",
     "AllocationView",
     "AttributionView",
+    "BacktestCancelView",
+    "BacktestChartView",
+    "BacktestView",
+    "BacktestsView",
     "CoverageView",
     "DismissView",
     "EntryDetailView",
@@ -78,6 +95,11 @@ __all__ = [
     "RewardEntryView",
     "SeriesView",
     "SnapshotView",
+    "StrategiesView",
+    "StrategyCatalogueView",
+    "StrategySignalView",
+    "StrategyView",
+    "StrategyWatchView",
     "SyncRunView",
     "SyncView",
     "TradeEntryView",
