@@ -4,9 +4,9 @@ Text in other languages: ``templates/email/<language>/<event>.txt`` and its two 
 the person's locale; what is not translated is written in English.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,6 +22,11 @@ from accounts.notifications import Event
 from accounts.privacy import export, inventory
 
 PRODUCT = "Portfolio tracker"
+LONGEST_TEXT = 300  # of any one thing that a message quotes: names and notes are people's own
+_INSTANTS = ("closes_at", "ends_at", "expires_at", "at")
+_DAYS = ("week_from", "week_until")
+LinkMaker = Callable[..., str]
+_link_makers: dict[Event, LinkMaker] = {}
 
 
 class Outdated(Exception):
@@ -37,19 +42,39 @@ class Message:
     html: str
 
 
+def link_maker(event: Event, maker: LinkMaker) -> None:
+    """Let a room above make the links of an event: ``maker(user_id=…, parameters=…, now=…)``.
+
+    It returns an address in full, signed now, and raises Outdated where there is nothing to link
+    to any more. Without one, the message says to open the app. Called once as the app is ready.
+    """
+    _link_makers[event] = maker
+
+
 def write(delivery: Delivery, *, now: datetime) -> Message:
     """The message of a delivery, its links signed now. Raises Outdated.
 
     Call inside an identity that may read the person's links, and never keep the result.
     """
-    facts: dict[str, Any] = dict(delivery.parameters)
-    facts |= {name: _instant(facts[name]) for name in ("closes_at", "ends_at") if name in facts}
+    facts, event = facts_of(delivery), Event(delivery.event)
     if "link_id" in facts:
         facts["link"] = _link(delivery, now)
-    if "export_id" in facts:
+    if event == Event.EXPORT_READY:
         export_id = UUID(facts["export_id"])
         facts["link"] = export.url(user_id=delivery.user_id, export_id=export_id)
-    return render(Event(delivery.event), user=delivery.user, facts=facts)
+    elif event in _link_makers:
+        facts["link"] = _link_makers[event](
+            user_id=delivery.user_id, parameters=delivery.parameters, now=now
+        )
+    return render(event, user=delivery.user, facts=facts)
+
+
+def facts_of(delivery: Delivery) -> dict[str, Any]:
+    """What a delivery is about, as templates take it: instants as such, texts on one line."""
+    facts = {name: _tidy(value) for name, value in delivery.parameters.items()}
+    facts |= {name: _instant(facts[name]) for name in _INSTANTS if facts.get(name)}
+    facts |= {name: date.fromisoformat(facts[name]) for name in _DAYS if facts.get(name)}
+    return facts
 
 
 def render(event: Event, *, user: User, facts: Mapping[str, Any]) -> Message:
@@ -83,6 +108,18 @@ def _link(delivery: Delivery, now: datetime) -> str:
     if row is None:
         raise Outdated
     return links.url(row)
+
+
+def _tidy(value: Any) -> Any:
+    """A text without line ends and control characters, of bounded length; also inside lists."""
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _tidy(item) for name, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    text = " ".join("".join(c if c.isprintable() else " " for c in value).split())
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
 def _instant(value: Any) -> Any:

@@ -15,6 +15,7 @@ from uuid import UUID
 from celery import current_app
 from django.db import transaction
 
+from accounts.events import RULES, Event, Rule
 from accounts.models import Delivery, NotificationChoice, PushDevice, Session, User
 from accounts.models.notifications import Channel
 from audit import log
@@ -22,76 +23,9 @@ from audit.actions import Action
 from tracker import tenancy
 from tracker.api import InvalidInput
 
+__all__ = ["RULES", "Event", "Rule", "choose", "notify", "table_of"]
 SEND_TASK = "accounts.tasks.send_delivery"
 _LONGEST_KEY = 128
-
-
-class Event(StrEnum):
-    """Something that a person is told. A name is that of its templates, too."""
-
-    CONFIRM_EMAIL = "confirm_email"
-    ALREADY_REGISTERED = "already_registered"
-    WELCOME = "welcome"
-    CONFIRM_NEW_EMAIL = "confirm_new_email"
-    EMAIL_CHANGE_ANNOUNCED = "email_change_announced"
-    PASSWORD_RESET = "password_reset"  # noqa: S105
-    PASSWORD_CHANGED = "password_changed"  # noqa: S105
-    SECOND_FACTOR_CHANGED = "second_factor_changed"
-    SECURITY_ALERT = "security_alert"
-    EXPORT_READY = "export_ready"
-    ACCOUNT_CLOSING = "account_closing"
-    ACCOUNT_CLOSED = "account_closed"
-    API_KEY_CREATED = "api_key_created"
-    CONNECTION_STOPPED = "connection_stopped"
-    SYNC_INCOMPLETE = "sync_incomplete"
-    PLAN_CHANGED = "plan_changed"
-    PAYMENT_FAILED = "payment_failed"
-    PAYMENT_WITHDRAWN = "payment_withdrawn"
-    USAGE_WARNING = "usage_warning"
-
-
-class Rule(StrEnum):
-    """Whether an event goes by a channel."""
-
-    ALWAYS = "always"
-    ON = "on"
-    OFF = "off"
-    NEVER = "never"
-
-    @property
-    def locked(self) -> bool:
-        return self in (Rule.ALWAYS, Rule.NEVER)
-
-    @property
-    def default(self) -> bool:
-        return self in (Rule.ALWAYS, Rule.ON)
-
-
-# Who took an account over must not be able to silence what says so: these e-mails always go.
-_BY_EMAIL_ALONE = {Channel.EMAIL: Rule.ALWAYS, Channel.PUSH: Rule.NEVER}
-_PUSH_AS_WELL = {Channel.EMAIL: Rule.ALWAYS, Channel.PUSH: Rule.ON}
-_BOTH_BY_CHOICE = {Channel.EMAIL: Rule.ON, Channel.PUSH: Rule.ON}
-RULES: Mapping[Event, Mapping[Channel, Rule]] = {
-    Event.CONFIRM_EMAIL: _BY_EMAIL_ALONE,
-    Event.ALREADY_REGISTERED: _BY_EMAIL_ALONE,
-    Event.WELCOME: _BY_EMAIL_ALONE,
-    Event.CONFIRM_NEW_EMAIL: _BY_EMAIL_ALONE,
-    Event.EMAIL_CHANGE_ANNOUNCED: _PUSH_AS_WELL,
-    Event.PASSWORD_RESET: _BY_EMAIL_ALONE,
-    Event.PASSWORD_CHANGED: _PUSH_AS_WELL,
-    Event.SECOND_FACTOR_CHANGED: _PUSH_AS_WELL,
-    Event.SECURITY_ALERT: _BOTH_BY_CHOICE,
-    Event.EXPORT_READY: _BOTH_BY_CHOICE,
-    Event.ACCOUNT_CLOSING: _PUSH_AS_WELL,
-    Event.ACCOUNT_CLOSED: _BY_EMAIL_ALONE,
-    Event.API_KEY_CREATED: _PUSH_AS_WELL,
-    Event.CONNECTION_STOPPED: _BOTH_BY_CHOICE,
-    Event.SYNC_INCOMPLETE: _BOTH_BY_CHOICE,
-    Event.PLAN_CHANGED: _PUSH_AS_WELL,
-    Event.PAYMENT_FAILED: _PUSH_AS_WELL,
-    Event.PAYMENT_WITHDRAWN: _PUSH_AS_WELL,
-    Event.USAGE_WARNING: _BOTH_BY_CHOICE,
-}
 
 
 # --- telling ------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ class Channel(models.TextChoices):
 
     EMAIL = "email"
     PUSH = "push"
+    LIVE = "live"  # in the app: kept to be read there, and shown at once where it is open
+    WEBHOOK = "webhook"
 
 
 class NotificationChoice(models.Model):

@@ -23,6 +23,10 @@ FACTS: dict[str, Any] = {
     "link": "https://api.example.com/confirm-email?token=abc.def",
     "new_masked": "n…w@example.com", "what": "totp_added", "kind": "account.strange_sign_in",
     "severity": "medium", "closes_at": datetime(2026, 12, 6, 12, tzinfo=UTC), "name": "script",
+    "title": "BTC is above 100,000 USD", "value": "100,012.50 USD", "strategy": "Crossing",
+    "code": "BTC", "action": "buy", "price": "100,012.50 USD", "contents": "trades",
+    "format": "csv", "rows": 12, "reason": "The disk is full.", "outcome": "done",
+    "host": "example.com", "total": "1,000.00 USD",
 }  # fmt: skip
 
 
