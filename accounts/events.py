@@ -128,3 +128,19 @@ def alike(event: Event) -> list[Event]:
 def can_be_switched_off(event: Event, channel: Channel) -> bool:
     """Whether a person may choose to be told of this no more by that channel."""
     return not RULES[event][channel].locked
+
+
+# What those e-mails are called that can be switched off: "no more e-mails about …".
+TITLES: Mapping[Event, str] = {
+    Event.SECURITY_ALERT: "unusual things that are not serious",
+    Event.EXPORT_READY: "copies of your data that are ready",
+    Event.CONNECTION_STOPPED: "exchanges that are not read any more",
+    Event.SYNC_INCOMPLETE: "exchanges that can be read only in part",
+    Event.USAGE_WARNING: "how many calls of your plan are used",
+    Event.PRICE_ALERT: "price alerts",
+    Event.STRATEGY_SIGNAL: "signals of your strategies",
+    Event.FILE_EXPORT_READY: "files that are ready",
+    Event.FILE_EXPORT_FAILED: "files that could not be made",
+    Event.BACKTEST_FINISHED: "backtests that are finished",
+    Event.WEEKLY_SUMMARY: "how your week was",
+}

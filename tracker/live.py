@@ -20,8 +20,8 @@ from tracker.logs import get_logger
 
 log = get_logger(__name__)
 
-SYNC, SESSIONS, PORTFOLIO = "sync", "sessions", "portfolio"
-TOPICS = (SYNC, SESSIONS, PORTFOLIO)
+SYNC, SESSIONS, PORTFOLIO, NOTICE = "sync", "sessions", "portfolio", "notice"
+TOPICS = (SYNC, SESSIONS, PORTFOLIO, NOTICE)
 _SECONDS = 0.5  # live news are worth no longer wait
 _PAUSE_SECONDS = 5.0  # without Redis, until it is tried again
 
@@ -30,8 +30,9 @@ def publish(*, user_id: UUID, topic: str, payload: Mapping[str, Any] | None = No
     """Tell the devices of one person; inside a transaction, once it has committed. Never raises.
 
     ``topic`` is one of ``TOPICS``. Of ``sync``: the payload has ``connection``, ``state`` and,
-    where known, ``done`` and ``planned`` calls, ``phase`` and ``seconds_left``. The others have
-    none: they say that sessions ended, or that what a person owns has changed.
+    where known, ``done`` and ``planned`` calls, ``phase`` and ``seconds_left``. Of ``notice``:
+    ``delivery``, by which it is read. The others have none: they say that sessions ended, or that
+    what a person owns has changed.
     """
     message = orjson.dumps({"topic": topic, "payload": payload or {}}, default=str)
     name = user_channel(user_id)
