@@ -84,7 +84,7 @@ def write(delivery: Delivery, *, now: datetime) -> Message:
 def brief(delivery: Delivery, *, user: User) -> Brief:
     """Title and one sentence of a delivery, without links. Call inside ``as_user``."""
     facts, template = facts_of(delivery), _template(delivery)
-    with _spoken(user, facts) as context:
+    with _spoken(user, {"event": delivery.event, **facts}) as context:
         return Brief(
             title=_line(template, "subject.txt", user.locale, context),
             text=_line(template, "short.txt", user.locale, context),
