@@ -57,7 +57,7 @@ def change(*, user_id: UUID, changes: Mapping[str, Any]) -> Standing:
         _check(row)
         if changed:
             if "weekly_summary_day" in changed:
-                row.summary_due_at = None  # worked out anew within the hour
+                row.summary_due_at = None  # the summary's own task works it out anew
             row.save()
             log.record(
                 Action.NOTIFICATION_SETTINGS_CHANGED, user_id=user_id, changed=sorted(changed)

@@ -118,6 +118,11 @@ def reachable_devices(user_id: UUID, now: datetime) -> Any:
     )
 
 
+def is_wanted(user_id: UUID, event: Event) -> bool:
+    """Whether a person is told of this at all. Call inside an identity that may read it."""
+    return bool(_wanted(user_id, event))
+
+
 def _wanted(user_id: UUID, event: Event) -> set[Channel]:
     chosen = dict(
         NotificationChoice.objects.filter(user_id=user_id, event=event).values_list(

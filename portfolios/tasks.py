@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 
 from exchanges import history
-from portfolios import derivation
+from portfolios import derivation, summaries
 from portfolios.importing import imports
 from portfolios.returns import valuations
 from portfolios.sync import dispatch, health, replaying, visiting
@@ -105,3 +105,15 @@ def sweep_imports(**kwargs: object) -> None:
 def forget_import_files(**kwargs: object) -> None:
     """Forget files that nobody had booked within a week. Runs hourly; idempotent."""
     imports.forget_files(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def queue_weekly_summaries(**kwargs: object) -> None:
+    """Queue the summaries whose moment has come. Runs hourly; idempotent."""
+    summaries.queue_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def send_weekly_summary(*, user_id: str, **kwargs: object) -> None:
+    """Tell one person how their week was. A second run finds that the next one is not due."""
+    summaries.send(user_id=UUID(user_id), now=clock.now())

@@ -566,6 +566,7 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.backfill_prices": {"queue": "exports"},
     "exchanges.tasks.fetch_candles": {"queue": "exports"},
     "portfolios.tasks.apply_import": {"queue": "exports"},
+    "portfolios.tasks.send_weekly_summary": {"queue": "exports"},
     "portfolios.tasks.replay_quarantine": {"queue": "exports"},
     "accounts.tasks.make_export": {"queue": "exports"},
 }
@@ -629,6 +630,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3600.0,
     },
     "portfolios.backfill-prices": {"task": "portfolios.tasks.backfill_prices", "schedule": 20.0},
+    "portfolios.queue-weekly-summaries": {
+        "task": "portfolios.tasks.queue_weekly_summaries",
+        "schedule": 3600.0,
+    },
     "portfolios.sweep-imports": {"task": "portfolios.tasks.sweep_imports", "schedule": 15.0},
     "portfolios.forget-import-files": {
         "task": "portfolios.tasks.forget_import_files",

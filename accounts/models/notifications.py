@@ -64,7 +64,7 @@ class NotificationSettings(models.Model):
             ),
         ]
         indexes = [
-            # accounts.weeks.due: whose summary's moment has come, or is not known yet
+            # portfolios.summaries.queue_due: whose summary's moment has come, or is not known yet
             models.Index(fields=["summary_due_at"], name="notification_settings_due"),
         ]
 
