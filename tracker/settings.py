@@ -484,6 +484,16 @@ EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
 EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.tls, _mail.starttls
 ANYMAIL = dict(_mail.anymail)
+# "user:password", which the provider's webhook sends along; without it none is mounted. Read raw.
+EMAIL_WEBHOOK_SECRET = os.environ.get("EMAIL_WEBHOOK_SECRET", "").strip()
+if EMAIL_WEBHOOK_SECRET and not re.fullmatch(r"[^:\s]+:[^:\s]{16,}", EMAIL_WEBHOOK_SECRET):
+    SETTINGS_PROBLEMS.append(
+        "EMAIL_WEBHOOK_SECRET is not user:password with 16 characters or more."
+    )
+if EMAIL_WEBHOOK_SECRET and not ANYMAIL:
+    SETTINGS_PROBLEMS.append("EMAIL_WEBHOOK_SECRET is set, but EMAIL_PROVIDER is no provider.")
+if EMAIL_WEBHOOK_SECRET:
+    ANYMAIL["WEBHOOK_SECRET"] = EMAIL_WEBHOOK_SECRET
 # Where the console backend also keeps each e-mail as a file: only while developing.
 EMAIL_FOLDER = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var") / "mail"
 if not DEFAULT_FROM_EMAIL:

@@ -110,8 +110,8 @@ def test_the_week_in_figures(invested):
     }  # fmt: skip
     assert [point["shown"] for point in days] == [
         # The close before Monday begins in Zurich is that of Saturday in Greenwich.
-        "1,000.00 USD", "1,000.00 USD", "1,080.00 USD", "1,160.00 USD", "1,090.00 USD", "1,230.00 USD",
-        "1,195.00 USD", "1,300.00 USD", "1,370.00 USD", "1,370.00 USD",
+        "1,000.00 USD", "1,000.00 USD", "1,080.00 USD", "1,160.00 USD", "1,090.00 USD",
+        "1,230.00 USD", "1,195.00 USD", "1,300.00 USD", "1,370.00 USD", "1,370.00 USD",
     ]  # fmt: skip
 
 
