@@ -7,6 +7,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import subscriptions
+        from accounts import bounces, subscriptions
 
         subscriptions.subscribe()
+        bounces.subscribe()

@@ -5,8 +5,9 @@ claim lapses after five minutes; a worker that died after handing a message over
 it may cause a second copy, which carries the same Message-ID.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from email.mime.image import MIMEImage
 from smtplib import SMTPRecipientsRefused
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,15 +18,17 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db.models import F
 
-from accounts import messages, notifications, push
+from accounts import events, messages, notifications, push, suppressions, unsubscribing, webhooks
+from accounts.events import Urgency
 from accounts.messages import Message, Outdated
-from accounts.models import Delivery, PushDevice, User
+from accounts.models import Delivery, PushDevice, User, WebhookEndpoint
 from accounts.models.notifications import Channel
 from accounts.notifications import Event
 from audit import log as activity
 from audit.actions import Action
 from tracker import tenancy
 from tracker.logs import get_logger
+from tracker.outgoing import OutgoingError
 
 log = get_logger(__name__)
 State = Delivery.State
@@ -45,14 +48,16 @@ def send(*, delivery_id: UUID, now: datetime) -> bool:
     if row is None:
         return False
     try:
-        receipt = _by_email(row, now) if row.channel == Channel.EMAIL else _by_push(row, now)
-    except Outdated:
-        _finish(row, State.DROPPED, now)
+        receipt = _WAYS[Channel(row.channel)](row, now)
+    except Outdated as reason:
+        _finish(row, State.DROPPED, now, error=str(reason))
         return False
     except Exception as error:  # whatever it is: the message must not be lost by it
         _put_off(row, error, now)
         return False
     _finish(row, State.SENT, now, receipt=receipt)
+    if row.channel == Channel.LIVE:
+        notifications.announce(row)
     return True
 
 
@@ -80,11 +85,18 @@ def _claim(delivery_id: UUID, now: datetime) -> Delivery | None:
 
 
 def _by_email(row: Delivery, now: datetime) -> str:
+    to, event = row.address or row.user.email, Event(row.event)
     with tenancy.as_user(row.user_id):
+        spared = events.urgency_of(event) != Urgency.SECURITY
+        if spared and suppressions.since(row.user_id, to):
+            raise Outdated("address suppressed")
         message = messages.write(row, now=now)
     host = urlsplit(settings.PUBLIC_URL).hostname or "localhost"
     headers = {"Message-ID": f"<{row.id}@{host}>", "X-Delivery": str(row.id)}
-    _mail(message, to=row.address or row.user.email, event=Event(row.event), headers=headers)
+    if events.can_be_switched_off(event, Channel.EMAIL):
+        headers["List-Unsubscribe"] = f"<{unsubscribing.url(row)}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    _mail(message, to=to, event=event, headers=headers)
     return ""
 
 
@@ -98,11 +110,54 @@ def _by_push(row: Delivery, now: datetime) -> str:
     try:
         return push.send(
             token=device.token, title=messages.PRODUCT, body=message.subject,
-            data={"event": row.event, "delivery_id": str(row.id)},
+            data={**messages.ids_of(row), "event": row.event, "delivery_id": str(row.id)},
         )  # fmt: skip
     except push.DeviceGone:
         _refuse_device(row, now)
         raise Outdated from None
+
+
+def _by_live(row: Delivery, now: datetime) -> str:
+    """A notice that had to wait appears in the app, as the newest one."""
+    with tenancy.as_user(row.user_id):
+        messages.brief(row, user=row.user)
+        _held(row).update(created_at=now)
+    return ""
+
+
+def _by_webhook(row: Delivery, now: datetime) -> str:
+    with tenancy.as_user(row.user_id):
+        key = row.parameters.get("endpoint_id")
+        if UUID(str(key)) not in webhooks.reachable(row.user_id, now):
+            raise Outdated("address removed, stopped or not in the plan")
+        endpoint = WebhookEndpoint.objects.get(user_id=row.user_id, id=key)
+        said = messages.brief(row, user=row.user)
+    data = {**messages.data_of(row), "title": said.title, "text": said.text}
+    body = webhooks.written(row.event, at=row.created_at, data=data)
+    try:
+        webhooks.call(endpoint, message_id=str(row.id), body=body, now=now)
+    except (webhooks.NotTaken, OutgoingError) as problem:
+        _note_webhook_failure(endpoint, problem.code, now)
+        raise
+    webhooks.note_success(endpoint, now)
+    return ""
+
+
+def _note_webhook_failure(endpoint: WebhookEndpoint, code: str, now: datetime) -> None:
+    """Tell the person, once, when it has failed for so long that it is called no more."""
+    with tenancy.as_user(endpoint.user_id):
+        if webhooks.note_failure(endpoint, code, now):
+            notifications.notify(
+                user_id=endpoint.user_id, event=Event.WEBHOOK_STOPPED, now=now,
+                dedupe=f"{endpoint.id}:{now.isoformat()}", webhook_id=endpoint.id,
+                host=endpoint.host, reason=code,
+            )  # fmt: skip
+
+
+_WAYS: Mapping[Channel, Callable[[Delivery, datetime], str]] = {
+    Channel.EMAIL: _by_email, Channel.PUSH: _by_push, Channel.LIVE: _by_live,
+    Channel.WEBHOOK: _by_webhook,
+}  # fmt: skip
 
 
 def _mail(message: Message, *, to: str, event: Event, headers: dict[str, str]) -> None:
@@ -115,7 +170,17 @@ def _mail(message: Message, *, to: str, event: Event, headers: dict[str, str]) -
         },
     )  # fmt: skip
     mail.attach_alternative(message.html, "text/html")
+    for name, png in message.images.items():
+        mail.attach(_inline(name, png))
     mail.send()
+
+
+def _inline(name: str, png: bytes) -> MIMEImage:
+    """A picture that the HTML shows as ``cid:name``."""
+    image = MIMEImage(png, "png")
+    image.add_header("Content-ID", f"<{name}>")
+    image.add_header("Content-Disposition", "inline", filename=f"{name}.png")
+    return image
 
 
 def _refuse_device(row: Delivery, now: datetime) -> None:
@@ -143,10 +208,18 @@ def _put_off(row: Delivery, error: Exception, now: datetime) -> None:
     if row.attempts >= MOST_ATTEMPTS or _is_final(error):
         log.error("delivery.failed", delivery=str(row.id), about=row.event, error=code)
         _finish(row, State.FAILED, now, error=code)
+        if _is_final(error):
+            _suppress(row, code, now)
         return
     log.warning("delivery.put_off", delivery=str(row.id), about=row.event, error=code)
     with tenancy.as_user(row.user_id):
         _held(row).update(error=code, next_attempt_at=now + wait_after(row.attempts))
+
+
+def _suppress(row: Delivery, code: str, now: datetime) -> None:
+    with tenancy.as_user(row.user_id):
+        address = row.address or row.user.email
+        suppressions.note(user_id=row.user_id, address=address, reason=code, now=now)
 
 
 def wait_after(attempts: int) -> timedelta:
@@ -167,7 +240,7 @@ def _is_final(error: Exception) -> bool:
 
 def _code(error: Exception) -> str:
     """What may be stored of a failure: no text, because it may hold an address or a secret."""
-    if isinstance(error, push.PushFailed):
+    if isinstance(error, (push.PushFailed, webhooks.NotTaken, OutgoingError)):
         return error.code
     codes = [getattr(error, name, None) for name in ("smtp_code", "status_code", "errno")]
     if isinstance(error, SMTPRecipientsRefused):

@@ -14,6 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 
+from accounts import suppressions
 from accounts.models import AccountLink, User
 from tracker import tenancy
 from tracker.errors import DomainError
@@ -107,6 +108,7 @@ def use(token: str, purpose: str, now: datetime) -> AccountLink:
             raise LinkRejected
         link = AccountLink.objects.get(id=named.link_id, user_id=named.user_id)
         link.user = user
+        suppressions.proved(user_id=user.id, address=link.email, now=now)
         return link
 
 

@@ -15,83 +15,19 @@ from uuid import UUID
 from celery import current_app
 from django.db import transaction
 
+from accounts import events, limits, notification_settings, webhooks
+from accounts.events import RULES, Event, Rule, Urgency
 from accounts.models import Delivery, NotificationChoice, PushDevice, Session, User
 from accounts.models.notifications import Channel
 from audit import log
 from audit.actions import Action
-from tracker import tenancy
+from tracker import live, tenancy
 from tracker.api import InvalidInput
 
+__all__ = ["RULES", "Event", "Rule", "choose", "notify", "table_of"]
 SEND_TASK = "accounts.tasks.send_delivery"
 _LONGEST_KEY = 128
-
-
-class Event(StrEnum):
-    """Something that a person is told. A name is that of its templates, too."""
-
-    CONFIRM_EMAIL = "confirm_email"
-    ALREADY_REGISTERED = "already_registered"
-    WELCOME = "welcome"
-    CONFIRM_NEW_EMAIL = "confirm_new_email"
-    EMAIL_CHANGE_ANNOUNCED = "email_change_announced"
-    PASSWORD_RESET = "password_reset"  # noqa: S105
-    PASSWORD_CHANGED = "password_changed"  # noqa: S105
-    SECOND_FACTOR_CHANGED = "second_factor_changed"
-    SECURITY_ALERT = "security_alert"
-    EXPORT_READY = "export_ready"
-    ACCOUNT_CLOSING = "account_closing"
-    ACCOUNT_CLOSED = "account_closed"
-    API_KEY_CREATED = "api_key_created"
-    CONNECTION_STOPPED = "connection_stopped"
-    SYNC_INCOMPLETE = "sync_incomplete"
-    PLAN_CHANGED = "plan_changed"
-    PAYMENT_FAILED = "payment_failed"
-    PAYMENT_WITHDRAWN = "payment_withdrawn"
-    USAGE_WARNING = "usage_warning"
-
-
-class Rule(StrEnum):
-    """Whether an event goes by a channel."""
-
-    ALWAYS = "always"
-    ON = "on"
-    OFF = "off"
-    NEVER = "never"
-
-    @property
-    def locked(self) -> bool:
-        return self in (Rule.ALWAYS, Rule.NEVER)
-
-    @property
-    def default(self) -> bool:
-        return self in (Rule.ALWAYS, Rule.ON)
-
-
-# Who took an account over must not be able to silence what says so: these e-mails always go.
-_BY_EMAIL_ALONE = {Channel.EMAIL: Rule.ALWAYS, Channel.PUSH: Rule.NEVER}
-_PUSH_AS_WELL = {Channel.EMAIL: Rule.ALWAYS, Channel.PUSH: Rule.ON}
-_BOTH_BY_CHOICE = {Channel.EMAIL: Rule.ON, Channel.PUSH: Rule.ON}
-RULES: Mapping[Event, Mapping[Channel, Rule]] = {
-    Event.CONFIRM_EMAIL: _BY_EMAIL_ALONE,
-    Event.ALREADY_REGISTERED: _BY_EMAIL_ALONE,
-    Event.WELCOME: _BY_EMAIL_ALONE,
-    Event.CONFIRM_NEW_EMAIL: _BY_EMAIL_ALONE,
-    Event.EMAIL_CHANGE_ANNOUNCED: _PUSH_AS_WELL,
-    Event.PASSWORD_RESET: _BY_EMAIL_ALONE,
-    Event.PASSWORD_CHANGED: _PUSH_AS_WELL,
-    Event.SECOND_FACTOR_CHANGED: _PUSH_AS_WELL,
-    Event.SECURITY_ALERT: _BOTH_BY_CHOICE,
-    Event.EXPORT_READY: _BOTH_BY_CHOICE,
-    Event.ACCOUNT_CLOSING: _PUSH_AS_WELL,
-    Event.ACCOUNT_CLOSED: _BY_EMAIL_ALONE,
-    Event.API_KEY_CREATED: _PUSH_AS_WELL,
-    Event.CONNECTION_STOPPED: _BOTH_BY_CHOICE,
-    Event.SYNC_INCOMPLETE: _BOTH_BY_CHOICE,
-    Event.PLAN_CHANGED: _PUSH_AS_WELL,
-    Event.PAYMENT_FAILED: _PUSH_AS_WELL,
-    Event.PAYMENT_WITHDRAWN: _PUSH_AS_WELL,
-    Event.USAGE_WARNING: _BOTH_BY_CHOICE,
-}
+State = Delivery.State
 
 
 # --- telling ------------------------------------------------------------------------------------
@@ -106,26 +42,60 @@ def notify(
     always: Iterable[Channel] = (),
     **parameters: Any,
 ) -> list[UUID]:
-    """Write what one person is to be told, in the caller's transaction; returns the new rows.
+    """Write what one person is to be told, in the caller's transaction; returns the new rows that
+    are to be sent (notices in the app are there as they are written).
 
     The same event with the same ``dedupe`` is told once. ``address`` is for e-mail that does not
     go to the person's own address of the moment. ``channels`` narrows what preferences allow,
     ``always`` sets them aside. ``parameters`` are stored: ids and names, never a secret.
     """
-    wanted = _wanted(user_id, event) | set(always)
-    rows = []
-    if Channel.EMAIL in wanted & set(channels):
-        rows.append(_row(user_id, event, Channel.EMAIL, dedupe, now, parameters, address=address))
-    if Channel.PUSH in wanted & set(channels):
-        rows += [
-            _row(user_id, event, Channel.PUSH, f"{dedupe}:{device_id}", now,
-                 parameters | {"device_id": device_id})
-            for device_id in reachable_devices(user_id, now).values_list("id", flat=True)
-        ]  # fmt: skip
+    wanted = (_wanted(user_id, event) | set(always)) & set(channels)
+    rows = [
+        _row(user_id, event, channel, ":".join([dedupe, *target.values()]), now,
+             parameters | target, address=address if channel == Channel.EMAIL else "")
+        for channel in Channel if channel in wanted
+        for target in _targets(user_id, channel, now)
+    ]  # fmt: skip
+    if events.urgency_of(event) != Urgency.SECURITY:
+        _leave_in_peace(rows, user_id, now)
+    rows = limits.applied(rows, event=event, now=now)
     Delivery.objects.bulk_create(rows, ignore_conflicts=True)
     written = _those_written(rows)
-    enqueue_on_commit(written)
-    return written
+    _show_at_once(written)
+    waiting = [row for row in written if row.state == State.WAITING]
+    enqueue_on_commit([row.id for row in waiting if row.next_attempt_at <= now])
+    return [row.id for row in waiting]
+
+
+def _targets(user_id: UUID, channel: Channel, now: datetime) -> list[dict[str, str]]:
+    """Which phones or addresses a channel has, one message each; others have just one way."""
+    if channel == Channel.PUSH:
+        found = reachable_devices(user_id, now).values_list("id", flat=True)
+        return [{"device_id": str(device_id)} for device_id in found]
+    if channel == Channel.WEBHOOK:
+        return [{"endpoint_id": str(key)} for key in webhooks.reachable(user_id, now)]
+    return [{}]
+
+
+def _leave_in_peace(rows: Iterable[Delivery], user_id: UUID, now: datetime) -> None:
+    """What makes a sound waits until the person's quiet hours are over."""
+    held = notification_settings.quiet_hours(user_id)
+    for row in rows:
+        if held and row.channel in (Channel.EMAIL, Channel.PUSH):
+            row.next_attempt_at = held.over(now)
+            row.held_back = "" if row.next_attempt_at == now else Delivery.HeldBack.QUIET_HOURS
+
+
+def _show_at_once(rows: Iterable[Delivery]) -> None:
+    """Tell the devices that are open now of new notices."""
+    for row in rows:
+        if row.channel == Channel.LIVE and row.state == State.SENT:
+            announce(row)
+
+
+def announce(row: Delivery) -> None:
+    """Tell a person's open devices of a notice; by its id, because Redis is told no texts."""
+    live.publish(user_id=row.user_id, topic=live.NOTICE, payload={"delivery": str(row.id)})
 
 
 def enqueue_on_commit(delivery_ids: Sequence[UUID]) -> None:
@@ -148,6 +118,11 @@ def reachable_devices(user_id: UUID, now: datetime) -> Any:
     )
 
 
+def is_wanted(user_id: UUID, event: Event) -> bool:
+    """Whether a person is told of this at all. Call inside an identity that may read it."""
+    return bool(_wanted(user_id, event))
+
+
 def _wanted(user_id: UUID, event: Event) -> set[Channel]:
     chosen = dict(
         NotificationChoice.objects.filter(user_id=user_id, event=event).values_list(
@@ -165,17 +140,19 @@ def _row(
     user_id: UUID, event: Event, channel: Channel, dedupe: str, now: datetime,
     parameters: Mapping[str, Any], *, address: str = "",
 ) -> Delivery:  # fmt: skip
+    there = {"state": State.SENT, "sent_at": now} if channel == Channel.LIVE else {}
     return Delivery(
         user_id=user_id, event=event, channel=channel, address=address,
         dedupe_key=_dedupe_key(event, dedupe), created_at=now, next_attempt_at=now,
-        parameters={name: _plain(value) for name, value in parameters.items()},
+        parameters={name: _plain(value) for name, value in parameters.items()}, **there,
     )  # fmt: skip
 
 
-def _those_written(rows: list[Delivery]) -> list[UUID]:
+def _those_written(rows: list[Delivery]) -> list[Delivery]:
     """Without the rows whose message had been written before."""
-    keys = [row.id for row in rows]
-    return list(Delivery.objects.filter(id__in=keys).order_by("id").values_list("id", flat=True))
+    keys = Delivery.objects.filter(id__in=[row.id for row in rows]).values_list("id", flat=True)
+    found = set(keys)
+    return [row for row in rows if row.id in found]
 
 
 def _dedupe_key(event: Event, dedupe: str) -> str:
@@ -214,8 +191,13 @@ def table_of(user_id: UUID) -> list[Cell]:
     ]  # fmt: skip
 
 
-def choose(*, user_id: UUID, wanted: Mapping[tuple[Event, Channel], bool]) -> list[Cell]:
-    """Set cells of the table; returns all of it. Raises InvalidInput for one that is locked."""
+def choose(
+    *, user_id: UUID, wanted: Mapping[tuple[Event, Channel], bool], reason: str = ""
+) -> list[Cell]:
+    """Set cells of the table; returns all of it. Raises InvalidInput for one that is locked.
+
+    ``reason`` goes into the log: what else than the person in the app it was.
+    """
     with tenancy.as_user(user_id):
         # The person's row orders two changes at once.
         User.objects.select_for_update(no_key=True).get(id=user_id)
@@ -226,11 +208,13 @@ def choose(*, user_id: UUID, wanted: Mapping[tuple[Event, Channel], bool]) -> li
                 text = f"“{event}” by {channel} cannot be changed."
                 raise InvalidInput.of("choices", text, code="locked")
         if changed:
-            _store_choices(user_id, changed)
+            _store_choices(user_id, changed, reason)
         return table_of(user_id)
 
 
-def _store_choices(user_id: UUID, changed: Mapping[tuple[Event, Channel], bool]) -> None:
+def _store_choices(
+    user_id: UUID, changed: Mapping[tuple[Event, Channel], bool], reason: str
+) -> None:
     NotificationChoice.objects.bulk_create(
         [
             NotificationChoice(user_id=user_id, event=event, channel=channel, enabled=on)
@@ -239,7 +223,6 @@ def _store_choices(user_id: UUID, changed: Mapping[tuple[Event, Channel], bool])
         update_conflicts=True, unique_fields=["user", "event", "channel"],
         update_fields=["enabled"],
     )  # fmt: skip
-    log.record(
-        Action.NOTIFICATIONS_CHANGED, user_id=user_id,
-        changed={f"{event} by {channel}": on for (event, channel), on in changed.items()},
-    )  # fmt: skip
+    details: dict[str, Any] = {"by": reason} if reason else {}
+    details["changed"] = {f"{event} by {channel}": on for (event, channel), on in changed.items()}
+    log.record(Action.NOTIFICATIONS_CHANGED, user_id=user_id, **details)

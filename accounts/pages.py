@@ -12,9 +12,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from accounts import addresses, confirmation, links, passwords, shield
+from accounts import addresses, confirmation, links, passwords, shield, unsubscribing
+from accounts.events import TITLES
 from accounts.models import AccountLink
 from tracker import clock
 from tracker.api import InvalidInput, OutOfOrder
@@ -56,13 +58,18 @@ def _link_page(view: View) -> View:
             response = view(request)
         except DomainError as problem:
             response = failed(request, problem)
-        response["Cache-Control"] = "no-store"
-        # Not "no-referrer": browsers would then send "Origin: null" with the form, and the
-        # check against forged requests refuse it. The origin alone holds no token.
-        response["Referrer-Policy"] = "strict-origin"
-        return response
+        return _unkept(response)
 
     return page
+
+
+def _unkept(response: HttpResponse) -> HttpResponse:
+    """The token stays out of caches and of what other sites are told."""
+    response["Cache-Control"] = "no-store"
+    # Not "no-referrer": browsers would then send "Origin: null" with the form, and the check
+    # against forged requests refuse it. The origin alone holds no token.
+    response["Referrer-Policy"] = "strict-origin"
+    return response
 
 
 @_link_page
@@ -113,6 +120,26 @@ def reset_password(request: HttpRequest) -> HttpResponse:
         request, "Password set",
         "Your password has changed, and every device is signed out. Please sign in again.",
     )  # fmt: skip
+
+
+@csrf_exempt  # mail programs send the form themselves (RFC 8058); the token is the proof
+@public_page
+def unsubscribe(request: HttpRequest) -> HttpResponse:
+    """``/unsubscribe``: no more e-mails of one kind. Not limited by address: mail providers send
+    the form for many people, and a forged token costs no more than its signature."""
+    token = request.POST.get("token") or request.GET.get("token", "")
+    if request.method == "POST":
+        what = TITLES[unsubscribing.unsubscribe(token)]
+        response = done(
+            request, "Done",
+            f"You get no more e-mails about {what}. You can turn them on again in the app, under "
+            "“Notifications”.",
+        )  # fmt: skip
+    else:
+        what = TITLES[unsubscribing.find(token).event]
+        context = {"title": "No more of these e-mails?", "what": what, "token": token}
+        response = render(request, "public/unsubscribe.html", context | {"action": request.path})
+    return _unkept(response)
 
 
 # --- parts --------------------------------------------------------------------------------------

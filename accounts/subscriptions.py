@@ -17,6 +17,7 @@ from tracker import clock, tenancy
 # Whoever took an account over could switch e-mail off; these always go.
 _SERIOUS = frozenset({"high", "critical"})
 _SLIGHT = "low"
+_QUIETLY = (Channel.PUSH, Channel.LIVE)
 
 
 def subscribe() -> None:
@@ -31,7 +32,7 @@ def subscribe() -> None:
 
 
 def tell_of_alert(happening: Happening) -> None:
-    """Tell the person, by their choice; slight ones by push alone. Alerts about nobody are not."""
+    """Tell the person, by their choice; slight ones not by e-mail. Alerts about nobody are not."""
     if happening.user_id is None:
         return
     severity = str(happening.details["severity"])
@@ -39,7 +40,7 @@ def tell_of_alert(happening: Happening) -> None:
         notifications.notify(
             user_id=happening.user_id, event=Event.SECURITY_ALERT,
             dedupe=str(happening.details["alert_id"]), now=clock.now(),
-            channels=[Channel.PUSH] if severity == _SLIGHT else list(Channel),
+            channels=_QUIETLY if severity == _SLIGHT else list(Channel),
             always=[Channel.EMAIL] if severity in _SERIOUS else [],
             alert_id=happening.details["alert_id"], kind=happening.details["kind"],
             severity=severity,

@@ -9,6 +9,7 @@ from accounts.views import (
     privacy,
     second_factor,
     sessions,
+    webhooks,
 )
 
 urlpatterns = [
@@ -29,6 +30,14 @@ urlpatterns = [
     path("me/export/<uuid:id>/download", privacy.ExportDownloadView.as_view()),
     path("me/consents", privacy.ConsentsView.as_view()),
     path("me/notifications", notifications.NotificationsView.as_view()),
+    path("me/notifications/settings", notifications.NotificationSettingsView.as_view()),
+    path("me/email/prove", notifications.ProveEmailView.as_view()),
+    path("me/webhooks", webhooks.WebhooksView.as_view()),
+    path("me/webhooks/<uuid:id>", webhooks.WebhookView.as_view()),
+    path("me/webhooks/<uuid:id>/secret", webhooks.WebhookSecretView.as_view()),
+    path("me/webhooks/<uuid:id>/test", webhooks.WebhookTestView.as_view()),
+    path("notifications", notifications.NoticesView.as_view()),
+    path("notifications/read", notifications.NoticesReadView.as_view()),
     path("devices", devices.DevicesView.as_view()),
     path("devices/<uuid:id>", devices.DeviceView.as_view()),
     path("api-keys", api_keys.ApiKeysView.as_view()),

@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 
 from exchanges import history
-from portfolios import derivation
+from portfolios import derivation, summaries
 from portfolios.backtesting import jobs, watching
 from portfolios.importing import imports
 from portfolios.returns import valuations
@@ -130,3 +130,15 @@ def dispatch_watches(**kwargs: object) -> None:
 def judge_watch(*, watch_id: str, **kwargs: object) -> None:
     """Say what a watching strategy would do. A second run finds nothing new."""
     watching.judge(watch_id=UUID(watch_id), now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def queue_weekly_summaries(**kwargs: object) -> None:
+    """Queue the summaries whose moment has come. Runs hourly; idempotent."""
+    summaries.queue_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def send_weekly_summary(*, user_id: str, **kwargs: object) -> None:
+    """Tell one person how their week was. A second run finds that the next one is not due."""
+    summaries.send(user_id=UUID(user_id), now=clock.now())

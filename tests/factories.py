@@ -1,7 +1,7 @@
 """Rows for tests, made through the models and under the identity of their owner."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
@@ -19,14 +19,17 @@ from accounts.models import (
     Consent,
     DataExport,
     Delivery,
+    EmailSuppression,
     IdempotencyRecord,
     NotificationChoice,
+    NotificationSettings,
     Passkey,
     PushDevice,
     RecoveryCode,
     Session,
     TotpDevice,
     User,
+    WebhookEndpoint,
 )
 from audit.actions import Action
 from audit.models import ActivityLog, OutboxEntry, SecurityAlert, SessionActivity, UserMetric
@@ -244,6 +247,9 @@ def _accounts_rows(user: User) -> None:
         user=user, event="security_alert", channel="push", enabled=False
     )
     api_key(user)
+    NotificationSettings.objects.create(user=user, quiet_from=time(22), quiet_until=time(7))
+    EmailSuppression.objects.create(user=user, address=user.email, reason="bounced")
+    webhook(user)
     push_device(user)
     delivery(user)
 
@@ -287,6 +293,14 @@ def api_key(user: User) -> ApiKey:
             user=user, name="script", prefix=ids.new_id().hex[-12:], digest=bytes(32),
             scopes=["read_portfolio"], expires_at=clock.now() + timedelta(days=1),
         )  # fmt: skip
+
+
+def webhook(user: User) -> WebhookEndpoint:
+    """An address that nobody can be called at."""
+    with tenancy.as_user(user.id):
+        return WebhookEndpoint.objects.create(
+            user=user, host="hooks.example.com", sealed_url=b"sealed", sealed_secret=b"sealed"
+        )
 
 
 def push_device(user: User, session_id: UUID | None = None) -> PushDevice:

@@ -20,8 +20,9 @@ from tracker.logs import get_logger
 
 log = get_logger(__name__)
 
-SYNC, SESSIONS, PORTFOLIO, JOB = "sync", "sessions", "portfolio", "job"
-TOPICS = (SYNC, SESSIONS, PORTFOLIO, JOB)
+SYNC, SESSIONS, PORTFOLIO = "sync", "sessions", "portfolio"
+JOB, NOTICE = "job", "notice"
+TOPICS = (SYNC, SESSIONS, PORTFOLIO, JOB, NOTICE)
 _SECONDS = 0.5  # live news are worth no longer wait
 _PAUSE_SECONDS = 5.0  # without Redis, until it is tried again
 
@@ -31,8 +32,9 @@ def publish(*, user_id: UUID, topic: str, payload: Mapping[str, Any] | None = No
 
     ``topic`` is one of ``TOPICS``. Of ``sync``: the payload has ``connection``, ``state`` and,
     where known, ``done`` and ``planned`` calls, ``phase`` and ``seconds_left``. Of ``job``: its
-    ``kind``, ``id``, ``state``, and ``done`` of ``total``. The others have
-    none: they say that sessions ended, or that what a person owns has changed.
+    ``kind``, ``id``, ``state``, and ``done`` of ``total``. Of ``notice``: ``delivery``, by which it
+    is read. The others have none: they say that sessions ended, or that what a person owns has
+    changed.
     """
     message = orjson.dumps({"topic": topic, "payload": payload or {}}, default=str)
     name = user_channel(user_id)

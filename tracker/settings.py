@@ -484,6 +484,16 @@ EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
 EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.tls, _mail.starttls
 ANYMAIL = dict(_mail.anymail)
+# "user:password", which the provider's webhook sends along; without it none is mounted. Read raw.
+EMAIL_WEBHOOK_SECRET = os.environ.get("EMAIL_WEBHOOK_SECRET", "").strip()
+if EMAIL_WEBHOOK_SECRET and not re.fullmatch(r"[^:\s]+:[^:\s]{16,}", EMAIL_WEBHOOK_SECRET):
+    SETTINGS_PROBLEMS.append(
+        "EMAIL_WEBHOOK_SECRET is not user:password with 16 characters or more."
+    )
+if EMAIL_WEBHOOK_SECRET and not ANYMAIL:
+    SETTINGS_PROBLEMS.append("EMAIL_WEBHOOK_SECRET is set, but EMAIL_PROVIDER is no provider.")
+if EMAIL_WEBHOOK_SECRET:
+    ANYMAIL["WEBHOOK_SECRET"] = EMAIL_WEBHOOK_SECRET
 # Where the console backend also keeps each e-mail as a file: only while developing.
 EMAIL_FOLDER = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var") / "mail"
 if not DEFAULT_FROM_EMAIL:
@@ -566,6 +576,7 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.backfill_prices": {"queue": "exports"},
     "exchanges.tasks.fetch_candles": {"queue": "exports"},
     "portfolios.tasks.apply_import": {"queue": "exports"},
+    "portfolios.tasks.send_weekly_summary": {"queue": "exports"},
     "portfolios.tasks.replay_quarantine": {"queue": "exports"},
     "portfolios.tasks.run_backtest": {"queue": "backtests"},
     "portfolios.tasks.judge_watch": {"queue": "backtests"},
@@ -631,6 +642,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3600.0,
     },
     "portfolios.backfill-prices": {"task": "portfolios.tasks.backfill_prices", "schedule": 20.0},
+    "portfolios.queue-weekly-summaries": {
+        "task": "portfolios.tasks.queue_weekly_summaries",
+        "schedule": 3600.0,
+    },
     "portfolios.sweep-imports": {"task": "portfolios.tasks.sweep_imports", "schedule": 15.0},
     "portfolios.forget-import-files": {
         "task": "portfolios.tasks.forget_import_files",

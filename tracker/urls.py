@@ -6,6 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from accounts import bounces
 from audit import views_security
 from billing import views as billing
 from portfolios.live import pages
@@ -22,6 +23,7 @@ urlpatterns = [
     path("api/v1/", include("exchanges.urls")),
     path("api/webhook/security", views_security.security_webhook),
     path("api/webhook/stripe", billing.stripe_webhook),
+    *bounces.urls(provider=settings.EMAIL_PROVIDER, secret=settings.EMAIL_WEBHOOK_SECRET),
     path("billing/done", billing.done),
     path("api/schema", SpectacularAPIView.as_view(throttle_classes=[]), name="schema"),
     path(

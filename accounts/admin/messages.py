@@ -4,8 +4,16 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts import delivery
-from accounts.models import ApiKey, Delivery, NotificationChoice, PushDevice
+from accounts import delivery, suppressions
+from accounts.models import (
+    ApiKey,
+    Delivery,
+    EmailSuppression,
+    NotificationChoice,
+    NotificationSettings,
+    PushDevice,
+    WebhookEndpoint,
+)
 from accounts.models.notifications import Channel
 from accounts.notifications import Event
 from tracker import clock
@@ -17,12 +25,12 @@ class DeliveryAdmin(ReadOnlyAdmin):
     """Messages: where each one is, and what stopped it."""
 
     list_display = (
-        "created_at", "event", "channel", "state", "attempts", "next_attempt_at", "sent_at",
-        "error", "user",
+        "created_at", "event", "channel", "state", "held_back", "attempts", "next_attempt_at",
+        "sent_at", "error", "user",
     )  # fmt: skip
     list_filter = (
         one_of("state", Delivery.State.values), one_of("channel", Channel.values),
-        one_of("event", Event),
+        one_of("event", Event), one_of("held_back", Delivery.HeldBack.values),
     )  # fmt: skip
     list_select_related = ("user",)
     ordering = ("-created_at",)
@@ -75,3 +83,52 @@ class NotificationChoiceAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     search_fields = ("user__email",)
     search_help_text = "E-mail of the person or id"
+
+
+@admin.register(NotificationSettings)
+class NotificationSettingsAdmin(ReadOnlyAdmin):
+    """Quiet hours, and when the next weekly summary is due."""
+
+    list_display = (
+        "user", "quiet_from", "quiet_until", "weekly_summary_day", "summary_due_at",
+    )  # fmt: skip
+    list_select_related = ("user",)
+    ordering = ("-user_id",)
+    search_fields = ("user__email",)
+    search_help_text = "E-mail of the person or id"
+
+
+@admin.register(EmailSuppression)
+class EmailSuppressionAdmin(ReadOnlyAdmin):
+    """Addresses that take no e-mail."""
+
+    list_display = ("address", "reason", "created_at", "lifted_at", "user")
+    list_select_related = ("user",)
+    ordering = ("-id",)
+    search_fields = ("user__email",)
+    search_help_text = "E-mail of the person or id"
+    actions = ("lift",)
+
+    @admin.action(permissions=["act"], description="Send e-mail to these addresses again")
+    def lift(self, request: HttpRequest, queryset: QuerySet[EmailSuppression]) -> None:
+        keys = self.chosen(request, queryset)
+        rows = EmailSuppression.objects.filter(id__in=keys)
+        done = suppressions.lift(
+            suppressions=rows, actor_id=staff_id(request), now=clock.now()
+        )  # fmt: skip
+        self.tell(request, "Lifted", done=done, skipped=len(keys) - done)
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(ReadOnlyAdmin):
+    """Addresses of people's programs by their host; the rest of one may be a secret."""
+
+    list_display = (
+        "user", "host", "created_at", "last_success_at", "failing_since", "last_error",
+        "stopped_at",
+    )  # fmt: skip
+    list_select_related = ("user",)
+    ordering = ("-id",)
+    search_fields = ("user__email",)
+    search_help_text = "E-mail of the person or id"
+    hidden = ("sealed_url", "sealed_secret")

@@ -3,7 +3,9 @@
 from accounts.models.api_keys import ApiKey
 from accounts.models.notifications import (
     Delivery,
+    EmailSuppression,
     NotificationChoice,
+    NotificationSettings,
     PushDevice,
 )
 from accounts.models.people import (
@@ -21,6 +23,7 @@ from accounts.models.people import (
 )
 from accounts.models.privacy import Consent, DataExport
 from accounts.models.second_factor import Passkey, RecoveryCode, TotpDevice
+from accounts.models.webhooks import WebhookEndpoint
 
 __all__ = [
     "AccountLink",
@@ -32,8 +35,10 @@ __all__ = [
     "DataExport",
     "DataKey",
     "Delivery",
+    "EmailSuppression",
     "IdempotencyRecord",
     "NotificationChoice",
+    "NotificationSettings",
     "Passkey",
     "PushDevice",
     "RecoveryCode",
@@ -42,5 +47,6 @@ __all__ = [
     "TotpDevice",
     "User",
     "UserManager",
+    "WebhookEndpoint",
     "normalize_email",
 ]

@@ -11,6 +11,8 @@ class Channel(models.TextChoices):
 
     EMAIL = "email"
     PUSH = "push"
+    LIVE = "live"  # in the app: kept to be read there, and shown at once where it is open
+    WEBHOOK = "webhook"
 
 
 class NotificationChoice(models.Model):
@@ -34,6 +36,67 @@ class NotificationChoice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} by {self.channel}: {'on' if self.enabled else 'off'}"
+
+
+class NotificationSettings(models.Model):
+    """When somebody wants to be told; the defaults hold where there is no row."""
+
+    user = models.OneToOneField(
+        User, models.CASCADE, related_name="notification_settings", primary_key=True
+    )
+    # Local times between which nothing disturbs; both or none, and the second may be tomorrow's.
+    quiet_from = models.TimeField(null=True, blank=True)
+    quiet_until = models.TimeField(null=True, blank=True)
+    weekly_summary_day = models.PositiveSmallIntegerField(default=0, help_text="0 is Monday.")
+    # When the next summary is to be made; unset until it was worked out.
+    summary_due_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "notification_settings"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(quiet_from=None, quiet_until=None)
+                | models.Q(quiet_from__isnull=False, quiet_until__isnull=False),
+                name="notification_settings_quiet_hours",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(weekly_summary_day__lte=6), name="notification_settings_weekday"
+            ),
+        ]
+        indexes = [
+            # portfolios.summaries.queue_due: whose summary's moment has come, or is not known yet
+            models.Index(fields=["summary_due_at"], name="notification_settings_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"quiet from {self.quiet_from} until {self.quiet_until}"
+
+
+class EmailSuppression(models.Model):
+    """An address of a person's that does not exist or takes nothing: spared until it is lifted."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    user = models.ForeignKey(
+        User, models.CASCADE, related_name="email_suppressions", db_index=False
+    )
+    address = models.CharField(max_length=255)
+    # What the mail server or the provider said, as a code.
+    reason = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=clock.now)
+    lifted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "email_suppressions"
+        constraints = [
+            # Also for accounts.suppressions.is_suppressed: the one in force
+            models.UniqueConstraint(
+                fields=["user", "address"], name="email_suppressions_one_in_force",
+                condition=models.Q(lifted_at=None),
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reason}"
 
 
 class PushDevice(models.Model):
@@ -66,6 +129,7 @@ class PushDevice(models.Model):
 class Delivery(models.Model):
     """One message to one person by one channel: written with the act, sent after it.
 
+    Those of the channel ``live`` are what the app lists as notices: they are there at once.
     Holds what the message is about, never a secret: links are signed when the text is written.
     """
 
@@ -75,6 +139,10 @@ class Delivery(models.Model):
         # What it is about is no longer so: the link was used, the device is gone.
         DROPPED = "dropped"
         FAILED = "failed"
+
+    class HeldBack(models.TextChoices):
+        QUIET_HOURS = "quiet_hours"
+        GATHERED = "gathered"  # one message for what was more than the limit of an hour
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="deliveries", db_index=False)
@@ -88,11 +156,15 @@ class Delivery(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=clock.now)
+    # Why it was not sent at once, though nothing had failed.
+    held_back = models.CharField(max_length=16, choices=HeldBack.choices, default="", blank=True)
     error = models.CharField(max_length=200, default="", blank=True)
     # Expo's number of the message until it was asked what became of it.
     receipt = models.CharField(max_length=64, default="", blank=True)
     created_at = models.DateTimeField(default=clock.now)
     sent_at = models.DateTimeField(null=True, blank=True)
+    # Of a notice in the app.
+    read_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "deliveries"
@@ -114,6 +186,18 @@ class Delivery(models.Model):
             ),
             # accounts.retention, admin: newest first
             models.Index(fields=["-created_at"], name="deliveries_newest"),
+            # accounts.inbox: a person's notices, newest first
+            models.Index(
+                fields=["user", "-created_at", "-id"], name="deliveries_notices",
+                condition=models.Q(channel="live"),
+            ),
+            # accounts.inbox: how many of them are not read yet
+            models.Index(
+                fields=["user"], name="deliveries_unread",
+                condition=models.Q(channel="live", read_at=None),
+            ),
+            # accounts.limits: what a person was told within the last hour
+            models.Index(fields=["user", "created_at"], name="deliveries_of_late"),
         ]  # fmt: skip
 
     def __str__(self) -> str:

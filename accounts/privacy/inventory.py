@@ -170,8 +170,21 @@ TABLES: Mapping[str, Table] = {
     ),
     "accounts.Delivery": _table(
         "sending messages, once each", expiry=_after(90, "created_at"),
-        personal="id user event channel address parameters state created_at sent_at",
-        operational="dedupe_key attempts next_attempt_at error receipt",
+        personal="id user event channel address parameters state created_at sent_at read_at",
+        operational="dedupe_key attempts next_attempt_at held_back error receipt",
+    ),
+    "accounts.NotificationSettings": _table(
+        "when the person wants to be told",
+        personal="user quiet_from quiet_until weekly_summary_day", operational="summary_due_at",
+    ),
+    "accounts.EmailSuppression": _table(
+        "sending no e-mail to addresses that take none", expiry=_after(365, "lifted_at"),
+        personal="id user address reason created_at lifted_at",
+    ),
+    "accounts.WebhookEndpoint": _table(
+        "telling the person's own programs",
+        personal="id user host created_at last_success_at failing_since last_error stopped_at",
+        operational="tested_at", secret="sealed_url sealed_secret",
     ),
     "accounts.Consent": _table(
         "showing to which terms somebody agreed", ACCOUNTABILITY,

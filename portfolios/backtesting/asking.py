@@ -54,7 +54,7 @@ class BacktestEnded(DomainError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a person asks for. ``fee`` and ``slippage`` are shares; without a fee it is their own."""
+    """What a person asks for. Fee and slippage are shares; no fee means their own."""
 
     strategy_id: UUID
     kind: str

@@ -57,7 +57,7 @@ def compute(row: Backtest, found: Found, *, told: Told, stop: Stop) -> Computed:
         cash=float(row.cash), costs=costs, told=told, stop=stop,
         names={str(asset): code for asset, code in codes_of(row).items()},
     )  # fmt: skip
-    computed = _KINDS[row.kind](job)
+    computed = _KINDS[BacktestKind(row.kind)](job)
     computed.result["range"] = _range(found.market)
     computed.result["warnings"] = _warnings(row, found) + computed.result.get("warnings", [])
     computed.result["filled_gaps"] = [
@@ -107,7 +107,10 @@ def _warnings(row: Backtest, found: Found) -> list[dict[str, str]]:
 # --- the kinds ----------------------------------------------------------------------------------
 def _run(job: _Job) -> Computed:
     market = job.market
-    outcome = running.simulate(market, job.definition, **job.money, told=job.told, stop=job.stop)
+    outcome = running.simulate(
+        market, job.definition, cash=job.cash, fee=job.costs.fee, slippage=job.costs.slippage,
+        told=job.told, stop=job.stop,
+    )  # fmt: skip
     held, held_curve = comparing.with_holding(market, cash=job.cash, costs=job.costs)
     with tenancy.as_user(job.row.user_id):
         own, own_curve = comparing.with_own_history(market, user_id=job.row.user_id, cash=job.cash)

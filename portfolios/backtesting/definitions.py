@@ -1,4 +1,4 @@
-"""From what a person sent or what is stored to a strategy that runs, and whether they may use it."""
+"""From what a person sent, or what is stored, to a strategy that runs and that they may use."""
 
 from collections.abc import Mapping
 from decimal import Decimal

@@ -156,11 +156,10 @@ def _publish(row: Backtest, state: str, done: int, planned: int) -> None:
 
 # --- how it ended -------------------------------------------------------------------------------
 def _finish(row: Backtest, found: Computed, now: datetime) -> bool:
-    done = _end(
+    return _end(
         row, State.DONE, now, result=found.result, details=found.details,
         result_hash=found.result_hash,
     )  # fmt: skip
-    return done
 
 
 def _fail(row: Backtest, code: str, now: datetime, *, message: str = "", **facts: Any) -> None:

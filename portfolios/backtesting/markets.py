@@ -18,7 +18,7 @@ from exchanges.candles import Reading, Reason
 from exchanges.history import Want
 from exchanges.intervals import LENGTHS
 from exchanges.models import NeedKind
-from portfolios.strategies.market import Floats, Market
+from portfolios.strategies.market import Floats, Integers, Market
 
 MOST_GAPS_TOLD = 20
 
@@ -135,7 +135,7 @@ def _joined(
 
 
 def _on_grid(
-    column: tuple[Floats, ...], at: Floats, length: int
+    column: tuple[Floats, ...], at: Integers, length: int
 ) -> tuple[Floats, list[tuple[int, int]]]:
     """Prices and volume of one asset at each bar, (5, bars), and where they had to stand still."""
     seconds, *values = column

@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from portfolios.returns import performance
 from portfolios.strategies import measuring
-from portfolios.strategies.market import Floats, Market
+from portfolios.strategies.market import Floats, Integers, Market
 from portfolios.strategies.measuring import Drawdown, Metrics
 from portfolios.strategies.outcome import Outcome
 from portfolios.strategies.round_trips import Trade
@@ -56,7 +57,7 @@ def _told(value: float | Drawdown | None) -> Any:
 
 
 # --- what is large ------------------------------------------------------------------------------
-def curve(at: Sequence[int] | Floats, values: Floats, *, length: int) -> list[list[Any]]:
+def curve(at: Sequence[int] | Integers, values: NDArray[Any], *, length: int) -> list[list[Any]]:
     """Pairs of the instant at which a bar closed and a value, thinned without losing an extreme."""
     kept = performance.extremes(values, points=MOST_POINTS)
     return [[instant(int(at[place]) + length), number(float(values[place]))] for place in kept]

@@ -48,7 +48,7 @@ def watching(row: StrategyWatch | None) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def signals(*, user_id: UUID) -> QuerySet[Any, dict[str, Any]]:
+def signals(*, user_id: UUID) -> QuerySet[Any, Any]:
     """What watching strategies would have done. Call and read inside ``as_user``."""
     return StrategySignal.objects.filter(user_id=user_id).values(
         "id", "asset", "interval", "at", "action", "share_before", "share_wanted", "price",
@@ -61,7 +61,7 @@ def signal(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"strategy": told.pop("strategy_ref"), **told}
 
 
-def summaries(*, user_id: UUID) -> QuerySet[Any, dict[str, Any]]:
+def summaries(*, user_id: UUID) -> QuerySet[Any, Any]:
     """Backtests without what is large. Call and read inside ``as_user``."""
     return Backtest.objects.filter(user_id=user_id).values(
         *_SUMMARY, strategy_kind=F("definition__kind"),

@@ -25,6 +25,10 @@ class Channel(StrEnum):
     PRICES = "prices"
     PORTFOLIO = "portfolio"
     SYNC = "sync"
+    NOTICES = "notices"
+
+
+PRICED = frozenset({Channel.PRICES, Channel.PORTFOLIO})  # what not every plan includes
 
 
 # --- how a connection ends ----------------------------------------------------------------------
@@ -139,6 +143,12 @@ SYNC_FIELDS: Mapping[str, Schema] = {
 }
 
 
+_IDS: Schema = {
+    "type": "object", "additionalProperties": {"type": "string"},
+    "description": "What it is about, such as `alert_id`, so that the app can open it.",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Message:
     """One kind of message: who sends it, what it is for, and its fields."""
@@ -219,6 +229,14 @@ FROM_SERVER = _table(
         },
     ),
     Message("sync", "How the sync of a connection goes on.", SYNC_FIELDS),
+    Message(
+        "notice",
+        "A new notice, which `GET /notifications` lists from now on.",
+        {
+            "delivery": _ID, "event": _WORD, "title": {"type": "string"},
+            "text": {"type": "string"}, "at": _INSTANT, "data": _IDS,
+        },
+    ),
     Message("heartbeat", "Every 20 seconds: the server is there.", {"at": _INSTANT}),
     Message(
         "error",

@@ -8,6 +8,7 @@ once a second.
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Collection, Coroutine, Mapping
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from redis.exceptions import RedisError
 
 from exchanges import ticks
 from exchanges.prices import Quote
-from portfolios.live import messages, reads, worth
+from portfolios.live import messages, notices, reads, worth
 from portfolios.live.clients import Client
 from portfolios.live.fanout import Fanout
 from portfolios.live.messages import Channel, Refused
@@ -144,10 +145,10 @@ class People:
         await client.answer(_subscribed(Channel.PORTFOLIO, request))
         self._tell_worth(person, [client])
 
-    async def watch_sync(self, client: Client, request: str | None) -> None:
-        """Tell a connection how syncs go on."""
-        client.channels.add(Channel.SYNC)
-        await client.answer(_subscribed(Channel.SYNC, request))
+    async def watch_news(self, client: Client, channel: Channel, request: str | None) -> None:
+        """Tell a connection how syncs go on, or what its person is told."""
+        client.channels.add(channel)
+        await client.answer(_subscribed(channel, request))
 
     async def unwatch(self, client: Client, channel: Channel, request: str | None) -> None:
         """End one of the channels that have no assets. Raises Refused."""
@@ -180,7 +181,7 @@ class People:
 
     # --- what happens ---------------------------------------------------------------------------
     def hear(self, user_id: UUID, topic: str, payload: Any) -> None:
-        """News of one person: of a sync, or that what they own has changed."""
+        """News of one person: of a sync, a notice, or that what they own has changed."""
         person = self._people.get(user_id)
         if person is None:
             return
@@ -189,6 +190,9 @@ class People:
             self._outdated.add(person)
         if topic == live.SYNC and isinstance(payload, Mapping):
             self._tell_sync(person, payload)
+        if topic == live.NOTICE:
+            watching = partial(_watching, person, Channel.NOTICES)
+            self._start(notices.tell(watching, user_id, payload))
 
     def moved(self, assets: Collection[UUID]) -> None:
         """Prices that everybody was told of just now."""
@@ -312,9 +316,8 @@ class People:
         fields = {name: payload.get(name) for name in messages.SYNC_FIELDS}
         fields["state"] = fields["state"] or "running"
         message = messages.write("sync", **fields)
-        for client in person.clients:
-            if Channel.SYNC in client.channels:
-                client.tell(message)
+        for client in _watching(person, Channel.SYNC):
+            client.tell(message)
 
     async def _know(self, assets: Collection[UUID]) -> None:
         """Have the latest price and the code of assets: from Redis, else from PostgreSQL."""
@@ -377,6 +380,10 @@ async def _quietly(work: Coroutine[Any, Any, None]) -> None:
 
 def _owned(person: Person) -> set[UUID]:
     return set(person.portfolio.held) if person.portfolio else set()
+
+
+def _watching(person: Person, channel: Channel) -> list[Client]:
+    return [client for client in person.clients if channel in client.channels]
 
 
 def _goes_on(payload: Any) -> bool:

@@ -23,7 +23,7 @@ from accounts.watching import Standing, Watcher
 from portfolios.live import messages, reads
 from portfolios.live.clients import BUFFER_BYTES, Client, Connection
 from portfolios.live.fanout import Fanout
-from portfolios.live.messages import Channel, Close, Refused
+from portfolios.live.messages import PRICED, Channel, Close, Refused
 from portfolios.live.news import News
 from portfolios.live.people import People
 from portfolios.live.places import RENEW_SECONDS, Places
@@ -204,8 +204,8 @@ class Server:
     async def _subscribe(
         self, client: Client, channel: Channel, assets: Any, request: str | None
     ) -> None:
-        if channel == Channel.SYNC:
-            await self._people.watch_sync(client, request)
+        if channel not in PRICED:
+            await self._people.watch_news(client, channel, request)
             return
         if not client.watcher.standing.plan.live_prices:
             raise Refused("live_prices_not_in_plan", request=request)
@@ -257,7 +257,7 @@ class Server:
     def _apply(self, client: Client, standing: Standing) -> None:
         before = client.watcher.standing
         client.watcher = _with(client.watcher, standing)
-        if not standing.plan.live_prices and client.channels - {Channel.SYNC}:
+        if not standing.plan.live_prices and client.channels & PRICED:
             self._people.stop_prices(client)
             client.tell(messages.write_error(Refused("live_prices_not_in_plan")))
         if standing.currency != before.currency:

@@ -18,7 +18,9 @@ class BuiltInSerializer(serializers.Serializer):
     key = serializers.CharField()
     name = serializers.CharField()
     description = serializers.CharField()
-    source = serializers.CharField(help_text="Where it comes from.")
+    source = serializers.CharField(  # type: ignore[assignment]  # DRF takes fields off the class
+        help_text="Where it comes from."
+    )
     fewest_assets = serializers.IntegerField()
     most_assets = serializers.IntegerField()
     schema = serializers.DictField(help_text="JSON Schema (2020-12) of its parameters.")

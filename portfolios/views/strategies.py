@@ -99,7 +99,7 @@ class StrategyWatchView(APIView):
         responses=WatchSerializer,
     )  # fmt: skip
     def put(self, request: Any, pk: UUID) -> Response:
-        """Have it say at each new candle what it would do. It trades nothing: your keys only read."""
+        """Have it say at each new candle what it would do. Nothing is traded: keys only read."""
         data = valid(NewWatchSerializer(data=request.data))
         row = watching.watch(user=request.user, strategy_id=pk, now=clock.now(), **data)
         return Response(telling.watching(row))

@@ -147,7 +147,7 @@ def test_of_a_key_nothing_is_stored_that_it_could_be_made_from(client_of, alice)
 def test_a_key_that_is_made_is_told_to_its_person(client_of, alice):
     client_of(alice).post("/api-keys", NEW)
     with tenancy.as_user(alice.id):
-        row = Delivery.objects.get(event="api_key_created")
+        row = Delivery.objects.get(event="api_key_created", channel="email")
     assert row.parameters == {"name": "my script"}
 
 

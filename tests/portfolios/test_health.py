@@ -16,7 +16,8 @@ REFUSED = {"kind": "status", "status": 401, "body": {"code": -2015, "msg": "x"}}
 
 def told(user):
     with tenancy.as_user(user.id):
-        rows = Delivery.objects.filter(event__in=["connection_stopped", "sync_incomplete"])
+        events = ["connection_stopped", "sync_incomplete"]
+        rows = Delivery.objects.filter(event__in=events, channel="email")
         return [(row.event, row.parameters["reason"]) for row in rows.order_by("created_at")]
 
 

@@ -9,6 +9,7 @@ from portfolios.live import asyncapi, messages
 from portfolios.live.messages import Refused
 from tests.portfolios.live import listening
 from tests.portfolios.live.listening import holding, tick
+from tests.portfolios.live.test_notices import price_alert
 from tracker import ids, live
 
 DOCUMENT = asyncapi.document(url="wss://api.example.com")
@@ -73,7 +74,7 @@ def test_the_server_says_each_message_of_the_description_and_no_other(listen, al
     holding(alice, "BTC", 1)
     tick("BTC", 1)
     listener, seen = listen(alice), {"authenticated"}
-    for channel in ("prices", "portfolio", "sync"):
+    for channel in ("prices", "portfolio", "sync", "notices"):
         listener.send("subscribe", channel=channel)
     listener.send("unsubscribe", channel="portfolio")
     listener.send("nonsense")
@@ -83,6 +84,7 @@ def test_the_server_says_each_message_of_the_description_and_no_other(listen, al
                 user_id=alice.id, topic=live.SYNC,
                 payload={"connection": ids.new_id(), "state": "running"},
             )  # fmt: skip
+            price_alert(alice)
         seen.add(listener.any(seconds=25)["type"])
         assert seen <= set(messages.FROM_SERVER)
 
