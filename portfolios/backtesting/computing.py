@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -60,26 +59,13 @@ def compute(row: Backtest, found: Found, *, told: Told, stop: Stop) -> Computed:
     computed = _KINDS[BacktestKind(row.kind)](job)
     computed.result["range"] = _range(found.market)
     computed.result["warnings"] = _warnings(row, found) + computed.result.get("warnings", [])
-    computed.result["filled_gaps"] = [
-        {**gap, "from": _iso(gap["from"]), "to": _iso(gap["to"])} for gap in _told_gaps(row, found)
-    ]
+    computed.result["filled_gaps"] = markets.told(found.filled, codes_of(row))
     return computed
 
 
 def codes_of(row: Backtest) -> dict[UUID, str]:
     """What people call the assets of a backtest."""
     return dict(Asset.objects.filter(id__in=row.assets).values_list("id", "code"))
-
-
-def _told_gaps(row: Backtest, found: Found) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = [
-        dict(gap, asset=str(gap["asset"])) for gap in markets.codes_of(found.filled, codes_of(row))
-    ]
-    return told
-
-
-def _iso(instant: datetime) -> str | None:
-    return results.instant(int(instant.timestamp()))
 
 
 def _range(market: Market) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def run(*, backtest_id: UUID, clock: Callable[[], datetime]) -> bool:
     except NoCandles:
         _fail(row, "no_candles", clock())
     except HasGaps as error:
-        _fail(row, "has_gaps", clock(), gaps=markets.codes_of(error.gaps, computing.codes_of(row)))
+        _fail(row, "has_gaps", clock(), gaps=markets.told(error.gaps, computing.codes_of(row)))
     except (StrategyInvalid, BadMarket) as error:
         _fail(row, "strategy_invalid", clock(), message=_first(error))
     except Exception as error:  # whatever it is: the sweeper tries again, and then it is said

@@ -153,9 +153,12 @@ def _instant(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def codes_of(missing: Collection[Missing], codes: Mapping[UUID, str]) -> list[dict[str, object]]:
-    """Some of what is missing, as it is told."""
+def told(missing: Collection[Missing], codes: Mapping[UUID, str]) -> list[dict[str, str]]:
+    """Some of what is missing, as it is stored and told."""
     return [
-        {"asset": one.asset, "code": codes.get(one.asset, ""), "from": one.since, "to": one.until}
+        {
+            "asset": str(one.asset), "code": codes.get(one.asset, ""),
+            "from": f"{one.since:%Y-%m-%dT%H:%M:%SZ}", "to": f"{one.until:%Y-%m-%dT%H:%M:%SZ}",
+        }
         for one in list(missing)[:MOST_GAPS_TOLD]
-    ]
+    ]  # fmt: skip
