@@ -9,8 +9,10 @@ import time_machine
 
 from exchanges.models import PriceNeed
 from portfolios import tasks
+from portfolios.backtesting import jobs
 from portfolios.models import Backtest, DailyValuation
 from tests import broker, factories
+from tests.api_client import ApiClient
 from tests.portfolios.backtesting.conftest import (
     DAY,
     START,
@@ -304,15 +306,9 @@ def test_a_backtest_whose_worker_died_starts_again_and_has_one_result(api, alice
         tasks.sweep_backtests()
         tasks.sweep_backtests()
         work()
-    found = client_again(alice).get(f"/backtests/{left}").json()
+    found = ApiClient(alice).get(f"/backtests/{left}").json()
     assert found["state"] == "done"
     assert found["result"] == expected
-
-
-def client_again(user):
-    from tests.api_client import ApiClient
-
-    return ApiClient(user)
 
 
 def test_what_kills_its_workers_is_given_up(api, alice):
@@ -350,8 +346,6 @@ def test_cancelling_reaches_a_run_at_its_next_step(api, alice):
     """The wish stands before the first step: the worker that holds it finds it there."""
     left = ask(api, keep(api), store("BTC", waves(60)), kind="sweep",
                options={"grid": {"fast": [3, 5], "slow": [20, 30]}})  # fmt: skip
-    from portfolios.backtesting import jobs
-
     row = jobs._claim(ids.UUID(left), clock.now())
     assert row is not None
     assert api.post(f"/backtests/{left}/cancel").json()["state"] == "running"

@@ -98,7 +98,8 @@ def test_a_smaller_plan_keeps_strategies_and_tries_them_no_more(api, alice):
 def test_rules_are_refused_at_the_place_of_each_fault(api, alice):
     factories.put_on_plan(alice, "enterprise")
     rules = {"enter": {"all": [ENTER, {"left": "moon", "is": "gt", "right": 1}]},
-             "exit": {"left": "close", "is": "near", "right": 1.5}, "size": {"fraction": 2}}  # fmt: skip
+             "exit": {"left": "close", "is": "near", "right": 1.5},
+             "size": {"fraction": 2}}  # fmt: skip
     answer = api.post("/strategies", {"name": "mine", "kind": "custom", "rules": rules})
     assert answer.status_code == 400
     assert set(fields(answer)) == {"/rules/enter/all/1/left", "/rules/exit/is",
@@ -109,7 +110,8 @@ def test_rules_are_refused_at_the_place_of_each_fault(api, alice):
 def test_rules_nested_deep_are_refused(api, alice, depth):
     factories.put_on_plan(alice, "enterprise")
     nested = '{"not":' * depth + '{"left":"close","is":"gt","right":1}' + "}" * depth
-    body = '{"name":"deep","kind":"custom","rules":{"exit":%s,"enter":%s}}' % (nested, nested)
+    head = '{"name":"deep","kind":"custom","rules":{"exit":'
+    body = f'{head}{nested},"enter":{nested}}}}}'
     answer = api.post("/strategies", body)
     assert answer.status_code in (400, 413)
     assert answer.json()["code"] in ("invalid_input", "parse_error", "body_too_large")
