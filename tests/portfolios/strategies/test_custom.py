@@ -84,6 +84,14 @@ def test_every_indicator_can_be_compared(operand):
     assert not one & other
 
 
+def test_leaving_wins_where_both_are_true():
+    market = by_hand([1, 2, 3, 4, 5, 6])
+    enter = {"left": "close", "is": "gte", "right": 2}
+    leave = {"left": "close", "is": "gte", "right": 4}
+    assert running.decide(market, custom(enter, leave)).at.tolist() == [1, 3]
+    assert running.decide(market, custom(enter, enter)).at.tolist() == []
+
+
 def test_rules_are_judged_for_each_asset_in_equal_shares():
     market = by_hand([1, 2, 3, 2], [3, 2, 1, 2])
     high = {"left": "close", "is": "gte", "right": 2}
