@@ -147,6 +147,14 @@ def test_each_stop_by_hand():
     assert decided(market, stop_loss=9) == [0, 6, 7]
 
 
+def test_the_highest_close_is_remembered_however_long_ago_it_was():
+    """120 at bar 20, then half a point less on each bar: a tenth off that is 108, 24 bars later."""
+    closes = [*range(100, 121), *np.arange(119.5, 60, -0.5)]
+    assert decided(by_hand(closes), trailing_stop=10)[:2] == [0, 44]
+    slowly = [*range(100, 121), *np.arange(119.9, 60, -0.1)]
+    assert decided(by_hand(slowly), trailing_stop=10.05)[:2] == [0, 141]
+
+
 @settings(deadline=None, max_examples=80)
 @given(
     markets(most_assets=1),
