@@ -9,8 +9,8 @@ Traps of TA-Lib that are met here:
   and so is how they are seeded (``set_compatibility``). Others' settings would change results.
 - MACD swaps its periods silently when the fast one is the slower, and seeds its fast average late
   so that both begin on one bar: it is not EMA minus EMA on the first bars.
-- What is smaller than 1e-14 counts as zero: the variance of an asset worth 1e-6 would be none.
-  Prices are multiplied by a power of two first, which changes no digit, and results divided.
+- SMA and STDDEV keep running sums: what was large before leaves its rounding behind, about 1e-16
+  of it. A price that fell a millionfold still has nine digits.
 - STDDEV divides by n, not n − 1.
 """
 
@@ -25,10 +25,8 @@ from portfolios.strategies import errors
 from portfolios.strategies.errors import Stop
 from portfolios.strategies.market import Floats, Market
 
-_LARGE = 40  # the first price becomes about 2^40: it may fall a millionfold and still be seen
 _SEEDED = ("EMA", "RSI", "ATR")
 _CALMEST = 1e-9  # a yearly volatility below it is only rounding
-_NOISE = 2.0**20  # by which returns are multiplied, for the same reason
 
 
 class Indicators:
@@ -60,16 +58,6 @@ class Indicators:
         row: Floats = values[asset]
         return row
 
-    def _scaled(self, asset: int, name: str) -> Floats:
-        factor = self._factor(asset, name)
-        return self._one(("scaled", asset, name), lambda: self.price(asset, name) * factor)
-
-    def _factor(self, asset: int, name: str) -> float:
-        """A power of two; one for all prices of an asset. Volume keeps its own size."""
-        if name == "volume":
-            return 1.0
-        return 2.0 ** (_LARGE - math.frexp(self.market.close[asset, 0])[1])
-
     # --- averages and oscillators ---------------------------------------------------------------
     def sma(self, asset: int, bars: int, name: str = "close") -> Floats:
         row = self.price(asset, name)
@@ -82,7 +70,7 @@ class Indicators:
 
     def rsi(self, asset: int, bars: int, name: str = "close") -> Floats:
         """0 to 100, smoothed as Wilder does."""
-        row = self._scaled(asset, name)
+        row = self.price(asset, name)
         return self._one(("rsi", asset, bars, name), lambda: talib.RSI(row, bars))
 
     def roc(self, asset: int, bars: int, name: str = "close") -> Floats:
@@ -92,25 +80,23 @@ class Indicators:
 
     def macd(self, asset: int, fast: int, slow: int, signal: int) -> tuple[Floats, ...]:
         """Line, signal and histogram. ``fast`` must be less than ``slow``."""
-        row, factor = self._scaled(asset, "close"), self._factor(asset, "close")
+        row = self.price(asset)
         return self._all(
-            ("macd", asset, fast, slow, signal),
-            lambda: tuple(line / factor for line in talib.MACD(row, fast, slow, signal)),
+            ("macd", asset, fast, slow, signal), lambda: talib.MACD(row, fast, slow, signal)
         )
 
     # --- channels and spread --------------------------------------------------------------------
     def bollinger(self, asset: int, bars: int, width: float) -> tuple[Floats, ...]:
         """Upper, middle and lower band, ``width`` standard deviations (n) apart."""
-        row, factor = self._scaled(asset, "close"), self._factor(asset, "close")
+        row = self.price(asset)
         return self._all(
-            ("bollinger", asset, bars, width),
-            lambda: tuple(band / factor for band in talib.BBANDS(row, bars, width, width)),
+            ("bollinger", asset, bars, width), lambda: talib.BBANDS(row, bars, width, width)
         )
 
     def stdev(self, asset: int, bars: int, name: str = "close") -> Floats:
         """Standard deviation (n) of the last values."""
-        row, factor = self._scaled(asset, name), self._factor(asset, name)
-        return self._one(("stdev", asset, bars, name), lambda: talib.STDDEV(row, bars) / factor)
+        row = self.price(asset, name)
+        return self._one(("stdev", asset, bars, name), lambda: talib.STDDEV(row, bars))
 
     def atr(self, asset: int, bars: int) -> Floats:
         """Average true range, smoothed as Wilder does."""
@@ -141,8 +127,7 @@ class Indicators:
         moves[0] = np.nan
         np.divide(close[1:], close[:-1], out=moves[1:])
         moves -= 1.0
-        moves *= _NOISE
-        yearly = math.sqrt(bars / (bars - 1) * self.market.bars_of_a_year) / _NOISE
+        yearly = math.sqrt(bars / (bars - 1) * self.market.bars_of_a_year)
         if close.size == 1:
             return moves
         return np.maximum(talib.STDDEV(moves, bars) * yearly, _CALMEST)

@@ -172,7 +172,7 @@ def _end(market: Market, asset: int, fill: int, limit: int, stops: Stops) -> int
         places = np.flatnonzero(_hit(closes, bought, tops, stops))
         if places.size:
             return start + int(places[0])
-        top, start, size = tops[-1] if tops.size else top, start + size, size * 2
+        top, start, size = tops[-1], start + size, size * 2
         if start >= market.bars:
             break
     return limit

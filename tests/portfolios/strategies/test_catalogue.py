@@ -231,7 +231,7 @@ def test_what_it_wants_now_and_what_stands_can_be_asked():
     )
     assert found.on(-1).tolist() == [0.0]
     assert found.on(5) is None
-    assert found.standing(5).tolist() == [1.0]
+    assert found.standing(5).tolist() == found.standing(4).tolist() == [1.0]
     assert np.isnan(found.standing(3)).all()
     assert found.weights.shape == (1, 7)
     assert found.weights[0, 4] == 1.0

@@ -84,6 +84,14 @@ def test_every_indicator_can_be_compared(operand):
     assert not one & other
 
 
+def test_leaving_wins_where_both_are_true():
+    market = by_hand([1, 2, 3, 4, 5, 6])
+    enter = {"left": "close", "is": "gte", "right": 2}
+    leave = {"left": "close", "is": "gte", "right": 4}
+    assert running.decide(market, custom(enter, leave)).at.tolist() == [1, 3]
+    assert running.decide(market, custom(enter, enter)).at.tolist() == []
+
+
 def test_rules_are_judged_for_each_asset_in_equal_shares():
     market = by_hand([1, 2, 3, 2], [3, 2, 1, 2])
     high = {"left": "close", "is": "gte", "right": 2}
@@ -137,6 +145,14 @@ def test_each_stop_by_hand():
     assert decided(market, max_bars=3) == [0, 3, 4, 7, 8]
     assert decided(market, max_bars=1) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
     assert decided(market, stop_loss=9) == [0, 6, 7]
+
+
+def test_the_highest_close_is_remembered_however_long_ago_it_was():
+    """120 at bar 20, then half a point less on each bar: a tenth off that is 108, 24 bars later."""
+    closes = [*range(100, 121), *np.arange(119.5, 60, -0.5)]
+    assert decided(by_hand(closes), trailing_stop=10)[:2] == [0, 44]
+    slowly = [*range(100, 121), *np.arange(119.9, 60, -0.1)]
+    assert decided(by_hand(slowly), trailing_stop=10.05)[:2] == [0, 141]
 
 
 @settings(deadline=None, max_examples=80)

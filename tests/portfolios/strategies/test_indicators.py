@@ -88,6 +88,14 @@ def test_a_price_that_stands_still_has_the_least_volatility_and_not_none():
     assert (found[5:] == 1e-9).all()
 
 
+def test_a_price_that_fell_a_millionfold_still_has_an_average_and_a_spread():
+    fallen = CLOSE[100:] / 1e6
+    known = Indicators(by_hand(np.concatenate((CLOSE[:100], fallen))))
+    found = known.sma(0, 20)[119:], known.stdev(0, 20)[119:]
+    assert found[0] == pytest.approx(windows(fallen, 20).mean(axis=1), rel=1e-8)
+    assert found[1] == pytest.approx(windows(fallen, 20).std(axis=1), rel=1e-6)
+
+
 def test_what_is_known_is_computed_once_and_forgotten_when_it_gets_too_much():
     known = Indicators(MARKET, most_bytes=3 * CLOSE.nbytes)
     first = known.sma(0, 10)

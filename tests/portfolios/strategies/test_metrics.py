@@ -97,6 +97,12 @@ def test_gains_over_losses():
     assert (found.best_trade, found.worst_trade) == pytest.approx((0.5, -0.4))
 
 
+def test_a_trade_that_comes_out_even_is_no_win():
+    found = run(by_hand([5, 4, 3, 4, 6, 7, 5, 2], opens=[[5, 5, 4, 3, 4, 8, 7, 8]]),
+                "sma_crossover", fast=2, slow=3)  # fmt: skip
+    assert (found.trades, found.win_rate, found.profit_factor) == (1, 0.0, None)
+
+
 # --- not defined --------------------------------------------------------------------------------
 def test_without_trades_nothing_is_made_up():
     found = run(noise(40), "sma_crossover")
