@@ -62,7 +62,7 @@ def _queue(series: Series, told: Sequence[Standing], now: datetime) -> bool:
         needs = [Want(series.asset_id, series.stored, *span) for span in wanted]
         history.want(needs=needs, kind=NeedKind.CANDLE)
     if wanted or (old and candles.ask_again(series, now=now)):
-        transaction.on_commit(_enqueue, robust=True)
+        transaction.on_commit(enqueue, robust=True)
     return old
 
 
@@ -73,7 +73,7 @@ def _is_old(known: Standing, now: datetime) -> bool:
     return known.asked_at + REFRESH_AFTER <= now
 
 
-def _enqueue() -> None:
+def enqueue() -> None:
     """Hand the work to a worker now; should this fail, it is found within the minute."""
     current_app.send_task(FETCH_TASK)
 

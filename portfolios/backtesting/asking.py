@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -117,9 +117,11 @@ def _fee(user_id: UUID, asked: Asked, now: datetime) -> Fee:
     return costs.usual(user_id=user_id, now=now)
 
 
-def enqueue(backtest_id: UUID) -> None:
+def enqueue(backtest_id: UUID, *, wait: timedelta = timedelta(0)) -> None:
     """By name: the task calls this room, which therefore cannot import it."""
-    current_app.send_task(BACKTEST_TASK, kwargs={"backtest_id": str(backtest_id)})
+    current_app.send_task(
+        BACKTEST_TASK, kwargs={"backtest_id": str(backtest_id)}, countdown=wait.total_seconds()
+    )
 
 
 # --- what can be asked --------------------------------------------------------------------------

@@ -91,13 +91,18 @@ def svg(row: Backtest) -> str:
     context = {
         "width": WIDTH, "height": HEIGHT, "left": _LEFT, "right": WIDTH - _RIGHT, "base": _BASE,
         "top": _TOP, "fall_top": _FALL_TOP, "fall_base": _FALL_BASE,
-        "title": f"{row.strategy_name}: {row.since:%Y-%m-%d} to {row.until:%Y-%m-%d}",
+        "title": _title(row, times),
         "lines": lines, "scale": [Mark(axis.down(one), _money(one)) for one in axis.steps()],
         "days": list(_days(span)), "logarithmic": axis.logarithmic,
         "fall": _area(falls, span, deepest), "deepest": f"{deepest:.1%}",
         "summary": _summary(row, lines, deepest),
     }  # fmt: skip
     return render_to_string("charts/backtest.svg", context)
+
+
+def _title(row: Backtest, times: Sequence[float]) -> str:
+    first, last = (datetime.fromtimestamp(at, UTC) for at in (times[0], times[-1]))
+    return f"{row.strategy_name}: {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
 def _read(pairs: Sequence[Sequence[str]]) -> Points:

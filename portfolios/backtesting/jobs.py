@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, Q
 
 from accounts import notifications
@@ -31,7 +32,7 @@ from tracker.logs import get_logger
 log = get_logger(__name__)
 LEASE = timedelta(minutes=2)
 MOST_ATTEMPTS = 3
-LOOK_AGAIN = timedelta(seconds=10)  # while candles are being fetched
+LOOK_AGAIN = timedelta(seconds=3)  # while candles are being fetched
 PATIENCE = timedelta(hours=1)  # for them
 WORTH_TELLING = timedelta(seconds=30)  # who waited longer may have put the phone away
 _TELL_EVERY_SECONDS = 0.5
@@ -202,10 +203,12 @@ def _await(row: Backtest, now: datetime) -> bool:
         _fail(row, "candles_unavailable", now)
         return False
     with tenancy.as_user(row.user_id):
+        # The sweeper is for the case that what is queued here gets lost.
         _held(row).update(
-            state=State.WAITING, leased_until=None, attempts=0, looked_after=now + LOOK_AGAIN
+            state=State.WAITING, leased_until=None, attempts=0, looked_after=now + 5 * LOOK_AGAIN
         )
         _publish(row, State.WAITING, 0, 0)
+        transaction.on_commit(lambda: asking.enqueue(row.id, wait=LOOK_AGAIN), robust=True)
     return False
 
 

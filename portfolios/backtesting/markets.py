@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 from django.db import transaction
 
-from exchanges import candles, history
+from exchanges import candles, charts, history
 from exchanges.candles import Reading, Reason
 from exchanges.history import Want
 from exchanges.intervals import LENGTHS
@@ -67,7 +67,7 @@ class Wanted:
 
 
 def have_fetched(wanted: Wanted, *, now: datetime) -> None:
-    """Have what is not here yet fetched in the background. Idempotent."""
+    """Have what is not here yet fetched in the background, beginning now. Idempotent."""
     needs = []
     for asset in wanted.assets:
         series = candles.series_of(
@@ -76,7 +76,8 @@ def have_fetched(wanted: Wanted, *, now: datetime) -> None:
         )  # fmt: skip
         needs += [Want(asset, series.stored, *span) for span in series.knowable]
     with transaction.atomic():
-        history.want(needs=needs, kind=NeedKind.CANDLE)
+        if history.want(needs=needs, kind=NeedKind.CANDLE):
+            transaction.on_commit(charts.enqueue, robust=True)
 
 
 def read(wanted: Wanted, *, fills_gaps: bool, now: datetime) -> Found:

@@ -71,11 +71,11 @@ def summaries(*, user_id: UUID) -> QuerySet[Any, Any]:
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:
     told = dict(row)
-    progress = {"done": told.pop("done"), "total": told.pop("planned")}
-    return {
-        **told, "strategy": told.pop("strategy_id"), "from": told.pop("since"),
-        "to": told.pop("until"), "progress": progress,
+    renamed = {
+        "strategy": told.pop("strategy_id"), "from": told.pop("since"), "to": told.pop("until"),
+        "progress": {"done": told.pop("done"), "total": told.pop("planned")},
     }  # fmt: skip
+    return told | renamed
 
 
 def backtest(row: Backtest) -> dict[str, Any]:

@@ -299,13 +299,13 @@ def bar_of(usd):
 
 # --- gaps ---------------------------------------------------------------------------------------
 def test_before_the_listing_no_market_had_it_and_nobody_asks_again(chart, sandbox, now):
-    since, until = floor(now, DAY) - 6 * 365 * DAY, floor(now, DAY) - 4 * 365 * DAY - 200 * DAY
+    since, until = datetime(2017, 3, 1, tzinfo=UTC), datetime(2018, 1, 1, tzinfo=UTC)
     chart("BTC", interval="1d", from_=since, to=until)
     work()
     found = chart("BTC", interval="1d", from_=since, to=until)
     ((start, end, reason),) = of_gaps(found)
     assert (start, reason, instants(found)[0]) == (since, "no_market", end)
-    assert end > now - 5 * 365 * DAY - 2 * DAY
+    assert end == datetime(2017, 8, 17, tzinfo=UTC)  # as the sandbox's market, and the real one
     assert (found["complete"], found["updating"]) == (False, False)
     before = calls(sandbox)
     assert work() == 0

@@ -12,7 +12,8 @@ from exchanges.sandbox.binance import endpoint, errors, exchange_info, intervals
 from exchanges.sandbox.binance.wording import amount
 
 _DAY = 86_400_000
-_YEARS_LISTED = 5 * 365 * _DAY
+_OPENED = 1_502_928_000_000  # 2017-08-17, as the real one; markets have no older candle
+_YEARS_LISTED = 5 * 365 * _DAY  # … where the anchor lies before that, or soon after
 # Statistics over a day hardly change within ten seconds, and all symbols are dear to work out.
 _STATISTICS_EVERY = 10_000
 _PRICES_EVERY = 1_000
@@ -188,7 +189,7 @@ def _candle_window(
     start = params.number("startTime")
     if start is None:
         start = intervals.back(interval, end, limit)
-    return max(start, context.exchange.anchor - _YEARS_LISTED), end
+    return max(start, min(_OPENED, context.exchange.anchor - _YEARS_LISTED)), end
 
 
 def _candle(bar: market.Bar, closes: int) -> list[Any]:
