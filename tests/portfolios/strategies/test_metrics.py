@@ -97,6 +97,11 @@ def test_gains_over_losses():
     assert (found.best_trade, found.worst_trade) == pytest.approx((0.5, -0.4))
 
 
+def test_one_of_two_assets_is_exposure_too():
+    market = by_hand([10, 11, 12, 13], [10, 9, 8, 7])
+    assert run(market, "momentum_rotation", look_back=1, every=9).exposure == 2 / 4
+
+
 def test_a_trade_that_comes_out_even_is_no_win():
     found = run(by_hand([5, 4, 3, 4, 6, 7, 5, 2], opens=[[5, 5, 4, 3, 4, 8, 7, 8]]),
                 "sma_crossover", fast=2, slow=3)  # fmt: skip
