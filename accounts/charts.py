@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 NAME = "week"
 # Twice what it is shown as, for fine screens; drawn twice as large again, to be smooth.
-WIDTH, HEIGHT = 912, 240
+WIDTH, HEIGHT = 1040, 260
 _FINE = 2
 _MARGIN = 20
 # Both are readable on white and on the dark of e-mails at night.

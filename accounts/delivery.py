@@ -93,7 +93,7 @@ def _by_email(row: Delivery, now: datetime) -> str:
         message = messages.write(row, now=now)
     host = urlsplit(settings.PUBLIC_URL).hostname or "localhost"
     headers = {"Message-ID": f"<{row.id}@{host}>", "X-Delivery": str(row.id)}
-    if events.can_be_switched_off(event, Channel.EMAIL):
+    if unsubscribing.is_offered(row):
         headers["List-Unsubscribe"] = f"<{unsubscribing.url(row)}>"
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     _mail(message, to=to, event=event, headers=headers)
@@ -150,7 +150,7 @@ def _note_webhook_failure(endpoint: WebhookEndpoint, code: str, now: datetime) -
             notifications.notify(
                 user_id=endpoint.user_id, event=Event.WEBHOOK_STOPPED, now=now,
                 dedupe=f"{endpoint.id}:{now.isoformat()}", webhook_id=endpoint.id,
-                host=endpoint.host, reason=code,
+                host=endpoint.host, reason=code.replace("_", " "),
             )  # fmt: skip
 
 

@@ -110,6 +110,8 @@ _SECURITY = frozenset({
     Event.SECOND_FACTOR_CHANGED, Event.SECURITY_ALERT, Event.ACCOUNT_CLOSING, Event.ACCOUNT_CLOSED,
     Event.API_KEY_CREATED,
 })  # fmt: skip
+# Whoever took an account over could switch e-mail off; alerts of these severities always go.
+SERIOUS = frozenset({"high", "critical"})
 _ALERTS = frozenset({Event.PRICE_ALERT, Event.STRATEGY_SIGNAL})
 
 

@@ -16,9 +16,8 @@ from django.template import Context
 from django.template.loader import select_template
 from django.utils import timezone, translation
 
-from accounts import charts, events, limits, links, unsubscribing
+from accounts import charts, limits, links, unsubscribing
 from accounts.models import AccountLink, Delivery, User
-from accounts.models.notifications import Channel
 from accounts.notifications import Event
 from accounts.privacy import export, inventory
 from accounts.quiet_hours import zone_of
@@ -72,7 +71,7 @@ def write(delivery: Delivery, *, now: datetime) -> Message:
     """
     event = Event(delivery.event)
     facts = facts_of(delivery) | _links(delivery, event, now)
-    if events.can_be_switched_off(event, Channel.EMAIL):
+    if unsubscribing.is_offered(delivery):
         facts["unsubscribe"] = unsubscribing.url(delivery)
     images = {}
     if event == Event.WEEKLY_SUMMARY and (chart := charts.of_days(facts.get("days", []))):

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
-from accounts import notifications, passwords
+from accounts import events, notifications, passwords
 from accounts.models.notifications import Channel
 from accounts.notifications import Event
 from audit import log
@@ -14,8 +14,6 @@ from audit.log import Happening
 from billing import plans
 from tracker import clock, tenancy
 
-# Whoever took an account over could switch e-mail off; these always go.
-_SERIOUS = frozenset({"high", "critical"})
 _SLIGHT = "low"
 _QUIETLY = (Channel.PUSH, Channel.LIVE)
 
@@ -41,7 +39,7 @@ def tell_of_alert(happening: Happening) -> None:
             user_id=happening.user_id, event=Event.SECURITY_ALERT,
             dedupe=str(happening.details["alert_id"]), now=clock.now(),
             channels=_QUIETLY if severity == _SLIGHT else list(Channel),
-            always=[Channel.EMAIL] if severity in _SERIOUS else [],
+            always=[Channel.EMAIL] if severity in events.SERIOUS else [],
             alert_id=happening.details["alert_id"], kind=happening.details["kind"],
             severity=severity,
         )  # fmt: skip

@@ -43,6 +43,12 @@ class Reference:
     event: Event
 
 
+def is_offered(delivery: Delivery) -> bool:
+    """Whether an e-mail is one that the person may choose not to get."""
+    is_serious = delivery.parameters.get("severity") in events.SERIOUS
+    return events.can_be_switched_off(Event(delivery.event), Channel.EMAIL) and not is_serious
+
+
 def url(delivery: Delivery) -> str:
     """The address to put into an e-mail. Whoever has it can turn these e-mails off."""
     return f"{settings.PUBLIC_URL}{PATH}?token={token_of(delivery.user, Event(delivery.event))}"

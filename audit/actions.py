@@ -49,6 +49,7 @@ class Action(StrEnum):
     WEBHOOK_ADDED = "user.webhook.added"
     WEBHOOK_REMOVED = "user.webhook.removed"
     WEBHOOK_SECRET_ROTATED = "user.webhook.secret_rotated"
+    WEBHOOK_TESTED = "user.webhook.tested"
     WEBHOOK_STOPPED = "user.webhook.stopped"
     WEBHOOK_RESUMED = "user.webhook.resumed"
     CONSENT_GIVEN = "user.consent_given"

@@ -48,6 +48,7 @@ SENTENCES: Mapping[Action, str] = {
     Action.WEBHOOK_ADDED: "A webhook was added.",
     Action.WEBHOOK_REMOVED: "A webhook was removed.",
     Action.WEBHOOK_SECRET_ROTATED: "A webhook was given a new secret.",
+    Action.WEBHOOK_TESTED: "A webhook was called with a test message.",
     Action.WEBHOOK_STOPPED: "A webhook was stopped because it failed for days.",
     Action.WEBHOOK_RESUMED: "A webhook works again.",
     Action.CONSENT_GIVEN: "Terms or the privacy policy were agreed to.",

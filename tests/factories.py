@@ -1,7 +1,7 @@
 """Rows for tests, made through the models and under the identity of their owner."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
@@ -12,7 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection as database
 from djstripe import models as djstripe
 
-from accounts import datakeys
+from accounts import datakeys, webhooks
 from accounts.models import (
     AccountLink,
     ApiKey,
@@ -247,8 +247,8 @@ def _accounts_rows(user: User) -> None:
         user=user, event="security_alert", channel="push", enabled=False
     )
     api_key(user)
-    NotificationSettings.objects.create(user=user, quiet_from=time(22), quiet_until=time(7))
-    EmailSuppression.objects.create(user=user, address=user.email, reason="bounced")
+    NotificationSettings.objects.create(user=user)
+    EmailSuppression.objects.create(user=user, address="old@example.com", reason="bounced")
     webhook(user)
     push_device(user)
     delivery(user)
@@ -296,11 +296,13 @@ def api_key(user: User) -> ApiKey:
 
 
 def webhook(user: User) -> WebhookEndpoint:
-    """An address that nobody can be called at."""
+    """An address that is for documentation, so that nobody is ever called."""
+    row = WebhookEndpoint(user=user, host="192.0.2.1")
     with tenancy.as_user(user.id):
-        return WebhookEndpoint.objects.create(
-            user=user, host="hooks.example.com", sealed_url=b"sealed", sealed_secret=b"sealed"
-        )
+        row.sealed_url = webhooks.seal(row, "url", "https://192.0.2.1/hook")
+        row.sealed_secret = webhooks.seal(row, "secret", "whsec_" + "A" * 43 + "=")
+        row.save(force_insert=True)
+    return row
 
 
 def push_device(user: User, session_id: UUID | None = None) -> PushDevice:

@@ -5,7 +5,16 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from accounts import api_keys
-from accounts.models import ApiKey, Delivery, NotificationChoice, PushDevice, User
+from accounts.models import (
+    ApiKey,
+    Delivery,
+    EmailSuppression,
+    NotificationChoice,
+    NotificationSettings,
+    PushDevice,
+    User,
+    WebhookEndpoint,
+)
 from audit.actions import Action
 from audit.models import ActivityLog
 from tests import factories
@@ -13,7 +22,10 @@ from tests.admin_client import signed_in
 from tests.conftest import PASSWORD
 from tracker import clock, tenancy
 
-MODELS = (ApiKey, Delivery, NotificationChoice, PushDevice)
+MODELS = (
+    ApiKey, Delivery, EmailSuppression, NotificationChoice, NotificationSettings, PushDevice,
+    WebhookEndpoint,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -52,7 +64,10 @@ def test_support_reads_the_pages_and_no_secret_is_on_them(alice):
     )
     phone, digest = factories.push_device(alice), bytes(key.row.digest)
     failed(alice)
+    factories.webhook(alice)
     with tenancy.as_user(alice.id):
+        NotificationSettings.objects.create(user=alice)
+        EmailSuppression.objects.create(user=alice, address=alice.email, reason="bounced")
         NotificationChoice.objects.create(
             user=alice, event="export_ready", channel="push", enabled=False
         )
@@ -93,3 +108,23 @@ def test_who_may_only_read_messages_has_none_sent_again(alice):
     row = failed(alice)
     act(staff("view_delivery"), row)
     assert state(row) == "failed"
+
+
+def test_the_list_of_messages_can_be_narrowed_by_channel_and_by_why_they_wait(alice):
+    from accounts.models.notifications import Channel
+
+    with tenancy.as_user(alice.id):
+        for channel in Channel:
+            Delivery.objects.create(
+                user=alice, event="price_alert", channel=channel, dedupe_key=channel,
+                held_back="quiet_hours" if channel == "email" else "",
+            )  # fmt: skip
+    client = signed_in(staff("view_delivery"))
+    page = reverse("admin:accounts_delivery_changelist")
+    for query, found in [
+        ({"channel": "webhook"}, {"webhook"}),
+        ({"held_back": "quiet_hours"}, {"email"}),
+        ({}, set(map(str, Channel))),
+    ]:
+        listed = client.get(page, query).context["cl"].result_list
+        assert {row.channel for row in listed} == found

@@ -134,6 +134,21 @@ def test_the_header_is_missing_where_nothing_can_be_switched_off(alice):
     assert "List-Unsubscribe" not in mailed(alice, Event.PASSWORD_CHANGED).extra_headers
 
 
+@pytest.mark.parametrize(("severity", "offered"), [("medium", True), ("high", False)])
+def test_a_serious_alert_cannot_be_switched_off_and_says_so(alice, severity, offered):
+    with tenancy.as_user(alice.id):
+        keys = notify(
+            user_id=alice.id, event=Event.SECURITY_ALERT, dedupe="a", now=clock.now(),
+            **FACTS | {"severity": severity},
+        )  # fmt: skip
+    for key in keys:
+        delivery.send(delivery_id=key, now=clock.now())
+    message = mail.outbox[-1]
+    assert ("List-Unsubscribe" in message.extra_headers) is offered
+    assert ("/unsubscribe" in message.body) is offered
+    assert ("always sent" in message.body) is not offered
+
+
 def tokens(user: User) -> dict[str, str]:
     good = unsubscribing.token_of(user, Event.PRICE_ALERT)
     return {

@@ -15,6 +15,7 @@ from django.conf import settings as project
 from django.db import connection as database
 
 from accounts import links
+from accounts.models import EmailSuppression
 from audit import log
 from audit.actions import Action
 from audit.alerts import raise_alert
@@ -76,6 +77,22 @@ def confirm_totp(api: Any, user: Any) -> Answer:
 def new_api_key(api: Any, user: Any) -> Answer:
     factories.put_on_plan(user, "enterprise")  # the plan that includes them
     return api.post("/api-keys", {"name": "script", "scopes": ["read_trades"]})
+
+
+def new_webhook(api: Any, user: Any) -> Answer:
+    factories.put_on_plan(user, "enterprise")  # the plan that includes them
+    return api.post("/me/webhooks", {"url": "https://1.1.1.1/hook"})  # checked, and not called
+
+
+def called_webhook(api: Any, user: Any) -> Answer:
+    factories.put_on_plan(user, "enterprise")
+    return api.post(f"/me/webhooks/{factories.webhook(user).id}/test")
+
+
+def prove_email(api: Any, user: Any) -> Answer:
+    with tenancy.as_user(user.id):
+        EmailSuppression.objects.create(user=user, address=user.email, reason="bounced")
+    return api.post("/me/email/prove")
 
 
 def with_totp(path: str, method: str) -> Callable[[Any, Any], Answer]:
@@ -200,6 +217,20 @@ ACTS: dict[str, Act] = {
             {"event": "export_ready", "channel": "push", "enabled": False}]}),
         Action.NOTIFICATIONS_CHANGED,
     ),
+    "PATCH /me/notifications/settings": Act(
+        lambda api, user: api.patch("/me/notifications/settings", {"weekly_summary_day": 3}),
+        Action.NOTIFICATION_SETTINGS_CHANGED,
+    ),
+    "POST /me/email/prove": Act(prove_email, Action.EMAIL_CONFIRMATION_SENT),
+    "POST /me/webhooks": Act(new_webhook, Action.WEBHOOK_ADDED),
+    "DELETE /me/webhooks/{id}": Act(
+        deleting("/me/webhooks", factories.webhook), Action.WEBHOOK_REMOVED
+    ),
+    "POST /me/webhooks/{id}/secret": Act(
+        lambda api, user: api.post(f"/me/webhooks/{factories.webhook(user).id}/secret"),
+        Action.WEBHOOK_SECRET_ROTATED,
+    ),
+    "POST /me/webhooks/{id}/test": Act(called_webhook, Action.WEBHOOK_TESTED),
     "POST /me/alerts/{id}/acknowledge": Act(alert, Action.ALERT_ACKNOWLEDGED),
     "POST /me/second-factor/totp/confirm": Act(confirm_totp, Action.TOTP_ENROLLED),
     "DELETE /me/second-factor/totp": Act(
@@ -337,6 +368,7 @@ NOT_ACTS = {
     "POST /auth/refresh": "a device goes on; only the return of a used token is logged",
     "POST /auth/passkey/options": "a challenge; nothing changes",
     "POST /me/passkeys/options": "a challenge; nothing changes",
+    "POST /notifications/read": "what a person has seen of what they were told",
     "POST /me/second-factor/totp": "a secret that counts for nothing until it is confirmed",
 }
 
@@ -383,7 +415,11 @@ def test_each_act_is_logged_with_who_where_and_how_it_ended(client_of, ann, rout
 def test_what_is_no_act_changes_nothing_in_the_log(client_of, ann, route):
     api = client_of(ann)
     before = len(acts(*Action))
-    body = {"refresh": api.refresh_token} if route.endswith("refresh") else {}
+    bodies = {
+        "POST /auth/refresh": {"refresh": api.refresh_token},
+        "POST /notifications/read": {"until": "2026-01-01T00:00:00Z"},
+    }
+    body = bodies.get(route, {})
     assert api.post(route.removeprefix("POST "), body).status_code < 300
     assert len(acts(*Action)) == before
 

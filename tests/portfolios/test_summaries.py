@@ -137,7 +137,7 @@ def test_the_email_says_it_in_words_and_shows_a_picture_that_it_carries_along(in
     assert image["Content-ID"] == "<week>"
     assert image.get_content_disposition() == "inline"
     picture = Image.open(BytesIO(image.get_payload(decode=True)))
-    assert (picture.format, picture.size) == ("PNG", (912, 240))
+    assert (picture.format, picture.size) == ("PNG", (1040, 260))
     assert "http" not in html.replace("http://localhost:8000", "")
 
 
@@ -147,7 +147,7 @@ def test_a_picture_rises_where_the_values_rise():
     png = charts.of_days([{"value": "1"}, {"value": "2"}, {"value": "3"}])
     picture = Image.open(BytesIO(png)).convert("RGBA")
     tops = []
-    for x in (30, 456, 880):
+    for x in (30, 520, 1010):
         column = [picture.getpixel((x, y))[3] > 200 for y in range(picture.height)]
         tops.append(column.index(True))
     assert tops == sorted(tops, reverse=True)

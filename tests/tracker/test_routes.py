@@ -27,6 +27,12 @@ PUBLIC = {
     "POST /api/v1/auth/password/reset",
 }
 
+
+def _called_back(user: Any) -> Any:
+    factories.put_on_plan(user, "enterprise")  # the plan that includes webhooks
+    return factories.webhook(user)
+
+
 # What stands before the id → what makes such an object for a user.
 FACTORIES = {
     "connections": lambda user: factories.connection(user),
@@ -34,6 +40,7 @@ FACTORIES = {
     "api-keys": lambda user: factories.api_key(user),
     "devices": lambda user: factories.push_device(user),
     "me/passkeys": lambda user: factories.passkey(user),
+    "me/webhooks": _called_back,
     "me/alerts": lambda user: factories.alert(user),
     "me/export": lambda user: factories.data_export(user),
     "explain": lambda user: factories.explainable(user),
@@ -59,6 +66,9 @@ BODIES: dict[str, Any] = {
     "DELETE /api/v1/api-keys/{id}": None,
     "DELETE /api/v1/devices/{id}": None,
     "DELETE /api/v1/me/passkeys/{id}": None,
+    "DELETE /api/v1/me/webhooks/{id}": None,
+    "POST /api/v1/me/webhooks/{id}/secret": None,
+    "POST /api/v1/me/webhooks/{id}/test": None,
     "GET /api/v1/me/export/{id}/download": None,
     "POST /api/v1/me/alerts/{id}/acknowledge": None,
     "GET /api/v1/explain/{asset}": None,

@@ -80,6 +80,14 @@ BAD: dict[str, tuple[dict[str, str | None], str]] = {
         "EMAIL_PROVIDER is neither an smtp:// nor an smtps:// URL.",
     ),
     "no sender": (PRODUCTION | {"EMAIL_FROM": None}, "EMAIL_FROM is not set."),
+    "EMAIL_WEBHOOK_SECRET that is too short": (
+        PRODUCTION | {"EMAIL_PROVIDER": "postmark", "EMAIL_WEBHOOK_SECRET": "user:short"},
+        "EMAIL_WEBHOOK_SECRET is not user:password with 16 characters or more.",
+    ),
+    "EMAIL_WEBHOOK_SECRET without a provider": (
+        PRODUCTION | {"EMAIL_WEBHOOK_SECRET": "user:long-enough-password"},
+        "EMAIL_WEBHOOK_SECRET is set, but EMAIL_PROVIDER is no provider.",
+    ),
     "EMAIL_OPTIONS not JSON": (
         PRODUCTION | {"EMAIL_OPTIONS": "{"},
         "EMAIL_OPTIONS is not a JSON object.",
