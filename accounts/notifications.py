@@ -48,6 +48,7 @@ class Event(StrEnum):
     PAYMENT_FAILED = "payment_failed"
     PAYMENT_WITHDRAWN = "payment_withdrawn"
     USAGE_WARNING = "usage_warning"
+    PRICE_ALERT = "price_alert"
 
 
 class Rule(StrEnum):
@@ -91,6 +92,7 @@ RULES: Mapping[Event, Mapping[Channel, Rule]] = {
     Event.PAYMENT_FAILED: _PUSH_AS_WELL,
     Event.PAYMENT_WITHDRAWN: _PUSH_AS_WELL,
     Event.USAGE_WARNING: _BOTH_BY_CHOICE,
+    Event.PRICE_ALERT: _BOTH_BY_CHOICE,
 }
 
 

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from exchanges import history
 from portfolios import derivation
+from portfolios.alerting import delisting, sweeping
 from portfolios.importing import imports
 from portfolios.returns import valuations
 from portfolios.sync import dispatch, health, replaying, visiting
@@ -105,3 +106,10 @@ def sweep_imports(**kwargs: object) -> None:
 def forget_import_files(**kwargs: object) -> None:
     """Forget files that nobody had booked within a week. Runs hourly; idempotent."""
     imports.forget_files(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def check_alerts(**kwargs: object) -> None:
+    """Tell of alerts that have come true. Runs each minute; idempotent."""
+    delisting.sweep(now=clock.now())
+    sweeping.sweep(now=clock.now())

@@ -634,6 +634,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "portfolios.tasks.forget_import_files",
         "schedule": 3600.0,
     },
+    "portfolios.check-alerts": {"task": "portfolios.tasks.check_alerts", "schedule": 60.0},
     "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},
     "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},
 }
