@@ -35,6 +35,7 @@ NAMES = (
     "webhook",
     "lifecycle",
     "usage",
+    "alerts",
 )
 
 
