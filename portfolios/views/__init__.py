@@ -1,5 +1,6 @@
 """What the app asks of `portfolios`, a module for each topic."""
 
+from portfolios.views.alerts import AlertFiringView, OnePriceAlertView, PriceAlertView
 from portfolios.views.entries import (
     AdjustmentEntryView,
     EntryDetailView,
@@ -50,6 +51,7 @@ from portfolios.views.reconciliation import (
 
 __all__ = [
     "AdjustmentEntryView",
+    "AlertFiringView",
     "AllocationView",
     "AttributionView",
     "CoverageView",
@@ -70,8 +72,10 @@ __all__ = [
     "ManualPriceView",
     "MatchSuggestionView",
     "OneManualPriceView",
+    "OnePriceAlertView",
     "PerformanceView",
     "PortfolioView",
+    "PriceAlertView",
     "ProblemView",
     "ReconciliationView",
     "RepairView",
