@@ -142,6 +142,14 @@ class Book:
             for asset_id in self._moved_by(pair):
                 self._pairs[asset_id].pop(pair, None)
 
+    def get(self, alert_id: UUID) -> Watched | None:
+        """An alert as it is watched."""
+        return self._alerts.get(alert_id)
+
+    def assets(self) -> set[UUID]:
+        """Everything whose ticks change anything."""
+        return {asset_id for asset_id, pairs in self._pairs.items() if pairs}
+
     def windows(self) -> set[tuple[UUID, str, timedelta]]:
         """Every window that is looked at."""
         return {(*pair, window) for pair, place in self._places.items() for window in place.moves}

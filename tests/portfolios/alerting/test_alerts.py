@@ -143,9 +143,7 @@ def test_an_asset_that_nobody_quotes_is_refused(api, price):
         assert (answer.status_code, answer.json()["code"]) == (409, "asset_not_quoted")
 
 
-def test_a_price_that_is_old_or_without_a_rate_is_no_figure_and_nothing_is_nought(
-    api, btc, price
-):
+def test_a_price_that_is_old_or_without_a_rate_is_no_figure_and_nothing_is_nought(api, btc, price):
     made = make(api, btc, currency="EUR", threshold="1")
     assert made["current"] == {"value": None, "as_of": None, "status": "unpriced"}
     price("BTC", 90, age=timedelta(minutes=20))
