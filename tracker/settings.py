@@ -328,6 +328,10 @@ SPECTACULAR_SETTINGS = {
         "FactKindEnum": ["trade", "transfer", "reward", "adjustment"],
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
         "ReasonEnum": "portfolios.models.AdjustmentReason",
+        "AlertKindEnum": "portfolios.models.AlertKind",
+        "AlertStateEnum": "portfolios.models.AlertState",
+        "AlertDirectionEnum": "portfolios.models.AlertDirection",
+        "DirectionEnum": ["deposit", "withdrawal", "internal"],
         "CoverageReasonEnum": [
             "not_read",
             "behind",

@@ -109,7 +109,9 @@ def _subject_of(row: Mapping[str, Any], user_id: UUID) -> Subject:
 def create(*, user: User, wish: Wish, now: datetime) -> UUID:
     """Make an alert; returns its id. Raises InvalidInput, NotQuoted, AlertLimit."""
     wish = bounds.checked(wish)
-    _require_priced(wish, user, now)
+    if wish.kind == conditions.DRAWDOWN and wish.currency != user.base_currency:
+        raise InvalidInput.of("currency", "Drawdowns are in your base currency.")
+    _require_priced(wish, now)
     armed = _may_be_armed(wish, user.id, now)
     with tenancy.as_user(user.id):
         _require_room(user, now)
@@ -139,7 +141,7 @@ def change(*, user: User, alert_id: UUID, now: datetime, **changes: Any) -> None
     anew = resumes or (state == AlertState.ACTIVE and wish.threshold != before.threshold)
     armed = before.armed
     if anew:
-        _require_priced(wish, user, now)
+        _require_priced(wish, now)
         armed = _may_be_armed(wish, user.id, now)
     after = {
         "threshold": wish.threshold, "repeats": wish.repeats, "hysteresis": wish.hysteresis,
@@ -192,9 +194,7 @@ def _changed_wish(before: PriceAlert, changes: Mapping[str, Any]) -> Wish:
 
 
 # --- what stands in the way ---------------------------------------------------------------------
-def _require_priced(wish: Wish, user: User, now: datetime) -> None:
-    if wish.kind == conditions.DRAWDOWN and wish.currency != user.base_currency:
-        raise InvalidInput.of("currency", "Drawdowns are in your base currency.")
+def _require_priced(wish: Wish, now: datetime) -> None:
     if wish.asset_id is None:
         return
     if not Asset.objects.filter(id=wish.asset_id).exists():

@@ -41,7 +41,7 @@ class PriceAlertView(IdempotentPostMixin, OwnedList):
     def get_queryset(self) -> Any:
         return keeping.of(self.owner_id)
 
-    @extend_schema(operation_id="alerts_list", tags=["alerts"])
+    @extend_schema(operation_id="price_alerts_list", tags=["alerts"])
     def get(self, request: Any) -> Response:
         """Your alerts, newest first, each with the figure it watches as it stands."""
         with tenancy.as_user(request.user.id):
@@ -50,7 +50,7 @@ class PriceAlertView(IdempotentPostMixin, OwnedList):
         return self.get_paginated_response(rows)
 
     @extend_schema(
-        operation_id="alerts_create", tags=["alerts"], request=NewPriceAlertSerializer,
+        operation_id="price_alerts_create", tags=["alerts"], request=NewPriceAlertSerializer,
         responses={201: PriceAlertSerializer},
     )  # fmt: skip
     def post(self, request: Any) -> Response:
@@ -76,13 +76,15 @@ class PriceAlertView(IdempotentPostMixin, OwnedList):
 class OnePriceAlertView(ConditionalMixin, APIView):
     api_key_scopes = {"GET": "read_portfolio"}
 
-    @extend_schema(operation_id="alerts_read", tags=["alerts"], responses=PriceAlertSerializer)
+    @extend_schema(
+        operation_id="price_alerts_read", tags=["alerts"], responses=PriceAlertSerializer
+    )
     def get(self, request: Any, pk: UUID) -> Response:
         """One alert."""
         return Response(keeping.one(user_id=request.user.id, alert_id=pk, now=clock.now()))
 
     @extend_schema(
-        operation_id="alerts_change", tags=["alerts"], request=PriceAlertChangeSerializer,
+        operation_id="price_alerts_change", tags=["alerts"], request=PriceAlertChangeSerializer,
         responses=PriceAlertSerializer,
     )  # fmt: skip
     def patch(self, request: Any, pk: UUID) -> Response:
@@ -93,7 +95,7 @@ class OnePriceAlertView(ConditionalMixin, APIView):
         return Response(keeping.one(user_id=request.user.id, alert_id=pk, now=now))
 
     @extend_schema(
-        operation_id="alerts_delete", tags=["alerts"],
+        operation_id="price_alerts_delete", tags=["alerts"],
         responses={204: OpenApiResponse(description="Gone, with its history.")},
     )  # fmt: skip
     def delete(self, request: Any, pk: UUID) -> Response:
@@ -108,7 +110,7 @@ class AlertFiringView(ConditionalMixin, GenericAPIView):
     filter_backends = ()
     pagination_class = _LatestFirst
 
-    @extend_schema(operation_id="alerts_firings", tags=["alerts"])
+    @extend_schema(operation_id="price_alerts_firings", tags=["alerts"])
     def get(self, request: Any, pk: UUID) -> Response:
         """When an alert came true, newest first; kept for a year."""
         filters.refuse_unknown(request.query_params, known=filters.PAGING)
