@@ -28,6 +28,7 @@ class Plan:
     trial_days: int = 0
     strategies: int | None = None  # built-in ones that may be used
     custom_strategies: bool = False
+    alerts: int | None = None  # that are watched or paused
     api_keys: bool = False
     live_prices: bool = False  # prices and the portfolio's value as they move
     live_assets: int = 0  # prices that one connection may watch
@@ -41,13 +42,14 @@ class Plan:
 DEFAULT_TIER = "free"
 _DEFAULT: Mapping[str, Plan] = {
     "free": Plan(
-        name="Free", connections=1, strategies=5,
+        name="Free", connections=1, strategies=5, alerts=10,
         sync_every=timedelta(days=1), snapshot_every=timedelta(days=1),
         manual_sync_every=timedelta(hours=1),
         calls_per_hour=50, calls_per_day=200, calls_per_month=1_000,
     ),
     "pro": Plan(
         name="Pro", price=Decimal("19.99"), call_price=Decimal("0.002"), connections=3,
+        alerts=100,
         sync_every=timedelta(minutes=5), snapshot_every=timedelta(hours=1),
         manual_sync_every=timedelta(seconds=30),
         calls_per_hour=500, calls_per_day=2_000, calls_per_month=10_000,
@@ -55,7 +57,7 @@ _DEFAULT: Mapping[str, Plan] = {
     ),
     "enterprise": Plan(
         name="Enterprise", price=Decimal("99.99"), call_price=Decimal("0.001"), connections=None,
-        custom_strategies=True,
+        custom_strategies=True, alerts=1_000,
         sync_every=timedelta(minutes=5), snapshot_every=timedelta(hours=1),
         manual_sync_every=timedelta(seconds=30),
         calls_per_hour=5_000, calls_per_day=20_000, calls_per_month=100_000,

@@ -26,6 +26,7 @@ class PlanOfferSerializer(serializers.Serializer):
     connections = serializers.IntegerField(allow_null=True)
     strategies = serializers.IntegerField(allow_null=True)
     custom_strategies = serializers.BooleanField()
+    alerts = serializers.IntegerField(allow_null=True)
     api_keys = serializers.BooleanField()
     live_prices = serializers.BooleanField()
     sync_every_seconds = serializers.IntegerField()

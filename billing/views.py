@@ -52,7 +52,7 @@ class PlansView(ConditionalMixin, APIView):
             {
                 **{name: getattr(plan, name) for name in (
                     "price", "trial_days", "connections", "strategies", "custom_strategies",
-                    "api_keys", "live_prices", "calls_per_hour", "calls_per_day",
+                    "alerts", "api_keys", "live_prices", "calls_per_hour", "calls_per_day",
                     "calls_per_month", "call_price",
                 )},
                 "tier": tier, "name": plan.name or tier, "currency": plans.CURRENCY,

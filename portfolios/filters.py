@@ -10,6 +10,8 @@ from django import forms
 from accounts.models import CostBasisMethod
 from portfolios.cost import years
 from portfolios.models import (
+    AlertKind,
+    AlertState,
     BacktestKind,
     BacktestState,
     Basis,
@@ -161,6 +163,12 @@ class EntryPageFilter(StrictFilterSet):
 class ManualPriceFilter(StrictFilterSet):
     asset = django_filters.UUIDFilter(field_name="asset_id", label="Asset id")
     code = django_filters.CharFilter(field_name="asset__code", label="Asset code")
+
+
+class AlertFilter(StrictFilterSet):
+    asset = django_filters.UUIDFilter(field_name="asset_id", label="Asset id")
+    kind = django_filters.ChoiceFilter(choices=AlertKind.choices)
+    state = django_filters.ChoiceFilter(choices=AlertState.choices)
 
 
 class EntryFilter(_Period):

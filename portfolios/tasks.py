@@ -6,6 +6,7 @@ from celery import shared_task
 
 from exchanges import history
 from portfolios import derivation, summaries
+from portfolios.alerting import delisting, sweeping
 from portfolios.backtesting import jobs, watching
 from portfolios.importing import imports
 from portfolios.returns import valuations
@@ -142,3 +143,10 @@ def queue_weekly_summaries(**kwargs: object) -> None:
 def send_weekly_summary(*, user_id: str, **kwargs: object) -> None:
     """Tell one person how their week was. A second run finds that the next one is not due."""
     summaries.send(user_id=UUID(user_id), now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def check_alerts(**kwargs: object) -> None:
+    """Tell of alerts that have come true. Runs each minute; idempotent."""
+    delisting.sweep(now=clock.now())
+    sweeping.sweep(now=clock.now())

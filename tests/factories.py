@@ -402,6 +402,14 @@ def price_alert(user: User, **fields: Any) -> PriceAlert:
         return PriceAlert.objects.create(user=user, **defaults | fields)
 
 
+def alert_firing(alert: PriceAlert) -> AlertFiring:
+    """A price alert came true."""
+    with tenancy.as_user(alert.user_id):
+        return AlertFiring.objects.create(
+            user_id=alert.user_id, alert=alert, at=EARLIER, value=Decimal(100_001)
+        )
+
+
 def file_export(user: User, **fields: Any) -> FileExport:
     """A file of trades that waits to be made."""
     with tenancy.as_user(user.id):
@@ -415,14 +423,13 @@ def plans_of_their_own(user: User) -> None:
     kept = strategy(user)
     backtest(user)
     file_export(user)
-    alerted = price_alert(user)
+    alert_firing(price_alert(user))
     with tenancy.as_user(user.id):
         StrategyWatch.objects.create(user=user, strategy=kept, interval="1d")
         StrategySignal.objects.create(
             user=user, strategy=kept, asset=asset(), interval="1d", at=EARLIER, action="buy",
             share_before=Decimal(0), share_wanted=Decimal(1), price=Decimal(100),
         )  # fmt: skip
-        AlertFiring.objects.create(user=user, alert=alerted, at=EARLIER, value=Decimal(100_001))
 
 
 def books(user: User, connected: ExchangeConnection, *, number: int = 0) -> None:

@@ -43,7 +43,7 @@ def prepare() -> None:
 
 def manager(where: Ports, env: Mapping[str, str]) -> Manager:
     """The processes: sandboxes of an exchange and of Stripe, web, worker, beat, streamed prices,
-    live connections."""
+    live connections, price alerts."""
     python = sys.executable
     state = DATA_DIR / "sandbox.json"
     sandbox = f"{python} manage.py sandbox_exchange --port {where.sandbox} --state {state}"
@@ -63,6 +63,7 @@ def manager(where: Ports, env: Mapping[str, str]) -> Manager:
         "beat": f"{python} -m celery -A tracker beat -l WARNING -s {DATA_DIR / 'beat'}",
         "prices": f"{python} manage.py stream_prices",
         "live": f"{python} manage.py serve_stream --port {where.live}",
+        "alerts": f"{python} manage.py watch_alerts",
     }
     processes = Manager()
     for name, command in commands.items():

@@ -328,6 +328,10 @@ SPECTACULAR_SETTINGS = {
         "FactKindEnum": ["trade", "transfer", "reward", "adjustment"],
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
         "ReasonEnum": "portfolios.models.AdjustmentReason",
+        "AlertKindEnum": "portfolios.models.AlertKind",
+        "AlertStateEnum": "portfolios.models.AlertState",
+        "AlertDirectionEnum": "portfolios.models.AlertDirection",
+        "DirectionEnum": ["deposit", "withdrawal", "internal"],
         "CoverageReasonEnum": [
             "not_read",
             "behind",
@@ -653,6 +657,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "portfolios.sweep-backtests": {"task": "portfolios.tasks.sweep_backtests", "schedule": 10.0},
     "portfolios.dispatch-watches": {"task": "portfolios.tasks.dispatch_watches", "schedule": 20.0},
+    "portfolios.check-alerts": {"task": "portfolios.tasks.check_alerts", "schedule": 60.0},
     "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},
     "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},
 }

@@ -501,9 +501,13 @@ TABLES: Mapping[str, Table] = {
     ),
     "portfolios.PriceAlert": _table(
         "telling of prices and worth that the person waits for", order="created_at id",
-        personal="id user kind asset threshold currency window repeats hysteresis note state "
-        "told_count told_at created_at updated_at",
-        operational="armed",
+        personal="id user kind asset threshold currency direction window repeats hysteresis note "
+        "state told_count told_at created_at updated_at",
+        operational="armed judged_at",
+    ),
+    "portfolios.PriceRange": _shared(
+        "how far prices moved within a window; minutes of a day, hours of a month", "id", "asset",
+        "currency", "step", "at", "low", "high",
     ),
     "portfolios.AlertFiring": _table(
         "showing when an alert came true", order="at id", expiry=_after(365, "created_at"),

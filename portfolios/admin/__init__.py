@@ -1,5 +1,15 @@
 """What support sees of `portfolios`; importing a module registers its classes."""
 
-from portfolios.admin import derived, entries, facts, quarantine, reconciliation, strategies
+from portfolios.admin import (
+    alerts,
+    derived,
+    entries,
+    facts,
+    quarantine,
+    reconciliation,
+    strategies,
+)
 
-__all__ = ["derived", "entries", "facts", "quarantine", "reconciliation", "strategies"]
+__all__ = [
+    "alerts", "derived", "entries", "facts", "quarantine", "reconciliation", "strategies",
+]  # fmt: skip

@@ -60,6 +60,16 @@ class Migration(migrations.Migration):
                 ),
                 ("currency", models.CharField(max_length=3)),
                 (
+                    "direction",
+                    models.CharField(
+                        blank=True,
+                        choices=[("up", "Up"), ("down", "Down"), ("any", "Any")],
+                        default="",
+                        help_text="Of changes.",
+                        max_length=4,
+                    ),
+                ),
+                (
                     "window",
                     models.DurationField(
                         blank=True, help_text="Of changes and drawdowns.", null=True
@@ -90,6 +100,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("armed", models.BooleanField(default=True)),
+                ("judged_at", models.DateTimeField(default=tracker.clock.now)),
                 ("told_count", models.PositiveIntegerField(default=0)),
                 ("told_at", models.DateTimeField(blank=True, null=True)),
                 ("created_at", models.DateTimeField(default=tracker.clock.now)),
@@ -163,6 +174,82 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "alert_firings",
             },
+        ),
+        migrations.CreateModel(
+            name="PriceRange",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("currency", models.CharField(max_length=3)),
+                ("step", models.DurationField()),
+                ("at", models.DateTimeField(help_text="The first instant of the step.")),
+                ("low", tracker.money.UnitsField(decimal_places=30, max_digits=60)),
+                ("high", tracker.money.UnitsField(decimal_places=30, max_digits=60)),
+                (
+                    "asset",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="exchanges.asset",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "price_ranges",
+            },
+        ),
+        migrations.AddIndex(
+            model_name="pricerange",
+            index=models.Index(fields=["step", "at"], name="price_ranges_oldest"),
+        ),
+        migrations.AddConstraint(
+            model_name="pricerange",
+            constraint=models.UniqueConstraint(
+                fields=("asset", "currency", "step", "at"), name="price_ranges_once"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="pricealert",
+            index=models.Index(
+                condition=models.Q(("armed", True), ("state", "active")),
+                fields=["kind", "asset", "currency", "threshold"],
+                name="price_alerts_armed",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pricealert",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("hysteresis__gte", 0), ("threshold__gt", 0)),
+                name="price_alerts_positive",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pricealert",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("asset__isnull", False), ("kind__startswith", "price_")),
+                    models.Q(
+                        models.Q(("kind__startswith", "price_"), _negated=True),
+                        ("asset__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="price_alerts_asset",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pricealert",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind__in", ["price_change", "drawdown"]), ("window__isnull", False)),
+                    models.Q(
+                        models.Q(("kind__in", ["price_change", "drawdown"]), _negated=True),
+                        ("window__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="price_alerts_window",
+            ),
         ),
         migrations.AddIndex(
             model_name="pricealert",

@@ -1,7 +1,14 @@
 """Tables of `portfolios`: facts and their ledger, holdings, decisions, what is derived, and what
 people do with it: strategies, alerts, files."""
 
-from portfolios.models.alerts import AlertFiring, AlertKind, AlertState, PriceAlert
+from portfolios.models.alerts import (
+    AlertDirection,
+    AlertFiring,
+    AlertKind,
+    AlertState,
+    PriceAlert,
+    PriceRange,
+)
 from portfolios.models.decisions import (
     FileImport,
     ImportState,
@@ -46,11 +53,12 @@ from portfolios.models.strategies import (
 )
 
 __all__ = [
-    "Adjustment", "AdjustmentReason", "AlertFiring", "AlertKind", "AlertState", "AssetBasis",
-    "Backtest", "BacktestKind", "BacktestState", "Basis", "DailyValuation", "Discrepancy",
-    "Disposal", "DisposalKind", "EntryKind", "ExportState", "FileExport", "FileImport", "Holding",
-    "HoldingChange", "ImportState", "Income", "LedgerEntry", "Lot", "ManualPrice", "MatchOrigin",
-    "PortfolioSnapshot", "PortfolioState", "PriceAlert", "ProblemDismissal", "Reward", "Scope",
-    "Status", "Strategy", "StrategySignal", "StrategyWatch", "SyncRun", "SyncState", "Term",
-    "Trade", "Transfer", "TransferMatch", "TransferMeaning", "TransferNote",
+    "Adjustment", "AdjustmentReason", "AlertDirection", "AlertFiring", "AlertKind", "AlertState",
+    "AssetBasis", "Backtest", "BacktestKind", "BacktestState", "Basis", "DailyValuation",
+    "Discrepancy", "Disposal", "DisposalKind", "EntryKind", "ExportState", "FileExport",
+    "FileImport", "Holding", "HoldingChange", "ImportState", "Income", "LedgerEntry", "Lot",
+    "ManualPrice", "MatchOrigin", "PortfolioSnapshot", "PortfolioState", "PriceAlert",
+    "PriceRange", "ProblemDismissal", "Reward", "Scope", "Status", "Strategy", "StrategySignal",
+    "StrategyWatch", "SyncRun", "SyncState", "Term", "Trade", "Transfer", "TransferMatch",
+    "TransferMeaning", "TransferNote",
 ]  # fmt: skip

@@ -18,6 +18,14 @@ class AlertKind(models.TextChoices):
     DRAWDOWN = "drawdown", "the portfolio fell by a percentage below its highest worth in a window"
 
 
+class AlertDirection(models.TextChoices):
+    """Which moves a change counts: a rise, a fall, or the larger of the two."""
+
+    UP = "up"
+    DOWN = "down"
+    ANY = "any"
+
+
 class AlertState(models.TextChoices):
     """Whether an alert is watched."""
 
@@ -41,6 +49,10 @@ class PriceAlert(models.Model):
     asset = asset_of(null=True)
     threshold = UnitsField(help_text="A price or worth in the currency, or a percentage.")
     currency = models.CharField(max_length=3)
+    direction = models.CharField(
+        max_length=4, choices=AlertDirection.choices, default="", blank=True,
+        help_text="Of changes.",
+    )  # fmt: skip
     window = models.DurationField(null=True, blank=True, help_text="Of changes and drawdowns.")
     repeats = models.BooleanField(default=False)
     hysteresis = UnitsField(default=0, help_text="Percent of the threshold.")
@@ -48,6 +60,9 @@ class PriceAlert(models.Model):
     state = models.CharField(max_length=12, choices=AlertState.choices, default=AlertState.ACTIVE)
     # Whether it may be told: false from when it was until the figure has gone back.
     armed = models.BooleanField(default=True)
+    # As of which figure it was last told or armed, or when it was last changed: an older figure
+    # changes nothing, whoever brings it.
+    judged_at = models.DateTimeField(default=clock.now)
     told_count = models.PositiveIntegerField(default=0)
     told_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now)
@@ -55,13 +70,35 @@ class PriceAlert(models.Model):
 
     class Meta:
         db_table = "price_alerts"
-        constraints = [owner_key("price_alerts")]
+        constraints = [
+            owner_key("price_alerts"),
+            models.CheckConstraint(
+                condition=models.Q(threshold__gt=0, hysteresis__gte=0), name="price_alerts_positive"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind__startswith="price_", asset__isnull=False)
+                | (~models.Q(kind__startswith="price_") & models.Q(asset__isnull=True)),
+                name="price_alerts_asset",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=["price_change", "drawdown"], window__isnull=False)
+                | (
+                    ~models.Q(kind__in=["price_change", "drawdown"]) & models.Q(window__isnull=True)
+                ),
+                name="price_alerts_window",
+            ),
+        ]
         indexes = [
             # GET /alerts: one person's, newest first
             models.Index(fields=["user", "-created_at", "-id"], name="price_alerts_by_user"),
-            # alerts: those about the assets of a batch of ticks, changed since they were read
+            # watch_alerts: those that changed since they were read
             models.Index(fields=["updated_at"], name="price_alerts_changed"),
-        ]
+            # check_alerts: those of a figure that it reaches
+            models.Index(
+                fields=["kind", "asset", "currency", "threshold"], name="price_alerts_armed",
+                condition=models.Q(state="active", armed=True),
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return self.kind
@@ -82,6 +119,38 @@ class AlertFiring(models.Model):
         indexes = [
             # GET /alerts/{id}/firings, and retention
             models.Index(fields=["user", "alert", "-at"], name="alert_firings_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}"
+
+
+class PriceRange(models.Model):
+    """The lowest and the highest price that was seen in a minute or an hour, in one currency.
+
+    Kept of what alerts on changes watch, so that a window is known after a restart and to the
+    sweep. Minutes are kept for a day, hours for a month.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    asset = asset_of()
+    currency = models.CharField(max_length=3)
+    step = models.DurationField()
+    at = models.DateTimeField(help_text="The first instant of the step.")
+    low = UnitsField()
+    high = UnitsField()
+
+    class Meta:
+        db_table = "price_ranges"
+        constraints = [
+            # Also how a window is read.
+            models.UniqueConstraint(
+                fields=["asset", "currency", "step", "at"], name="price_ranges_once"
+            ),
+        ]
+        indexes = [
+            # check_alerts: forgetting what no window reaches
+            models.Index(fields=["step", "at"], name="price_ranges_oldest"),
         ]
 
     def __str__(self) -> str:

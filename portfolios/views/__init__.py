@@ -1,5 +1,6 @@
 """What the app asks of `portfolios`, a module for each topic."""
 
+from portfolios.views.alerts import AlertFiringView, OnePriceAlertView, PriceAlertView
 from portfolios.views.backtests import (
     BacktestCancelView,
     BacktestChartView,
@@ -63,6 +64,7 @@ from portfolios.views.strategies import (
 
 __all__ = [
     "AdjustmentEntryView",
+    "AlertFiringView",
     "AllocationView",
     "AttributionView",
     "BacktestCancelView",
@@ -87,8 +89,10 @@ __all__ = [
     "ManualPriceView",
     "MatchSuggestionView",
     "OneManualPriceView",
+    "OnePriceAlertView",
     "PerformanceView",
     "PortfolioView",
+    "PriceAlertView",
     "ProblemView",
     "ReconciliationView",
     "RepairView",

@@ -304,6 +304,19 @@ ACTS: dict[str, Act] = {
     "DELETE /imports/{id}": Act(
         deleting("/imports", factories.file_import), Action.IMPORT_REMOVED
     ),
+    "POST /alerts": Act(
+        lambda api, user: api.post("/alerts", {"kind": "value_above", "threshold": "1000"}),
+        Action.PRICE_ALERT_MADE,
+    ),
+    "PATCH /alerts/{id}": Act(
+        lambda api, user: api.patch(
+            f"/alerts/{factories.price_alert(user).id}", {"note": "renamed"}
+        ),
+        Action.PRICE_ALERT_CHANGED,
+    ),
+    "DELETE /alerts/{id}": Act(
+        deleting("/alerts", factories.price_alert), Action.PRICE_ALERT_REMOVED
+    ),
     "PUT /prices/manual": Act(
         lambda api, user: api.put("/prices/manual", {
             "asset": str(factories.asset("COIN").id), "day": "2026-01-05", "price": "2"}),

@@ -36,6 +36,7 @@ NAMES = (
     "lifecycle",
     "usage",
     "backtest",
+    "alerts",
 )
 
 
