@@ -393,6 +393,20 @@ def backtest(user: User, **fields: Any) -> Backtest:
         return Backtest.objects.create(user=user, **defaults | fields)
 
 
+def drawn_backtest(user: User) -> Backtest:
+    """One that was stopped and has a curve all the same: it can be read, drawn and forgotten."""
+    curve = [["2026-01-06T00:00:00Z", "10000"], ["2026-01-07T00:00:00Z", "10100"]]
+    return backtest(user, state="cancelled", details={"equity": curve})
+
+
+def strategy_watch(user: User) -> StrategyWatch:
+    """A strategy that watches what its owner has."""
+    kept = strategy(user, ids.new_id().hex)
+    with tenancy.as_user(user.id):
+        # It has the id of its strategy, by which it is addressed.
+        return StrategyWatch.objects.create(id=kept.id, user=user, strategy=kept, interval="1d")
+
+
 def price_alert(user: User, **fields: Any) -> PriceAlert:
     """Whoever waits for a bitcoin to cost more than 100,000 dollars."""
     defaults: dict[str, Any] = {
@@ -418,18 +432,22 @@ def file_export(user: User, **fields: Any) -> FileExport:
         )
 
 
+def strategy_signal(watch: StrategyWatch) -> StrategySignal:
+    """It would have bought."""
+    with tenancy.as_user(watch.user_id):
+        return StrategySignal.objects.create(
+            user_id=watch.user_id, strategy_id=watch.strategy_id, asset=asset(), interval="1d",
+            at=EARLIER, action="buy", share_before=Decimal(0), share_wanted=Decimal(1),
+            price=Decimal(100),
+        )  # fmt: skip
+
+
 def plans_of_their_own(user: User) -> None:
     """A row of everything that a person does with their figures."""
-    kept = strategy(user)
+    strategy_signal(strategy_watch(user))
     backtest(user)
     file_export(user)
     alert_firing(price_alert(user))
-    with tenancy.as_user(user.id):
-        StrategyWatch.objects.create(user=user, strategy=kept, interval="1d")
-        StrategySignal.objects.create(
-            user=user, strategy=kept, asset=asset(), interval="1d", at=EARLIER, action="buy",
-            share_before=Decimal(0), share_wanted=Decimal(1), price=Decimal(100),
-        )  # fmt: skip
 
 
 def books(user: User, connected: ExchangeConnection, *, number: int = 0) -> None:

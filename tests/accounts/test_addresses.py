@@ -64,7 +64,7 @@ def test_the_old_address_is_not_told_the_new_one_in_full(api, client_of, alice):
     ask(client_of(alice))
     confirm(api, token_for(alice, "change_email"))
     with tenancy.as_system("test"):
-        told = alice.deliveries.get(event="email_change_announced")
+        told = alice.deliveries.get(event="email_change_announced", channel="email")
     assert told.parameters == {"new_masked": "a…w@example.com"}
 
 

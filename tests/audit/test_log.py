@@ -304,6 +304,43 @@ ACTS: dict[str, Act] = {
     "DELETE /imports/{id}": Act(
         deleting("/imports", factories.file_import), Action.IMPORT_REMOVED
     ),
+    "POST /strategies": Act(
+        posting("/strategies", {"name": "mine", "kind": "buy_and_hold"}), Action.STRATEGY_CREATED
+    ),
+    "PATCH /strategies/{id}": Act(
+        lambda api, user: api.patch(
+            f"/strategies/{factories.strategy(user).id}", {"name": "renamed"}
+        ),
+        Action.STRATEGY_CHANGED,
+    ),
+    "DELETE /strategies/{id}": Act(
+        deleting("/strategies", factories.strategy), Action.STRATEGY_REMOVED
+    ),
+    "PUT /strategies/{id}/watch": Act(
+        lambda api, user: api.put(
+            f"/strategies/{factories.strategy(user).id}/watch", {"interval": "1d"}
+        ),
+        Action.STRATEGY_WATCHED,
+    ),
+    "DELETE /strategies/{id}/watch": Act(
+        lambda api, user: api.delete(
+            f"/strategies/{factories.strategy_watch(user).strategy_id}/watch"
+        ),
+        Action.STRATEGY_UNWATCHED,
+    ),
+    "POST /backtests": Act(
+        lambda api, user: api.post("/backtests", {
+            "strategy": str(factories.strategy(user).id), "assets": [str(factories.asset().id)],
+            "interval": "1d", "from": "2020-01-01T00:00:00Z", "to": "2021-01-01T00:00:00Z"}),
+        Action.BACKTEST_REQUESTED,
+    ),
+    "POST /backtests/{id}/cancel": Act(
+        lambda api, user: api.post(f"/backtests/{factories.backtest(user).id}/cancel"),
+        Action.BACKTEST_CANCELLED,
+    ),
+    "DELETE /backtests/{id}": Act(
+        deleting("/backtests", factories.backtest), Action.BACKTEST_REMOVED
+    ),
     "POST /alerts": Act(
         lambda api, user: api.post("/alerts", {"kind": "value_above", "threshold": "1000"}),
         Action.PRICE_ALERT_MADE,

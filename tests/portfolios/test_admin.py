@@ -22,7 +22,9 @@ from accounts.models import (
     DataExport,
     DataKey,
     Delivery,
+    EmailSuppression,
     NotificationChoice,
+    NotificationSettings,
     Passkey,
     PushDevice,
     RecoveryCode,
@@ -168,6 +170,9 @@ def record_facts(connection: ExchangeConnection, *, number: int = 0) -> None:
         log.record(Action.SYNC_FINISHED, user_id=connection.user_id, note="seen")
     factories.books(connection.user, connection, number=number)
     factories.alert_firing(factories.price_alert(connection.user))
+    factories.strategy_signal(factories.strategy_watch(connection.user))
+    factories.drawn_backtest(connection.user)
+    factories.webhook(connection.user)
     with tenancy.as_system("test"):
         FileImport.objects.update(content=QUARANTINED)
 
@@ -192,6 +197,10 @@ def record_messages(user: User, *, number: int) -> None:
     PushDevice.objects.create(user=user, token=f"{PHONE}-{number}")
     ApiKey.objects.create(
         user=user, name="script", prefix=f"prefix{number}", digest=DIGEST, scopes=["sync"]
+    )
+    NotificationSettings.objects.get_or_create(user=user)
+    EmailSuppression.objects.create(
+        user=user, address=f"old-{number}@example.com", reason="bounced"
     )
     Consent.objects.create(user=user, document="terms", version=str(number))
     DataExport.objects.create(user=user, state="ready")

@@ -61,8 +61,8 @@ def test_a_body_at_the_cap_is_read(alice):
 @pytest.mark.parametrize(
     "body",
     [
-        '{"label": ' + "[" * 13 + "]" * 13 + "}",
-        '{"label": ' + '{"a":' * 13 + "1" + "}" * 14,
+        '{"label": ' + "[" * 33 + "]" * 33 + "}",
+        '{"label": ' + '{"a":' * 33 + "1" + "}" * 34,
         '{"label": ' + "[" * 100_000 + "]" * 100_000 + "}",
         "[" * 100_000,
         '{"a":' * 40_000,
@@ -238,6 +238,7 @@ def test_no_generated_query_is_a_500(alice, data):
 BODIES = {
     "/api/v1/reconciliation/{id}/repair": {"action": "fetch_window"},
     "/api/v1/transfers/{id}/note": {"meaning": "lost"},
+    "/api/v1/strategies/{id}/watch": {"interval": "1d"},
 }
 
 
