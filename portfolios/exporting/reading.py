@@ -1,0 +1,125 @@
+"""Reading a person's tables from the database row by row: all as they are at one instant.
+
+``COPY`` of a query goes through the row-level policies like any other reading, and holds no more
+than a row in memory. The whole file is read in one snapshot, so its tables agree with each other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from portfolios.exporting import columns
+from portfolios.exporting.columns import Column, Kind
+from portfolios.exporting.tables import Loose, Table
+from tracker import tenancy
+
+MOST_SECONDS = 800  # of one table: a task may run 14 minutes
+MOST_LOOSE = 200  # columns made of names in JSON
+Row = Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """From when until when, the end not included; None is without an end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A table narrowed to a person and a range, with all of its columns."""
+
+    table: Table
+    columns: Sequence[Column]
+    parameters: Mapping[str, Any]
+    where: str
+    rows: int
+
+
+class Reader:
+    """One person's tables at one instant."""
+
+    def __init__(self, cursor: "psycopg.Cursor[Any]", user_id: UUID, within: Range) -> None:
+        self._cursor, self._user_id, self._within = cursor, user_id, within
+
+    def select(self, table: Table) -> Selected:
+        """The table, with how many rows it has and the columns that its JSON makes."""
+        where = f"{table.owner} = %(user)s"
+        parameters: dict[str, Any] = {"user": self._user_id}
+        for sign, bound, at in ((">=", "since", self._within.since), ("<", "until",
+                                self._within.until)):  # fmt: skip
+            if at is not None:
+                where += f" AND {table.at} {sign} %({bound})s"
+                parameters[bound] = at
+        counted = f"SELECT count(*) FROM {table.source} WHERE {where}"  # noqa: S608  (ours)
+        (rows,) = self._cursor.execute(counted, parameters).fetchone() or (0,)
+        names = self._names(table, where, parameters) if table.loose else []
+        loose = list(_loose_columns(table.loose, names)) if table.loose else []
+        parameters |= {f"path{number}": path for number, path in enumerate(names)}
+        return Selected(table, (*table.columns, *loose), parameters, where, rows)
+
+    def lines(self, selected: Selected) -> Iterator[bytes]:
+        """Rows as lines of CSV, harmless to spreadsheets."""
+        copy = f"COPY ({_query(selected, columns.harmless)}) TO STDOUT (FORMAT csv)"
+        with self._cursor.copy(copy, selected.parameters) as found:
+            while line := found.read():
+                yield bytes(line)
+
+    def rows(self, selected: Selected) -> Iterator[Row]:
+        """Rows as texts, None where there is nothing."""
+        copy = f"COPY ({_query(selected, columns.plain)}) TO STDOUT"
+        with self._cursor.copy(copy, selected.parameters) as found:
+            yield from found.rows()
+
+    def _names(self, table: Table, where: str, parameters: Mapping[str, Any]) -> list[list[str]]:
+        """Paths of one or two names that occur in a table's JSON, in alphabetical order.
+
+        Objects are taken apart once: {"metrics": {"cagr": …}} has the path metrics, cagr.
+        """
+        assert table.loose is not None
+        found = self._cursor.execute(
+            f"""
+            SELECT DISTINCT outer_.key, inner_.key
+            FROM {table.source}
+            CROSS JOIN LATERAL jsonb_each(
+                CASE WHEN jsonb_typeof({table.loose.each}) = 'object' THEN {table.loose.each}
+                ELSE '{{}}'::jsonb END) AS outer_
+            LEFT JOIN LATERAL jsonb_object_keys(
+                CASE WHEN jsonb_typeof(outer_.value) = 'object' THEN outer_.value
+                ELSE '{{}}'::jsonb END) AS inner_ (key) ON true
+            WHERE {where} AND (outer_.value <> '{{}}'::jsonb) ORDER BY 1, 2 LIMIT {MOST_LOOSE}
+            """,  # noqa: S608  (ours)
+            parameters,
+        ).fetchall()
+        return [[name for name in path if name is not None] for path in found]
+
+
+@contextmanager
+def snapshot(*, user_id: UUID, within: Range) -> Iterator[Reader]:
+    """A person's tables as they are now, however long reading them takes."""
+    with tenancy.snapshot_as_user(user_id, seconds=MOST_SECONDS) as cursor:
+        yield Reader(cursor, user_id, within)
+
+
+def _query(selected: Selected, written: Any) -> str:
+    listed = ", ".join(written(column) for column in selected.columns)
+    table = selected.table
+    return (
+        f"SELECT {listed} FROM {table.source} "  # noqa: S608  (ours)
+        f"WHERE {selected.where} ORDER BY {table.order}"
+    )
+
+
+def _loose_columns(loose: Loose, paths: Sequence[Sequence[str]]) -> Iterator[Column]:
+    used: set[str] = set()
+    for number, path in enumerate(paths):
+        name = ".".join((loose.prefix, *path))
+        name = f"{name} ({number})" if name in used else name  # {"a": {"b": …}, "a.b": …}
+        used.add(name)
+        yield Column(name, Kind.VALUE, f"{loose.each} #> %(path{number})s", "As the backtest says")
