@@ -4,7 +4,7 @@ Text in other languages: ``templates/email/<language>/<event>.txt`` and its two 
 the person's locale; what is not translated is written in English.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,8 @@ from accounts.notifications import Event
 from accounts.privacy import export, inventory
 
 PRODUCT = "Portfolio tracker"
+LinkMaker = Callable[..., str]
+_link_makers: dict[Event, LinkMaker] = {}
 
 
 class Outdated(Exception):
@@ -37,19 +39,37 @@ class Message:
     html: str
 
 
+def link_maker(event: Event, maker: LinkMaker) -> None:
+    """Let a room above make the links of an event: ``maker(user_id=…, parameters=…, now=…)``.
+
+    It returns an address in full, signed now, and raises Outdated where there is nothing to link
+    to any more. Without one, the message says to open the app. Called once as the app is ready.
+    """
+    _link_makers[event] = maker
+
+
 def write(delivery: Delivery, *, now: datetime) -> Message:
     """The message of a delivery, its links signed now. Raises Outdated.
 
     Call inside an identity that may read the person's links, and never keep the result.
     """
     facts: dict[str, Any] = dict(delivery.parameters)
-    facts |= {name: _instant(facts[name]) for name in ("closes_at", "ends_at") if name in facts}
+    facts |= {
+        name: _instant(facts[name])
+        for name in ("closes_at", "ends_at", "expires_at")
+        if name in facts
+    }
     if "link_id" in facts:
         facts["link"] = _link(delivery, now)
-    if "export_id" in facts:
+    event = Event(delivery.event)
+    if event == Event.EXPORT_READY:
         export_id = UUID(facts["export_id"])
         facts["link"] = export.url(user_id=delivery.user_id, export_id=export_id)
-    return render(Event(delivery.event), user=delivery.user, facts=facts)
+    elif event in _link_makers:
+        facts["link"] = _link_makers[event](
+            user_id=delivery.user_id, parameters=delivery.parameters, now=now
+        )
+    return render(event, user=delivery.user, facts=facts)
 
 
 def render(event: Event, *, user: User, facts: Mapping[str, Any]) -> Message:

@@ -48,6 +48,8 @@ class Event(StrEnum):
     PAYMENT_FAILED = "payment_failed"
     PAYMENT_WITHDRAWN = "payment_withdrawn"
     USAGE_WARNING = "usage_warning"
+    FILE_EXPORT_READY = "file_export_ready"
+    FILE_EXPORT_FAILED = "file_export_failed"
 
 
 class Rule(StrEnum):
@@ -91,6 +93,8 @@ RULES: Mapping[Event, Mapping[Channel, Rule]] = {
     Event.PAYMENT_FAILED: _PUSH_AS_WELL,
     Event.PAYMENT_WITHDRAWN: _PUSH_AS_WELL,
     Event.USAGE_WARNING: _BOTH_BY_CHOICE,
+    Event.FILE_EXPORT_READY: _BOTH_BY_CHOICE,
+    Event.FILE_EXPORT_FAILED: _BOTH_BY_CHOICE,
 }
 
 

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from exchanges import history
 from portfolios import derivation
+from portfolios.exporting import making
 from portfolios.importing import imports
 from portfolios.returns import valuations
 from portfolios.sync import dispatch, health, replaying, visiting
@@ -105,3 +106,21 @@ def sweep_imports(**kwargs: object) -> None:
 def forget_import_files(**kwargs: object) -> None:
     """Forget files that nobody had booked within a week. Runs hourly; idempotent."""
     imports.forget_files(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def make_file_export(*, export_id: str, **kwargs: object) -> None:
+    """Make a file that somebody asked for. A second run finds it made or in other hands."""
+    making.make(export_id=UUID(export_id), clock=clock.now)
+
+
+@shared_task(ignore_result=True)
+def sweep_file_exports(**kwargs: object) -> None:
+    """Queue files that wait or whose worker died. Runs each quarter of a minute; idempotent."""
+    making.sweep(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def remove_expired_files(**kwargs: object) -> None:
+    """Remove files whose time is over. Runs hourly; idempotent."""
+    making.remove_expired(now=clock.now())

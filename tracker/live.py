@@ -21,7 +21,8 @@ from tracker.logs import get_logger
 log = get_logger(__name__)
 
 SYNC, SESSIONS, PORTFOLIO = "sync", "sessions", "portfolio"
-TOPICS = (SYNC, SESSIONS, PORTFOLIO)
+EXPORT = "export"
+TOPICS = (SYNC, SESSIONS, PORTFOLIO, EXPORT)
 _SECONDS = 0.5  # live news are worth no longer wait
 _PAUSE_SECONDS = 5.0  # without Redis, until it is tried again
 
@@ -30,8 +31,9 @@ def publish(*, user_id: UUID, topic: str, payload: Mapping[str, Any] | None = No
     """Tell the devices of one person; inside a transaction, once it has committed. Never raises.
 
     ``topic`` is one of ``TOPICS``. Of ``sync``: the payload has ``connection``, ``state`` and,
-    where known, ``done`` and ``planned`` calls, ``phase`` and ``seconds_left``. The others have
-    none: they say that sessions ended, or that what a person owns has changed.
+    where known, ``done`` and ``planned`` calls, ``phase`` and ``seconds_left``. Of ``export``: its
+    id, ``state``, and ``done`` of ``total`` rows. The others have none: they say that sessions
+    ended, or that what a person owns has changed.
     """
     message = orjson.dumps({"topic": topic, "payload": payload or {}}, default=str)
     name = user_channel(user_id)

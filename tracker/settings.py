@@ -568,6 +568,7 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.apply_import": {"queue": "exports"},
     "portfolios.tasks.replay_quarantine": {"queue": "exports"},
     "accounts.tasks.make_export": {"queue": "exports"},
+    "portfolios.tasks.make_file_export": {"queue": "exports"},
 }
 # Sweeps find what a dead process left behind: a lease of 30 seconds, a sweep after it, and the
 # work itself fit into a minute. Each is one indexed statement when there is nothing to do.
@@ -632,6 +633,14 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "portfolios.sweep-imports": {"task": "portfolios.tasks.sweep_imports", "schedule": 15.0},
     "portfolios.forget-import-files": {
         "task": "portfolios.tasks.forget_import_files",
+        "schedule": 3600.0,
+    },
+    "portfolios.sweep-file-exports": {
+        "task": "portfolios.tasks.sweep_file_exports",
+        "schedule": 15.0,
+    },
+    "portfolios.remove-expired-files": {
+        "task": "portfolios.tasks.remove_expired_files",
         "schedule": 3600.0,
     },
     "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},

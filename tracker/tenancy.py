@@ -113,14 +113,13 @@ def snapshot_as_user(user_id: UUID, *, seconds: int) -> Iterator[psycopg.Cursor[
     own = connections.create_connection(connection.alias)
     try:
         own.ensure_connection()
-        with own.wrap_database_errors, own.connection.transaction():
-            with own.connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                cursor.execute(
-                    "SELECT set_config(%s, %s, true), set_config('statement_timeout', %s, true)",
-                    [USER, str(user_id), f"{seconds}s"],
-                )
-                yield cursor
+        with own.wrap_database_errors, own.connection.transaction(), own.connection.cursor() as run:
+            run.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            run.execute(
+                "SELECT set_config(%s, %s, true), set_config('statement_timeout', %s, true)",
+                [USER, str(user_id), f"{seconds}s"],
+            )
+            yield run
     finally:
         own.close()
 

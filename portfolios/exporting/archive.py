@@ -63,8 +63,10 @@ class Written:
 def write(
     target: IO[bytes], order: Order, *, reader: Reader, counted: Callable[[int], None], told: Told
 ) -> int:
-    """Write the zip; returns its rows. ``counted`` hears once how many there will be, ``told`` after
-    each batch how many are written. Whatever they raise ends the writing."""
+    """Write the zip; returns its rows. Whatever the two listeners raise ends the writing.
+
+    ``counted`` hears once how many there will be, ``told`` after each batch how many are written.
+    """
     chosen = [reader.select(table) for table in order.tables]
     counted(sum(selected.rows for selected in chosen))
     done, files = 0, []

@@ -36,7 +36,7 @@ class Column:
 
 
 _FORMULAS = ", ".join(f"U&'\\{ord(letter):04x}'" for letter in STARTS_A_FORMULA)
-_INSTANT = "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'"
+_INSTANT = '\'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\''
 # Decimals arrive as text in JSON, and are to stay numbers.
 _NUMBER = r"'^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$'"
 

@@ -59,9 +59,11 @@ class Reader:
                 parameters[bound] = at
         counted = f"SELECT count(*) FROM {table.source} WHERE {where}"  # noqa: S608  (ours)
         (rows,) = self._cursor.execute(counted, parameters).fetchone() or (0,)
-        names = self._names(table, where, parameters) if table.loose else []
-        loose = list(_loose_columns(table.loose, names)) if table.loose else []
-        parameters |= {f"path{number}": path for number, path in enumerate(names)}
+        loose: list[Column] = []
+        if table.loose:
+            paths = self._paths(table.loose, table.source, where, parameters)
+            loose += _loose_columns(table.loose, paths)
+            parameters |= {f"path{number}": path for number, path in enumerate(paths)}
         return Selected(table, (*table.columns, *loose), parameters, where, rows)
 
     def lines(self, selected: Selected) -> Iterator[bytes]:
@@ -77,18 +79,19 @@ class Reader:
         with self._cursor.copy(copy, selected.parameters) as found:
             yield from found.rows()
 
-    def _names(self, table: Table, where: str, parameters: Mapping[str, Any]) -> list[list[str]]:
+    def _paths(
+        self, loose: Loose, source: str, where: str, parameters: Mapping[str, Any]
+    ) -> list[list[str]]:
         """Paths of one or two names that occur in a table's JSON, in alphabetical order.
 
         Objects are taken apart once: {"metrics": {"cagr": …}} has the path metrics, cagr.
         """
-        assert table.loose is not None
         found = self._cursor.execute(
             f"""
             SELECT DISTINCT outer_.key, inner_.key
-            FROM {table.source}
+            FROM {source}
             CROSS JOIN LATERAL jsonb_each(
-                CASE WHEN jsonb_typeof({table.loose.each}) = 'object' THEN {table.loose.each}
+                CASE WHEN jsonb_typeof({loose.each}) = 'object' THEN {loose.each}
                 ELSE '{{}}'::jsonb END) AS outer_
             LEFT JOIN LATERAL jsonb_object_keys(
                 CASE WHEN jsonb_typeof(outer_.value) = 'object' THEN outer_.value

@@ -25,6 +25,7 @@ class Channel(StrEnum):
     PRICES = "prices"
     PORTFOLIO = "portfolio"
     SYNC = "sync"
+    JOBS = "jobs"
 
 
 # --- how a connection ends ----------------------------------------------------------------------
@@ -137,6 +138,12 @@ SYNC_FIELDS: Mapping[str, Schema] = {
     "phase": _MAYBE_WORD,
     "seconds_left": _MAYBE_COUNT,
 }
+EXPORT_FIELDS: Mapping[str, Schema] = {
+    "export": _ID,
+    "state": _WORD,
+    "done": _COUNT,
+    "total": _COUNT,
+}
 
 
 @dataclass(frozen=True)
@@ -219,6 +226,7 @@ FROM_SERVER = _table(
         },
     ),
     Message("sync", "How the sync of a connection goes on.", SYNC_FIELDS),
+    Message("export", "How far a file is: rows done of all rows.", EXPORT_FIELDS),
     Message("heartbeat", "Every 20 seconds: the server is there.", {"at": _INSTANT}),
     Message(
         "error",

@@ -35,6 +35,8 @@ _SYNC = Draft202012Validator(
     {"type": "object", "properties": dict(messages.SYNC_FIELDS), "required": ["connection"]}
 )
 
+_EXPORT = messages.FROM_SERVER["export"]
+
 
 class Person:
     """Somebody with at least one connection."""
@@ -144,10 +146,10 @@ class People:
         await client.answer(_subscribed(Channel.PORTFOLIO, request))
         self._tell_worth(person, [client])
 
-    async def watch_sync(self, client: Client, request: str | None) -> None:
-        """Tell a connection how syncs go on."""
-        client.channels.add(Channel.SYNC)
-        await client.answer(_subscribed(Channel.SYNC, request))
+    async def watch_news(self, client: Client, channel: Channel, request: str | None) -> None:
+        """Tell a connection how syncs or jobs go on."""
+        client.channels.add(channel)
+        await client.answer(_subscribed(channel, request))
 
     async def unwatch(self, client: Client, channel: Channel, request: str | None) -> None:
         """End one of the channels that have no assets. Raises Refused."""
@@ -189,6 +191,8 @@ class People:
             self._outdated.add(person)
         if topic == live.SYNC and isinstance(payload, Mapping):
             self._tell_sync(person, payload)
+        if topic == live.EXPORT and isinstance(payload, Mapping):
+            self._tell_export(person, payload)
 
     def moved(self, assets: Collection[UUID]) -> None:
         """Prices that everybody was told of just now."""
@@ -314,6 +318,15 @@ class People:
         message = messages.write("sync", **fields)
         for client in person.clients:
             if Channel.SYNC in client.channels:
+                client.tell(message)
+
+    def _tell_export(self, person: Person, payload: Mapping[str, Any]) -> None:
+        if not _EXPORT.validator.is_valid({"type": "export", **payload}):
+            log.error("live.unreadable_news", topic=live.EXPORT)
+            return
+        message = messages.write("export", **payload)
+        for client in person.clients:
+            if Channel.JOBS in client.channels:
                 client.tell(message)
 
     async def _know(self, assets: Collection[UUID]) -> None:

@@ -204,8 +204,8 @@ class Server:
     async def _subscribe(
         self, client: Client, channel: Channel, assets: Any, request: str | None
     ) -> None:
-        if channel == Channel.SYNC:
-            await self._people.watch_sync(client, request)
+        if channel in _FREE:
+            await self._people.watch_news(client, channel, request)
             return
         if not client.watcher.standing.plan.live_prices:
             raise Refused("live_prices_not_in_plan", request=request)
@@ -257,7 +257,7 @@ class Server:
     def _apply(self, client: Client, standing: Standing) -> None:
         before = client.watcher.standing
         client.watcher = _with(client.watcher, standing)
-        if not standing.plan.live_prices and client.channels - {Channel.SYNC}:
+        if not standing.plan.live_prices and client.channels - _FREE:
             self._people.stop_prices(client)
             client.tell(messages.write_error(Refused("live_prices_not_in_plan")))
         if standing.currency != before.currency:
@@ -312,6 +312,8 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
 
+# What every plan may watch.
+_FREE = frozenset({Channel.SYNC, Channel.JOBS})
 _CLOSED_FOR = {
     "too_many_connections": Close.TOO_MANY_CONNECTIONS,
     "unavailable": Close.TRY_AGAIN_LATER,
