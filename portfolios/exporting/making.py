@@ -64,8 +64,8 @@ def make(*, export_id: UUID, clock: Clock) -> bool:
         return False
     except Exception as error:  # whatever it is: said at once, or tried again by the sweeper
         log.error("file_export.failed", export=str(row.id), error=type(error).__name__)
-        _forget_parts(row)
         _put_off(row, _reason(error), clock())
+        _forget_parts_if_possible(row)
         return False
     return True
 
@@ -167,6 +167,14 @@ def _forget_parts(row: FileExport) -> None:
             files.remove(name)
 
 
+def _forget_parts_if_possible(row: FileExport) -> None:
+    """The storage itself may be what failed; then the next attempt or the erasure finds them."""
+    try:
+        _forget_parts(row)
+    except Exception as error:
+        log.warning("file_export.parts_left", export=str(row.id), error=type(error).__name__)
+
+
 # --- how it ends --------------------------------------------------------------------------------
 def _finish(row: FileExport, name: str, now: datetime, **found: Any) -> None:
     """Ready, told and logged in one transaction; a file that nobody waits for is removed."""
@@ -248,8 +256,8 @@ def sweep(*, now: datetime) -> int:
         elif row.attempts < MOST_ATTEMPTS:
             enqueue(row.id)
         else:
-            _forget_parts(row)
             _put_off(row, "internal_error", now)
+            _forget_parts_if_possible(row)
     return len(left)
 
 

@@ -50,18 +50,14 @@ class Reader:
 
     def select(self, table: Table) -> Selected:
         """The table, with how many rows it has and the columns that its JSON makes."""
-        where = f"{table.owner} = %(user)s"
-        parameters: dict[str, Any] = {"user": self._user_id}
-        for sign, bound, at in ((">=", "since", self._within.since), ("<", "until",
-                                self._within.until)):  # fmt: skip
-            if at is not None:
-                where += f" AND {table.at} {sign} %({bound})s"
-                parameters[bound] = at
+        where, parameters = _narrowed(table, self._user_id, self._within)
         counted = f"SELECT count(*) FROM {table.source} WHERE {where}"  # noqa: S608  (ours)
         (rows,) = self._cursor.execute(counted, parameters).fetchone() or (0,)
         loose: list[Column] = []
         if table.loose:
             paths = self._paths(table.loose, table.source, where, parameters)
+            if len(paths) > MOST_LOOSE:
+                paths = [[]]  # the whole of it, rather than a part
             loose += _loose_columns(table.loose, paths)
             parameters |= {f"path{number}": path for number, path in enumerate(paths)}
         return Selected(table, (*table.columns, *loose), parameters, where, rows)
@@ -96,7 +92,7 @@ class Reader:
             LEFT JOIN LATERAL jsonb_object_keys(
                 CASE WHEN jsonb_typeof(outer_.value) = 'object' THEN outer_.value
                 ELSE '{{}}'::jsonb END) AS inner_ (key) ON true
-            WHERE {where} AND (outer_.value <> '{{}}'::jsonb) ORDER BY 1, 2 LIMIT {MOST_LOOSE}
+            WHERE {where} AND (outer_.value <> '{{}}'::jsonb) ORDER BY 1, 2 LIMIT {MOST_LOOSE + 1}
             """,  # noqa: S608  (ours)
             parameters,
         ).fetchall()
@@ -108,6 +104,17 @@ def snapshot(*, user_id: UUID, within: Range) -> Iterator[Reader]:
     """A person's tables as they are now, however long reading them takes."""
     with tenancy.snapshot_as_user(user_id, seconds=MOST_SECONDS) as cursor:
         yield Reader(cursor, user_id, within)
+
+
+def _narrowed(table: Table, user_id: UUID, within: Range) -> tuple[str, dict[str, Any]]:
+    """A condition and its parameters."""
+    conditions = [f"{table.owner} = %(user)s"]
+    if within.since is not None:
+        conditions.append(f"{table.at} >= %(since)s")
+    if within.until is not None:
+        conditions.append(f"{table.at} < %(until)s")
+    bounds = {"user": user_id, "since": within.since, "until": within.until}
+    return " AND ".join(conditions), bounds
 
 
 def _query(selected: Selected, written: Any) -> str:

@@ -5,6 +5,8 @@ lost; all others are numbers. A sheet ends at 1,048,576 rows, and a longer table
 sheets of the same file.
 """
 
+import errno
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,14 +54,18 @@ def write(
 def _book() -> Iterator[Workbook]:
     """A workbook whose sheets wait in temporary files, which go whatever happens.
 
-    openpyxl itself removes them when a book is saved, or as the process ends.
+    openpyxl itself removes them when a book is saved, or as the process ends. Raises OSError for
+    what lxml tells of the system by its name alone, such as IO_ENOSPC.
     """
     book = Workbook(write_only=True)
     try:
         yield book
-    except BaseException:
+    except BaseException as error:
         for sheet in book.worksheets:
             _remove(sheet)
+        number = getattr(errno, str(error).removeprefix("IO_"), None)
+        if isinstance(number, int):
+            raise OSError(number, os.strerror(number)) from error
         raise
 
 
