@@ -313,6 +313,8 @@ SPECTACULAR_SETTINGS = {
         "ValuationScopeEnum": "portfolios.models.Scope",
         "ConnectionStateEnum": "exchanges.models.ConnectionState",
         "ImportStateEnum": "portfolios.models.ImportState",
+        "FormatEnum": "portfolios.serializers.imports.FORMATS",
+        "FileFormatEnum": ["csv", "xlsx", "jsonl", "parquet"],
         "WalletEnum": ["spot", "funding", "earn", "margin", "futures"],
         "TradeKindEnum": ["fill", "conversion", "dust", "fiat"],
         "RewardKindEnum": [

@@ -35,7 +35,7 @@ _SYNC = Draft202012Validator(
     {"type": "object", "properties": dict(messages.SYNC_FIELDS), "required": ["connection"]}
 )
 
-_EXPORT = messages.FROM_SERVER["export"]
+_EXPORT = messages.FROM_SERVER["export"].validator
 
 
 class Person:
@@ -321,10 +321,11 @@ class People:
                 client.tell(message)
 
     def _tell_export(self, person: Person, payload: Mapping[str, Any]) -> None:
-        if not _EXPORT.validator.is_valid({"type": "export", **payload}):
+        fields = {name: payload.get(name) for name in messages.EXPORT_FIELDS}
+        if not _EXPORT.is_valid({"type": "export", **fields}):
             log.error("live.unreadable_news", topic=live.EXPORT)
             return
-        message = messages.write("export", **payload)
+        message = messages.write("export", **fields)
         for client in person.clients:
             if Channel.JOBS in client.channels:
                 client.tell(message)

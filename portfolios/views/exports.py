@@ -30,15 +30,18 @@ class _NewestFirst(CursorPagination):
     ordering = ("-requested_at", "-id")
 
 
-class FileExportsView(IdempotentPostMixin, ConditionalMixin, GenericAPIView):
+class _PollingIsFree(APIView):
+    """Asking how far a file is does not count; asking for one does."""
+
+    def get_throttles(self) -> list[Any]:
+        return [] if self.request.method == "GET" else super().get_throttles()
+
+
+class FileExportsView(IdempotentPostMixin, ConditionalMixin, _PollingIsFree, GenericAPIView):
     serializer_class = FileExportSerializer
     api_key_scopes = {"GET": "export", "POST": "export"}
     pagination_class = _NewestFirst
     filter_backends = ()
-
-    def get_throttles(self) -> list[Any]:
-        """Asking how far a file is does not count."""
-        return super().get_throttles() if self.request.method == "POST" else []
 
     @extend_schema(operation_id="exports_list", tags=["exports"])
     def get(self, request: Any) -> Response:
@@ -64,9 +67,8 @@ class FileExportsView(IdempotentPostMixin, ConditionalMixin, GenericAPIView):
         return self.once(request, ask)
 
 
-class FileExportView(ConditionalMixin, APIView):
+class FileExportView(ConditionalMixin, _PollingIsFree):
     api_key_scopes = {"GET": "export", "DELETE": "export"}
-    throttle_classes = ()  # asking how far a file is does not count
 
     @extend_schema(operation_id="exports_read", tags=["exports"], responses=FileExportSerializer)
     def get(self, request: Any, pk: UUID) -> Response:
@@ -86,7 +88,6 @@ class FileExportView(ConditionalMixin, APIView):
 
 class FileExportCancelView(ConditionalMixin, APIView):
     api_key_scopes = {"POST": "export"}
-    throttle_classes = ()
 
     @extend_schema(
         operation_id="exports_cancel", tags=["exports"], request=None,

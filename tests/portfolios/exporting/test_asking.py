@@ -131,14 +131,14 @@ def test_asking_how_far_it_is_does_not_count_and_asking_for_one_does(client_of, 
     assert "RateLimit" in asked.headers
     for path in ("/exports", f"/exports/{asked.json()['id']}"):
         assert "RateLimit" not in api.get(path).headers
-    assert "RateLimit" not in api.post(f"/exports/{asked.json()['id']}/cancel").headers
 
 
 def test_what_did_not_change_is_not_sent_again(client_of, alice, ready):
-    api = client_of(alice)
-    with time_machine.travel(clock.now().replace(minute=5), tick=False):
+    later = (clock.now() + timedelta(hours=1)).replace(minute=5)
+    with time_machine.travel(later, tick=False):
+        api = client_of(alice)
         answer = api.get(f"/exports/{ready['id']}")
-    with time_machine.travel(clock.now().replace(minute=15), tick=False):
+    with time_machine.travel(later + timedelta(minutes=10), tick=False):
         again = api.get(f"/exports/{ready['id']}", **{"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
 

@@ -73,7 +73,7 @@ def test_the_server_says_each_message_of_the_description_and_no_other(listen, al
     holding(alice, "BTC", 1)
     tick("BTC", 1)
     listener, seen = listen(alice), {"authenticated"}
-    for channel in ("prices", "portfolio", "sync"):
+    for channel in ("prices", "portfolio", "sync", "jobs"):
         listener.send("subscribe", channel=channel)
     listener.send("unsubscribe", channel="portfolio")
     listener.send("nonsense")
@@ -82,6 +82,11 @@ def test_the_server_says_each_message_of_the_description_and_no_other(listen, al
             live.publish(
                 user_id=alice.id, topic=live.SYNC,
                 payload={"connection": ids.new_id(), "state": "running"},
+            )  # fmt: skip
+        if "subscribed" in seen and "export" not in seen:
+            live.publish(
+                user_id=alice.id, topic=live.EXPORT,
+                payload={"export": ids.new_id(), "state": "running", "done": 1, "total": 2},
             )  # fmt: skip
         seen.add(listener.any(seconds=25)["type"])
         assert seen <= set(messages.FROM_SERVER)
