@@ -104,7 +104,9 @@ def test_cancelled_while_it_is_made_nothing_is_offered(
     def cancel():
         assert hers.api.post(f"/exports/{asked['id']}/cancel").json()["state"] == "running"
 
-    assert not making.make(export_id=asked["id"], clock=Interrupted(reading, cancel))
+    looked = Interrupted(reading, cancel)
+    assert not making.make(export_id=asked["id"], clock=looked)
+    assert looked.left == 0  # nothing more was done
     assert hers.told(asked["id"])["state"] == "cancelled"
     assert kept(private_files) == []
     assert told(alice, Event.FILE_EXPORT_READY) == []
