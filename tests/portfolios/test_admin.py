@@ -167,6 +167,7 @@ def record_facts(connection: ExchangeConnection, *, number: int = 0) -> None:
         record_watching(connection.user, number=number)
         log.record(Action.SYNC_FINISHED, user_id=connection.user_id, note="seen")
     factories.books(connection.user, connection, number=number)
+    factories.file_export(connection.user)
     with tenancy.as_system("test"):
         FileImport.objects.update(content=QUARANTINED)
 
