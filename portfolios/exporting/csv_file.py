@@ -19,14 +19,15 @@ def write(out: IO[bytes], *, reader: Reader, selected: Selected, told: Told) -> 
     """A header and a line for each row; returns how many rows. Empty cells are what is unknown."""
     out.write(_header(selected))
     rows, waiting = 0, []
-    for line in reader.lines(selected):
-        waiting.append(line)
-        rows += 1
-        if len(waiting) == _AT_ONCE:
-            out.write(b"".join(waiting))
-            waiting.clear()
-        if rows % BATCH == 0:
-            told(rows)
+    with reader.lines(selected) as lines:
+        for line in lines:
+            waiting.append(line)
+            rows += 1
+            if len(waiting) == _AT_ONCE:
+                out.write(b"".join(waiting))
+                waiting.clear()
+            if rows % BATCH == 0:
+                told(rows)
     out.write(b"".join(waiting))
     return rows
 

@@ -48,8 +48,11 @@ _READ: Mapping[Kind, Callable[[str], Any]] = {
 def write(out: IO[bytes], *, reader: Reader, selected: Selected, told: Told) -> int:
     """Rows in groups; returns how many. Null is what is unknown."""
     schema = pa.schema([_field(column) for column in selected.columns])
-    rows, source = 0, reader.rows(selected)
-    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+    rows = 0
+    with (
+        reader.rows(selected) as source,
+        pq.ParquetWriter(out, schema, compression="zstd") as writer,
+    ):
         while group := list(islice(_telling(source, rows, told), _GROUP)):
             writer.write_table(_table(group, selected.columns, schema))
             rows += len(group)

@@ -62,18 +62,23 @@ class Reader:
             parameters |= {f"path{number}": path for number, path in enumerate(paths)}
         return Selected(table, (*table.columns, *loose), parameters, where, rows)
 
-    def lines(self, selected: Selected) -> Iterator[bytes]:
-        """Rows as lines of CSV, harmless to spreadsheets."""
+    @contextmanager
+    def lines(self, selected: Selected) -> Iterator[Iterator[bytes]]:
+        """Rows as lines of CSV, harmless to spreadsheets; nothing is read on after the block.
+
+        A COPY that was left half read would be ended whenever its generator is collected, which
+        may be while the connection's own lock is held for the end of the transaction.
+        """
         copy = f"COPY ({_query(selected, columns.harmless)}) TO STDOUT (FORMAT csv)"
         with self._cursor.copy(copy, selected.parameters) as found:
-            while line := found.read():
-                yield bytes(line)
+            yield iter(lambda: bytes(found.read()), b"")
 
-    def rows(self, selected: Selected) -> Iterator[Row]:
-        """Rows as texts, None where there is nothing."""
+    @contextmanager
+    def rows(self, selected: Selected) -> Iterator[Iterator[Row]]:
+        """Rows as texts, None where there is nothing; nothing is read on after the block."""
         copy = f"COPY ({_query(selected, columns.plain)}) TO STDOUT"
         with self._cursor.copy(copy, selected.parameters) as found:
-            yield from found.rows()
+            yield found.rows()
 
     def _paths(
         self, loose: Loose, source: str, where: str, parameters: Mapping[str, Any]

@@ -36,9 +36,9 @@ def write(
     read = [_READ.get(column.kind, _text) for column in selected.columns]
     header = [harmless(column.name) for column in selected.columns]
     rows = 0
-    with _book() as book:
+    with _book() as book, reader.rows(selected) as found:
         sheet = _sheet(book, selected.table.name, header)
-        for row in reader.rows(selected):
+        for row in found:
             if rows and rows % (most_lines - 1) == 0:
                 sheet = _sheet(book, selected.table.name, header)
             sheet.append([None if cell is None else cell_of(cell)

@@ -237,12 +237,12 @@ print("LEFT", os.listdir({temporary!r}))
 """
 
 
-@pytest.mark.parametrize("format", ["csv", "xlsx"])
+@pytest.mark.parametrize("format", ["csv", "xlsx", "parquet"])
 def test_a_full_disk_is_said_and_leaves_nothing(alice, exports, private_files, tmp_path, format):
     """A process of its own whose files may not grow beyond some kilobytes."""
     connected = factories.connection(alice)
     with tenancy.as_user(alice.id):
-        Trade.objects.bulk_create(factories.trade(alice, connected, n) for n in range(3_000))
+        Trade.objects.bulk_create(factories.trade(alice, connected, n) for n in range(9_000))
     hers, temporary = exports(alice), tmp_path / "temporary"
     temporary.mkdir()
     asked = hers.asked("trades", format=format)
