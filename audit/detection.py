@@ -37,6 +37,7 @@ JUDGE_TASK = "audit.tasks.judge"
 SENSITIVE = (
     Action.API_KEY_CREATED, Action.EMAIL_CHANGE_REQUESTED, Action.PASSWORD_CHANGED,
     Action.TOTP_REMOVED, Action.PASSKEY_REMOVED, Action.EXPORT_REQUESTED,
+    Action.FILE_REQUESTED,
 )  # fmt: skip
 
 

@@ -107,6 +107,12 @@ SENTENCES: Mapping[Action, str] = {
     Action.BACKTEST_FINISHED: "A backtest ended.",
     Action.BACKTEST_CANCELLED: "A backtest was cancelled.",
     Action.BACKTEST_REMOVED: "A backtest was removed.",
+    Action.FILE_REQUESTED: "A file of data was asked for.",
+    Action.FILE_READY: "A file of data was made.",
+    Action.FILE_FAILED: "A file of data could not be made.",
+    Action.FILE_CANCELLED: "Making a file of data was cancelled.",
+    Action.FILE_REMOVED: "A file of data was removed.",
+    Action.FILE_DOWNLOADED: "A file of data was downloaded by its link.",
     Action.PLAN_CHANGED: "Another plan is in force.",
     Action.PLAN_GRANTED: "Support gave a plan for a time.",
     Action.PLAN_GRANT_REVOKED: "Support took a plan back that it had given.",
@@ -133,6 +139,7 @@ BY_ANYBODY = frozenset({
     Action.SECOND_FACTOR_FAILED,
     Action.SESSION_REPLAYED,
     Action.API_KEY_REFUSED,
+    Action.FILE_DOWNLOADED,
 })  # fmt: skip
 
 # What the program finds by itself while it serves somebody's request.

@@ -1,9 +1,12 @@
 """What this room does when something happens below it."""
 
+from accounts import messages
+from accounts.notifications import Event
 from audit import log
 from audit.actions import Action
 from audit.log import Happening
 from exchanges import allotment, closing
+from portfolios.exporting import links
 from portfolios.ledger import books
 from portfolios.sync import aside, health, requests, watch
 from portfolios.valuing import snapshots
@@ -26,6 +29,7 @@ def subscribe() -> None:
     log.subscribe(Action.PLAN_CHANGED, follow_plan)
     log.subscribe(Action.USER_CLOSING, stop_reading)
     log.subscribe(Action.USER_CLOSING_CANCELLED, read_again)
+    messages.link_maker(Event.FILE_EXPORT_READY, links.of_message)
 
 
 def follow_plan(happening: Happening) -> None:

@@ -8,6 +8,7 @@ from exchanges import history
 from portfolios import derivation, summaries
 from portfolios.alerting import delisting, sweeping
 from portfolios.backtesting import jobs, watching
+from portfolios.exporting import making
 from portfolios.importing import imports
 from portfolios.returns import valuations
 from portfolios.sync import dispatch, health, replaying, visiting
@@ -150,3 +151,21 @@ def check_alerts(**kwargs: object) -> None:
     """Tell of alerts that have come true. Runs each minute; idempotent."""
     delisting.sweep(now=clock.now())
     sweeping.sweep(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def make_file_export(*, export_id: str, **kwargs: object) -> None:
+    """Make a file that somebody asked for. A second run finds it made or in other hands."""
+    making.make(export_id=UUID(export_id), clock=clock.now)
+
+
+@shared_task(ignore_result=True)
+def sweep_file_exports(**kwargs: object) -> None:
+    """Queue files that wait or whose worker died. Runs each quarter of a minute; idempotent."""
+    making.sweep(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def remove_expired_files(**kwargs: object) -> None:
+    """Remove files whose time is over. Runs hourly; idempotent."""
+    making.remove_expired(now=clock.now())

@@ -17,6 +17,7 @@ def main() -> int:
         "TRUSTED_PROXY_COUNT": "1",
         "PUBLIC_URL": "https://api.example.com",
         "EMAIL_PROVIDER": "smtps://tracker:x@mail.example.com",
+        "PRIVATE_FILES": "s3://bucket/files",
         "EMAIL_FROM": "tracker@example.com",
     } | {
         name: secrets.token_hex(32)

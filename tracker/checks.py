@@ -32,6 +32,14 @@ def production_settings_are_sound(app_configs: Any, **kwargs: Any) -> list[Check
         found.append(
             Warning("EXCHANGE_BASE_URLS sends exchange traffic elsewhere.", id="tracker.W2")
         )
+    if str(settings.BASE_DIR / "var" / "files") == settings.PRIVATE_FILES:
+        found.append(
+            Warning(
+                "PRIVATE_FILES is not set: workers write files that web processes cannot read "
+                "unless they share this disk. Name a folder that they share, or s3://bucket/folder.",
+                id="tracker.W3",
+            )
+        )
     return found
 
 

@@ -313,6 +313,8 @@ SPECTACULAR_SETTINGS = {
         "ValuationScopeEnum": "portfolios.models.Scope",
         "ConnectionStateEnum": "exchanges.models.ConnectionState",
         "ImportStateEnum": "portfolios.models.ImportState",
+        "FormatEnum": "portfolios.serializers.imports.FORMATS",
+        "FileFormatEnum": ["csv", "xlsx", "jsonl", "parquet"],
         "WalletEnum": ["spot", "funding", "earn", "margin", "futures"],
         "TradeKindEnum": ["fill", "conversion", "dust", "fiat"],
         "RewardKindEnum": [
@@ -588,6 +590,7 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.run_backtest": {"queue": "backtests"},
     "portfolios.tasks.judge_watch": {"queue": "backtests"},
     "accounts.tasks.make_export": {"queue": "exports"},
+    "portfolios.tasks.make_file_export": {"queue": "exports"},
 }
 # Sweeps find what a dead process left behind: a lease of 30 seconds, a sweep after it, and the
 # work itself fit into a minute. Each is one indexed statement when there is nothing to do.
@@ -661,6 +664,14 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "portfolios.sweep-backtests": {"task": "portfolios.tasks.sweep_backtests", "schedule": 10.0},
     "portfolios.dispatch-watches": {"task": "portfolios.tasks.dispatch_watches", "schedule": 20.0},
     "portfolios.check-alerts": {"task": "portfolios.tasks.check_alerts", "schedule": 60.0},
+    "portfolios.sweep-file-exports": {
+        "task": "portfolios.tasks.sweep_file_exports",
+        "schedule": 15.0,
+    },
+    "portfolios.remove-expired-files": {
+        "task": "portfolios.tasks.remove_expired_files",
+        "schedule": 3600.0,
+    },
     "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},
     "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},
 }

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+import psycopg
+from django.db import connection, connections, transaction
 from django.db.migrations.operations import RunSQL
 
 USER, SYSTEM = "app.user_id", "app.system"
@@ -100,6 +101,27 @@ def read_as_lookup(
         cursor.execute(setting + sql, {**parameters, "tenancy_key": api_key})
         cursor.nextset()
         return cursor.fetchall()
+
+
+@contextmanager
+def snapshot_as_user(user_id: UUID, *, seconds: int) -> Iterator[psycopg.Cursor[Any]]:
+    """Read for one user, everything as it is at one instant, for however long that takes.
+
+    On a connection of its own, so that the thread's usual one can write short transactions
+    meanwhile. ``seconds`` bounds each statement in place of the usual limit.
+    """
+    own = connections.create_connection(connection.alias)
+    try:
+        own.ensure_connection()
+        with own.wrap_database_errors, own.connection.transaction(), own.connection.cursor() as run:
+            run.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            run.execute(
+                "SELECT set_config(%s, %s, true), set_config('statement_timeout', %s, true)",
+                [USER, str(user_id), f"{seconds}s"],
+            )
+            yield run
+    finally:
+        own.close()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from accounts import bounces
 from audit import views_security
 from billing import views as billing
 from portfolios.live import pages
+from portfolios.views import exports
 from tracker import health
 
 urlpatterns = [
@@ -33,6 +34,7 @@ urlpatterns = [
     ),
     path("api/live-schema", pages.description),
     path("live", pages.sample),
+    path("files", exports.fetch_file),
     path(settings.ADMIN_PATH, RedirectView.as_view(pattern_name="admin:index")),
     path(f"{settings.ADMIN_PATH}/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="docs")),

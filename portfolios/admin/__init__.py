@@ -4,6 +4,7 @@ from portfolios.admin import (
     alerts,
     derived,
     entries,
+    exports,
     facts,
     quarantine,
     reconciliation,
@@ -11,5 +12,6 @@ from portfolios.admin import (
 )
 
 __all__ = [
-    "alerts", "derived", "entries", "facts", "quarantine", "reconciliation", "strategies",
+    "alerts", "derived", "entries", "exports", "facts", "quarantine", "reconciliation",
+    "strategies",
 ]  # fmt: skip

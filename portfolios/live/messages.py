@@ -26,6 +26,7 @@ class Channel(StrEnum):
     PORTFOLIO = "portfolio"
     SYNC = "sync"
     NOTICES = "notices"
+    JOBS = "jobs"
 
 
 PRICED = frozenset({Channel.PRICES, Channel.PORTFOLIO})  # what not every plan includes
@@ -141,6 +142,13 @@ SYNC_FIELDS: Mapping[str, Schema] = {
     "phase": _MAYBE_WORD,
     "seconds_left": _MAYBE_COUNT,
 }
+JOB_FIELDS: Mapping[str, Schema] = {
+    "kind": {"type": "string", "enum": ["backtest", "export"]},
+    "id": _ID,
+    "state": _WORD,
+    "done": _COUNT,
+    "total": _COUNT,
+}
 
 
 _IDS: Schema = {
@@ -237,6 +245,7 @@ FROM_SERVER = _table(
             "text": {"type": "string"}, "at": _INSTANT, "data": _IDS,
         },
     ),
+    Message("job", "How far a backtest or a file is, and how it ended.", JOB_FIELDS),
     Message("heartbeat", "Every 20 seconds: the server is there.", {"at": _INSTANT}),
     Message(
         "error",

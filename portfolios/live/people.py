@@ -36,6 +36,8 @@ _SYNC = Draft202012Validator(
     {"type": "object", "properties": dict(messages.SYNC_FIELDS), "required": ["connection"]}
 )
 
+_JOB = messages.FROM_SERVER["job"].validator
+
 
 class Person:
     """Somebody with at least one connection."""
@@ -146,7 +148,7 @@ class People:
         self._tell_worth(person, [client])
 
     async def watch_news(self, client: Client, channel: Channel, request: str | None) -> None:
-        """Tell a connection how syncs go on, or what its person is told."""
+        """Tell a connection how syncs and jobs go on, or what its person is told."""
         client.channels.add(channel)
         await client.answer(_subscribed(channel, request))
 
@@ -193,6 +195,8 @@ class People:
         if topic == live.NOTICE:
             watching = partial(_watching, person, Channel.NOTICES)
             self._start(notices.tell(watching, user_id, payload))
+        if topic == live.JOB and isinstance(payload, Mapping):
+            self._tell_job(person, payload)
 
     def moved(self, assets: Collection[UUID]) -> None:
         """Prices that everybody was told of just now."""
@@ -317,6 +321,14 @@ class People:
         fields["state"] = fields["state"] or "running"
         message = messages.write("sync", **fields)
         for client in _watching(person, Channel.SYNC):
+            client.tell(message)
+
+    def _tell_job(self, person: Person, payload: Mapping[str, Any]) -> None:
+        if not _JOB.validator.is_valid({"type": "job", **payload}):
+            log.error("live.unreadable_news", topic=live.JOB)
+            return
+        message = messages.write("job", **payload)
+        for client in _watching(person, Channel.JOBS):
             client.tell(message)
 
     async def _know(self, assets: Collection[UUID]) -> None:

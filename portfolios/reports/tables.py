@@ -11,7 +11,8 @@ from enum import StrEnum
 
 UNKNOWN = "unknown"
 _DECIMALS = {"JPY": 0, "BTC": 8, "ETH": 8}
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# What a spreadsheet takes for a formula at the beginning of a text (OWASP, CSV injection).
+STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Cell = str | Decimal | int | None
 
@@ -71,4 +72,4 @@ def harmless(text: str) -> str:
     """
     if not text.isprintable():
         text = "".join(char for char in text if char.isprintable() or char in "\t\n")
-    return f"'{text}" if text.startswith(_STARTS_A_FORMULA) else text
+    return f"'{text}" if text.startswith(STARTS_A_FORMULA) else text

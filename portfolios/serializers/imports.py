@@ -11,7 +11,7 @@ from portfolios.importing.formats import registry
 from portfolios.models import ImportState
 from tracker.api import StrictSerializer
 
-_FORMATS = sorted(registry.FORMATS)
+FORMATS = sorted(registry.FORMATS)
 
 
 class _TimeZoneField(serializers.CharField):
@@ -53,7 +53,7 @@ class NewImportSerializer(StrictSerializer):
     file = serializers.FileField(allow_empty_file=True, max_length=1000)
     connection = serializers.UUIDField(help_text="The account: one by hand, or at an exchange.")
     format = serializers.ChoiceField(
-        _FORMATS, required=False, default="", allow_blank=True, help_text="Told by the file."
+        FORMATS, required=False, default="", allow_blank=True, help_text="Told by the file."
     )
     time_zone = _TimeZoneField(default="UTC")
     mapping = MappingField(required=False, help_text="Our column by the file's, as JSON.")
@@ -62,7 +62,7 @@ class NewImportSerializer(StrictSerializer):
 class ImportChangeSerializer(StrictSerializer):
     """How a file that waits is to be read; what is not named stays."""
 
-    format = serializers.ChoiceField(_FORMATS, required=False)
+    format = serializers.ChoiceField(FORMATS, required=False)
     time_zone = _TimeZoneField(required=False)
     mapping = MappingField(
         required=False, help_text="Our column by the file's; an empty text ignores a column."
@@ -93,7 +93,7 @@ class ImportSummarySerializer(serializers.Serializer):
 
     id = serializers.UUIDField()
     connection = serializers.UUIDField()
-    format = serializers.ChoiceField(_FORMATS)
+    format = serializers.ChoiceField(FORMATS)
     file_name = serializers.CharField()
     time_zone = serializers.CharField()
     mapping = serializers.DictField(child=serializers.CharField())

@@ -16,6 +16,7 @@ from portfolios.views.entries import (
     TradeEntryView,
     TransferEntryView,
 )
+from portfolios.views.exports import FileExportCancelView, FileExportsView, FileExportView
 from portfolios.views.gains import ExplainView, GainReportView, GainView, LotView
 from portfolios.views.imports import (
     ImportApplyView,
@@ -76,6 +77,9 @@ __all__ = [
     "EntryDetailView",
     "EntryView",
     "ExplainView",
+    "FileExportCancelView",
+    "FileExportView",
+    "FileExportsView",
     "GainReportView",
     "GainView",
     "HoldingView",

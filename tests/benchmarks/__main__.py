@@ -19,6 +19,7 @@ NAMES = (
     "request",
     "metrics",
     "export",
+    "file_export",
     "erasure",
     "refresh",
     "lots",

@@ -173,6 +173,7 @@ def record_facts(connection: ExchangeConnection, *, number: int = 0) -> None:
     factories.strategy_signal(factories.strategy_watch(connection.user))
     factories.drawn_backtest(connection.user)
     factories.webhook(connection.user)
+    factories.file_export(connection.user)
     with tenancy.as_system("test"):
         FileImport.objects.update(content=QUARANTINED)
 

@@ -74,7 +74,7 @@ def test_the_server_says_each_message_of_the_description_and_no_other(listen, al
     holding(alice, "BTC", 1)
     tick("BTC", 1)
     listener, seen = listen(alice), {"authenticated"}
-    for channel in ("prices", "portfolio", "sync", "notices"):
+    for channel in ("prices", "portfolio", "sync", "notices", "jobs"):
         listener.send("subscribe", channel=channel)
     listener.send("unsubscribe", channel="portfolio")
     listener.send("nonsense")
@@ -85,6 +85,12 @@ def test_the_server_says_each_message_of_the_description_and_no_other(listen, al
                 payload={"connection": ids.new_id(), "state": "running"},
             )  # fmt: skip
             price_alert(alice)
+        if "subscribed" in seen and "job" not in seen:
+            live.publish(
+                user_id=alice.id, topic=live.JOB,
+                payload={"kind": "export", "id": ids.new_id(), "state": "running", "done": 1,
+                         "total": 2},
+            )  # fmt: skip
         seen.add(listener.any(seconds=25)["type"])
         assert seen <= set(messages.FROM_SERVER)
 

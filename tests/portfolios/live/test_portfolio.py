@@ -113,6 +113,21 @@ def test_what_is_bought_counts_once_it_is_told_that_holdings_changed(listen, ali
     assert listener.worth(total_value="25")
 
 
+def test_a_file_is_told_as_it_goes_on_to_its_person_and_only_to_who_asked(listen, alice, bob):
+    hers, his, elsewhere = listen(alice), listen(bob), listen(alice)
+    for listener in (hers, his):
+        listener.subscribe("jobs")
+    export = ids.new_id()
+    told = {"kind": "export", "id": export, "state": "running", "done": 10_000, "total": 25_000}
+    live.publish(user_id=alice.id, topic=live.JOB, payload={"id": export, "state": "x"})
+    live.publish(user_id=alice.id, topic=live.JOB, payload=told | {"surprise": "left out"})
+    assert hers.next("job") == {"type": "job", **told, "id": str(export)}
+    assert his.hears_nothing("job")
+    assert elsewhere.hears_nothing("job", seconds=0.1)
+    hers.send("unsubscribe", channel="jobs")
+    assert hers.next("unsubscribed")["channel"] == "jobs"
+
+
 def test_a_sync_is_told_as_it_goes_on_and_holdings_are_read_again(listen, alice):
     holding(alice, "BTC", 1)
     tick("BTC", 10)
