@@ -37,6 +37,21 @@ class FreshlyAuthenticated(BasePermission):
         return True
 
 
+class FreshToTakeAway(BasePermission):
+    """People prove themselves again before they have data exported (S12).
+
+    A program's key was made by somebody who had, and names what it may do. Reading and removing
+    ask for nothing.
+    """
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        if not request.user.is_authenticated:
+            return False
+        if request.method == "POST" and isinstance(request.auth, Session):
+            require_fresh(request.auth, now=clock.now())
+        return True
+
+
 class EmailConfirmed(BasePermission):
     """Where the setting asks for it, people prove their address before they connect anything."""
 

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from accounts import pages
 from accounts.idempotency import IdempotentPostMixin
+from accounts.permissions import FreshToTakeAway
 from portfolios import filters
 from portfolios.exporting import asking, links
 from portfolios.serializers.exports import FileExportSerializer, NewFileExportSerializer
@@ -39,6 +40,7 @@ class _PollingIsFree(APIView):
 
 class FileExportsView(IdempotentPostMixin, ConditionalMixin, _PollingIsFree, GenericAPIView):
     serializer_class = FileExportSerializer
+    permission_classes = (FreshToTakeAway,)
     api_key_scopes = {"GET": "export", "POST": "export"}
     pagination_class = _NewestFirst
     filter_backends = ()

@@ -20,7 +20,8 @@ README = PROJECT / "README.md"
 PAGES = [README, *sorted((PROJECT / "docs").rglob("*.md"))]
 PATHS = (
     "## The main path, with curl", "## Numbers you can trust, with curl", "## A plan, with curl",
-    "## Two exchanges, and one that is away, with curl", "## Secure your account, with curl",
+    "## Two exchanges, and one that is away, with curl",
+    "## Strategies, alerts and files, with curl", "## Secure your account, with curl",
 )  # fmt: skip
 _BLOCK = re.compile(r"^### \d+\. (?P<title>.+?)\n(?P<text>.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -251,6 +252,46 @@ def test_a_chart_is_fetched_and_told(steps):
     printed = steps["A chart"].printed
     assert '"interval":"1d"' in printed.replace(": ", ":")
     assert '"updating":false' in printed.replace(": ", ":")
+
+
+def test_the_catalogue_shows_strategies_with_their_forms(steps):
+    shown = steps["Which strategies there are"].printed.strip().split("\n")
+    assert [json.loads(line)["key"] for line in shown] == [
+        "buy_and_hold", "dollar_cost_averaging", "sma_crossover",
+    ]  # fmt: skip
+
+
+def test_a_strategy_is_kept_unless_its_parameters_cannot_be(steps):
+    refused, status = answer(steps["Parameters that cannot be"])
+    assert (status, refused["code"]) == ("400", "invalid_input")
+    assert refused["details"]["fields"][0]["pointer"] == "/parameters/fast"
+    assert answer(steps["Keep a strategy"])[0]["parameters"] == {"fast": 20, "slow": 50}
+
+
+def test_a_backtest_on_2017_to_2019_is_computed_and_drawn(steps):
+    body, _ = answer(steps["Try it on 2017 to 2019"])
+    assert (body["state"], body["fee_source"]) == ("done", "own_fills")
+    assert body["result"]["range"]["from"] == "2017-08-17T00:00:00Z"
+    chart, _ = answer(steps["Read the chart"])
+    assert chart["title"].startswith("Crossing averages: 2017-08-18 to 2020-01-01")
+    assert "Buy and hold" in chart["desc"]
+
+
+def test_a_sweep_warns_of_luck(steps):
+    body, _ = answer(steps["How much of the best is luck"])
+    assert body["trials"] == 12
+    assert "overfitting" in {warning["code"] for warning in body["warnings"]}
+
+
+def test_a_strategy_watches_and_a_price_is_waited_for(steps):
+    assert answer(steps["Have it watch"])[0]["interval"] == "1d"
+    assert answer(steps["Be told of a price"])[0]["state"] == "active"
+
+
+def test_a_file_is_made_and_fetched_by_its_link(steps):
+    body, names = steps["A file of the ledger"].printed.strip().split("\n", 1)
+    assert json.loads(body)["state"] == "ready"
+    assert "ledger.csv" in names
 
 
 def test_an_authenticator_app_is_added_with_the_right_code_only(steps):

@@ -9,7 +9,7 @@ import time_machine
 
 from accounts import api_keys, messages
 from accounts.messages import Outdated
-from accounts.models import Delivery, User
+from accounts.models import Delivery, Session, User
 from accounts.notifications import Event
 from audit.actions import Action
 from audit.models import ActivityLog
@@ -17,6 +17,7 @@ from portfolios import tasks
 from portfolios.exporting import asking, links
 from portfolios.models import FileExport
 from tests import factories
+from tests.conftest import PASSWORD
 from tests.portfolios.exporting.made import Exports, fetched, opened, rows_of
 from tracker import clock, ids, tenancy
 
@@ -261,3 +262,24 @@ def test_a_key_with_the_scope_makes_and_reads_and_another_does_not(transactional
 def test_somebody_without_a_token_is_refused(client_of, db):
     assert client_of().post("/exports", FIT).status_code == 401
     assert client_of().get(f"/exports/{ids.new_id()}").status_code == 401
+
+
+# --- proving oneself again ----------------------------------------------------------------------
+def test_who_signed_in_long_ago_proves_themselves_before_data_leaves(alice, client_of):
+    """S12"""
+    factories.put_on_plan(alice, "enterprise")
+    api, key = client_of(alice), api_keys.create(
+        user=alice, name="nightly", scopes=["export"], days=1, session_id=None, now=clock.now()
+    )  # fmt: skip
+    with tenancy.as_user(alice.id):
+        Session.objects.filter(user=alice).update(
+            authenticated_at=clock.now() - timedelta(minutes=16)
+        )
+    assert code(api.post("/exports", FIT)) == (403, "reauthentication_required")
+    assert api.get("/exports").status_code == 200
+    answer = api.post("/auth/reauthenticate", {"password": PASSWORD})
+    assert answer.status_code in (200, 204), answer.content
+    assert api.post("/exports", FIT).status_code == 202
+    program = client_of()
+    program.headers["Authorization"] = f"Bearer {key.text}"
+    assert program.post("/exports", FIT).status_code == 202
