@@ -324,10 +324,11 @@ class People:
             client.tell(message)
 
     def _tell_job(self, person: Person, payload: Mapping[str, Any]) -> None:
-        if not _JOB.validator.is_valid({"type": "job", **payload}):
+        fields = {name: payload.get(name) for name in messages.JOB_FIELDS}
+        if not _JOB.is_valid({"type": "job", **fields}):
             log.error("live.unreadable_news", topic=live.JOB)
             return
-        message = messages.write("job", **payload)
+        message = messages.write("job", **fields)
         for client in _watching(person, Channel.JOBS):
             client.tell(message)
 
