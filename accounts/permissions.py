@@ -68,6 +68,11 @@ def require_fresh(session: Any, *, now: datetime) -> None:
         raise ReauthenticationRequired
 
 
+def may_take_away(auth: Any, *, now: datetime) -> bool:
+    """Whether data may leave for whoever authenticated so: a fresh person, or a program."""
+    return not isinstance(auth, Session) or now - auth.authenticated_at <= FRESH
+
+
 def require_confirmed(user: User) -> None:
     """Raises EmailUnconfirmed."""
     if settings.EMAIL_CONFIRMATION and user.email_confirmed_at is None:

@@ -149,8 +149,13 @@ def send_weekly_summary(*, user_id: str, **kwargs: object) -> None:
 @shared_task(ignore_result=True)
 def check_alerts(**kwargs: object) -> None:
     """Tell of alerts that have come true. Runs each minute; idempotent."""
-    delisting.sweep(now=clock.now())
     sweeping.sweep(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def set_alerts_aside(**kwargs: object) -> None:
+    """Say of which assets no market tells a price any more. Runs each minute; idempotent."""
+    delisting.sweep(now=clock.now())
 
 
 @shared_task(ignore_result=True)

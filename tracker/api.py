@@ -160,7 +160,7 @@ class StrictJSONParser(JSONParser):
                 text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates,
                 parse_float=Decimal,
             )  # fmt: skip
-        except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        except (UnicodeDecodeError, ValueError, ArithmeticError, RecursionError) as error:
             raise exceptions.ParseError("This is not valid JSON.") from error
         if not isinstance(data, dict):
             raise exceptions.ParseError("A JSON object is expected.")

@@ -6,6 +6,7 @@ values under names that sound secret are replaced before a line is written.
 
 import logging
 import re
+import traceback
 from typing import Any
 
 import structlog
@@ -30,6 +31,25 @@ def _redacted(name: str, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_redacted("", item) for item in value]
     return value
+
+
+_OF_A_DATABASE = ("django.db", "psycopg")
+
+
+def traced(exc_info: Any) -> str:
+    """An error with its causes and where each was raised.
+
+    What a database says of a statement quotes the values in it, so those texts are left out.
+    """
+    told = traceback.TracebackException(*exc_info)
+    seen, error = exc_info[1], told
+    while error is not None and seen is not None:
+        if type(seen).__module__.startswith(_OF_A_DATABASE):
+            error._str = REDACTED  # type: ignore[attr-defined]  # it has no public name
+        explicit = error.__cause__ is not None
+        seen = seen.__cause__ if explicit else seen.__context__
+        error = error.__cause__ if explicit else error.__context__  # type: ignore[assignment]
+    return "".join(told.format()).rstrip()
 
 
 _PROCESSORS: list[Any] = [
@@ -57,7 +77,7 @@ LOGGING = {
             "()": structlog.stdlib.ProcessorFormatter,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                structlog.processors.ExceptionRenderer(traced),
                 structlog.processors.JSONRenderer(),
             ],
             "foreign_pre_chain": _PROCESSORS,

@@ -588,7 +588,6 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.send_weekly_summary": {"queue": "exports"},
     "portfolios.tasks.replay_quarantine": {"queue": "exports"},
     "portfolios.tasks.run_backtest": {"queue": "backtests"},
-    "portfolios.tasks.judge_watch": {"queue": "backtests"},
     "accounts.tasks.make_export": {"queue": "exports"},
     "portfolios.tasks.make_file_export": {"queue": "exports"},
 }
@@ -664,6 +663,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "portfolios.sweep-backtests": {"task": "portfolios.tasks.sweep_backtests", "schedule": 10.0},
     "portfolios.dispatch-watches": {"task": "portfolios.tasks.dispatch_watches", "schedule": 20.0},
     "portfolios.check-alerts": {"task": "portfolios.tasks.check_alerts", "schedule": 60.0},
+    "portfolios.set-alerts-aside": {
+        "task": "portfolios.tasks.set_alerts_aside",
+        "schedule": 60.0,
+    },
     "portfolios.sweep-file-exports": {
         "task": "portfolios.tasks.sweep_file_exports",
         "schedule": 15.0,

@@ -497,7 +497,8 @@ TABLES: Mapping[str, Table] = {
         personal="id user strategy_id strategy_name definition kind options assets interval since "
         "until cash fee fee_source slippage fills_gaps state error message result details "
         "result_hash created_at finished_at",
-        operational="cancel_asked done planned leased_until attempts looked_after",
+        operational="cancel_asked done planned leased_until attempts looked_after awaited_since "
+        "swept_at",
     ),
     "portfolios.PriceAlert": _table(
         "telling of prices and worth that the person waits for", order="created_at id",

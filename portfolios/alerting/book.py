@@ -214,7 +214,7 @@ def crossed(quoted: Quoted, base: Quoted, *, fresh_since: datetime) -> Quoted | 
     if min(quoted.as_of, base.as_of) < fresh_since or base.usd <= 0:
         return None
     price = quoted.usd if base.usd == 1 else (quoted.usd / base.usd).quantize(_PRICE)
-    return Quoted(price, max(quoted.as_of, base.as_of))
+    return Quoted(price, max(quoted.as_of, base.as_of)) if price > 0 else None
 
 
 _PRICE = Decimal(1).scaleb(-30)

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from accounts import notifications
 from accounts.notifications import Event
@@ -17,7 +17,9 @@ from exchanges.models import Price
 from portfolios.alerting import wording
 from portfolios.models import AlertState, PriceAlert
 from tracker import tenancy
+from tracker.logs import get_logger
 
+log = get_logger(__name__)
 UNQUOTED_AFTER = timedelta(days=3)
 AT_MOST = 5_000
 
@@ -35,7 +37,18 @@ def sweep(*, now: datetime) -> int:
         cursor.execute(_AGAIN, parameters)
         cursor.execute(_GONE, parameters)
         gone = cursor.fetchall()
-    return sum(_set_aside(*row, now=now) for row in gone)
+    return sum(_safely_set_aside(*row, now=now) for row in gone)
+
+
+def _safely_set_aside(alert_id: UUID, *told: Any, now: datetime) -> bool:
+    """One that cannot be set aside must not hold up the others."""
+    try:
+        return _set_aside(alert_id, *told, now=now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # whatever it is, such as of who is being erased just now
+        log.error("alerts.not_set_aside", alert=str(alert_id), error=type(error).__name__)
+        return False
 
 
 def is_quoted(asset_id: UUID, *, now: datetime) -> bool:

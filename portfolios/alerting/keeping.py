@@ -148,7 +148,7 @@ def change(*, user: User, alert_id: UUID, now: datetime, **changes: Any) -> None
         "note": wish.note, "state": state, "updated_at": now,
     }  # fmt: skip
     with tenancy.as_user(user.id):
-        if before.state == AlertState.TRIGGERED and resumes:
+        if before.state == AlertState.TRIGGERED and state != AlertState.TRIGGERED:
             _require_room(user, now)
         _write(before, after | ({"armed": armed, "judged_at": now} if anew else {}))
         log.record(

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from portfolios.alerting import conditions, figures, firing, ranges
 from portfolios.alerting.book import Pair, Quoted
@@ -38,7 +38,18 @@ def sweep(*, now: datetime) -> int:
         due = _due(list(_known(subjects, market, now)))
     if len(due) == AT_MOST:
         log.warning("alerts.sweep_full", most=AT_MOST)
-    return sum(firing.settle(one, now=now) and one.told for one in due)
+    return sum(_settled(one, now) for one in due)
+
+
+def _settled(one: Judgement, now: datetime) -> bool:
+    """Whether somebody was told. One that cannot be settled must not hold up the others."""
+    try:
+        return firing.settle(one, now=now) and one.told
+    except (OperationalError, InterfaceError):
+        raise  # the database is gone, for all of them
+    except Exception as error:  # whatever it is, such as of who is being erased just now
+        log.error("alerts.not_settled", alert=str(one.alert_id), error=type(error).__name__)
+        return False
 
 
 _SUBJECTS = """

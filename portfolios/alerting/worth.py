@@ -26,20 +26,23 @@ class Figure(NamedTuple):
 
 UNKNOWN = Figure(None, None, "unpriced")
 
-# Nobody is worth nothing for want of anything that is known about them.
+# Nobody is worth nothing for want of anything that is known about them: a holding that has gone to
+# zero stands there still.
 _WORTH = f"""
 WITH people AS MATERIALIZED (
     SELECT unnest(%(user_ids)s::uuid[]) AS user_id, %(currency)s::text AS currency
 ),
 {valuation.valued(valuation.NOT_LISTED)}
 SELECT totals.user_id, totals.total_value, totals.status
-FROM totals JOIN sums USING (user_id)
-WHERE abs(totals.total_value) < 99999999999999999999
+FROM totals
+WHERE EXISTS (SELECT FROM holdings WHERE holdings.user_id = totals.user_id)
+  AND abs(totals.total_value) < 99999999999999999999
 """  # noqa: S608  (both parts are ours)
 
 
 def totals(user_ids: Collection[UUID], *, currency: str, now: datetime) -> dict[UUID, Figure]:
-    """What each person's holdings are worth now; who holds nothing is absent."""
+    """What each person's holdings are worth now. Who never held anything is absent; an account that
+    was emptied is worth nothing, and that is known."""
     parameters = valuation.freshness(now) | {"user_ids": list(user_ids), "currency": currency}
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")

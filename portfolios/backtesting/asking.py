@@ -22,7 +22,7 @@ from portfolios.backtesting.costs import Fee
 from portfolios.models import Backtest, BacktestKind, BacktestState, Strategy
 from portfolios.strategies import catalogue, running, sweeping
 from portfolios.strategies.running import CUSTOM, Definition
-from tracker import ids, tenancy
+from tracker import ids, live, tenancy
 from tracker.api import InvalidInput
 from tracker.errors import DomainError, NotFound
 
@@ -30,6 +30,7 @@ BACKTEST_TASK = "portfolios.tasks.run_backtest"
 MOST_BARS = 1_000_000  # bars × assets of one market
 MOST_WORK = 200_000_000  # bars × assets × simulations
 MOST_OPEN, MOST_KEPT = 3, 200
+FOLDS, TRAIN_SHARE = 5, 0.7  # of walk-forward tests, unless they are told
 _EARLIEST = datetime(2009, 1, 1, tzinfo=UTC)  # no coin is older than the first block
 OPEN = (BacktestState.WAITING, BacktestState.RUNNING)
 
@@ -175,6 +176,9 @@ def _check_work(asked: Asked, definition: Definition, *, bars: int) -> None:
             cash=float(asked.cash), fee=float(asked.fee or 0), slippage=float(asked.slippage)
         )
     if asked.kind not in (BacktestKind.SWEEP, BacktestKind.WALK_FORWARD):
+        if asked.options:
+            text = "Only sweeps and walk-forward tests have options."
+            raise InvalidInput.of("options", text, code="not_offered")
         return
     if definition.kind == CUSTOM:
         text = "Own rules have no parameters to vary."
@@ -183,7 +187,10 @@ def _check_work(asked: Asked, definition: Definition, *, bars: int) -> None:
         trials, _ = sweeping.combinations(
             definition.kind, definitions.plain(dict(asked.options.get("grid", {})))
         )
-    if len(trials) * bars * len(asked.assets) > MOST_WORK:
+    # Stretches that choose overlap, so a walk goes over most bars once for each fold.
+    walks = asked.kind == BacktestKind.WALK_FORWARD
+    folds = int(asked.options.get("folds", FOLDS)) if walks else 1
+    if len(trials) * bars * len(asked.assets) * folds > MOST_WORK:
         text = (
             f"This is {len(trials):,} simulations of {bars:,} bars, more than is computed at "
             "once. Ask for fewer values, a shorter range or a longer interval."
@@ -225,6 +232,11 @@ def cancel(*, user_id: UUID, backtest_id: UUID, now: datetime) -> Backtest:
         row.cancel_asked = True
         if row.state == BacktestState.WAITING:
             row.state, row.finished_at = BacktestState.CANCELLED, now
+            live.publish(
+                user_id=user_id, topic=live.JOB,
+                payload={"kind": "backtest", "id": row.id, "state": "cancelled", "done": 0,
+                         "total": 0},
+            )  # fmt: skip
         row.save(update_fields=["cancel_asked", "state", "finished_at"])
         activity.record(Action.BACKTEST_CANCELLED, user_id=user_id, backtest_id=str(row.id))
         return row

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from exchanges.models import Asset
-from portfolios.backtesting import comparing, definitions, markets, results
+from portfolios.backtesting import asking, comparing, definitions, markets, results
 from portfolios.backtesting.markets import Found
 from portfolios.models import Backtest, BacktestKind
 from portfolios.strategies import hashing, look_ahead, measuring, running, sweeping, walking
@@ -18,7 +18,6 @@ from portfolios.strategies.running import Definition
 from tracker import tenancy
 
 MOST_ROWS = 500  # trials that are told, the best first
-_FOLDS, _TRAIN_SHARE = 5, 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +131,10 @@ def _sweep(job: _Job) -> Computed:
 def _walk_forward(job: _Job) -> Computed:
     options = job.row.options
     found = walking.walk_forward(
-        job.market, job.definition.kind, _grid(job), folds=int(options.get("folds", _FOLDS)),
-        train_share=float(options.get("train_share", _TRAIN_SHARE)), **job.money, told=job.told,
-        stop=job.stop,
+        job.market, job.definition.kind, _grid(job),
+        folds=int(options.get("folds", asking.FOLDS)),
+        train_share=float(options.get("train_share", asking.TRAIN_SHARE)),
+        **job.money, told=job.told, stop=job.stop,
     )  # fmt: skip
     figures = results.figures(measuring.metrics(found.outcome, found.market))
     result = {

@@ -21,6 +21,8 @@ _LEFT, _RIGHT, _TOP, _BASE = 76, 16, 58, 320
 _FALL_TOP, _FALL_BASE = 350, 430
 _LOG_FROM = 8  # a range of more than so many times its least is drawn in logarithms
 _MOST_DAYS = 6
+_STEPS = 5  # of the scale, about
+_FLAT = 1e-9  # a smaller share of the highest is no movement
 
 
 class NothingToDraw(DomainError):
@@ -60,11 +62,11 @@ class _Axis:
         if self.logarithmic:
             yield from _decades(self.low, self.high)
             return
-        step = _round_step((self.high - self.low) / 5)
-        at = math.ceil(self.low / step) * step
-        while at <= self.high:
-            yield at
-            at += step
+        step = _round_step((self.high - self.low) / _STEPS)
+        first = math.ceil(self.low / step)
+        # Counted, because adding a small step to a large number may change nothing.
+        marks = (step * (first + place) for place in range(2 * _STEPS + 1))
+        yield from (at for at in marks if at <= self.high)
 
 
 Points = Sequence[tuple[float, float]]
@@ -116,7 +118,8 @@ def _read(pairs: Sequence[Sequence[str]]) -> Points:
 def _axis(values: Sequence[float]) -> _Axis:
     low, high = min(values), max(values)
     logarithmic = low > 0 and high / low > _LOG_FROM
-    room = 0 if logarithmic else (high - low) * 0.04 or high * 0.01 or 1.0
+    moved = high - low if high - low > _FLAT * abs(high) else 0.0
+    room = 0 if logarithmic else moved * 0.04 or high * 0.01 or 1.0
     return _Axis(low - room, high + room, logarithmic)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.db.models import F, Q
 
@@ -33,7 +34,9 @@ log = get_logger(__name__)
 LEASE = timedelta(minutes=2)
 MOST_ATTEMPTS = 3
 LOOK_AGAIN = timedelta(seconds=3)  # while candles are being fetched
-PATIENCE = timedelta(hours=1)  # for them
+_AFTERWARDS = timedelta(milliseconds=100)
+LEFT_FOR = timedelta(seconds=30)  # what was not taken up by then was lost, or is in a long queue
+PATIENCE = timedelta(hours=1)  # for candles
 WORTH_TELLING = timedelta(seconds=30)  # who waited longer may have put the phone away
 _TELL_EVERY_SECONDS = 0.5
 State = BacktestState
@@ -45,6 +48,8 @@ FAULTS = {
     "candles_unavailable": "The exchanges did not give us the candles of this range. Please try "
     "again later.",
     "strategy_invalid": "This strategy cannot run on this range.",
+    "took_too_long": "This backtest took too long. Ask for fewer values, a shorter range or a "
+    "longer interval.",
     "failed": "This backtest failed on our side. Please try again.",
 }
 
@@ -74,6 +79,8 @@ def run(*, backtest_id: UUID, clock: Callable[[], datetime]) -> bool:
         _fail(row, "has_gaps", clock(), gaps=markets.told(error.gaps, computing.codes_of(row)))
     except (StrategyInvalid, BadMarket) as error:
         _fail(row, "strategy_invalid", clock(), message=_first(error))
+    except SoftTimeLimitExceeded:
+        _fail(row, "took_too_long", clock())
     except Exception as error:  # whatever it is: the sweeper tries again, and then it is said
         log.error("backtest.failed", backtest=str(row.id), error=type(error).__name__)
         _put_off(row, clock())
@@ -96,8 +103,9 @@ def _first(error: Exception) -> str:
 def _claim(backtest_id: UUID, now: datetime) -> Backtest | None:
     with tenancy.as_system("run backtest"):
         free = Q(leased_until=None) | Q(leased_until__lt=now)
+        due = Q(looked_after=None) | Q(looked_after__lte=now)
         claimed = Backtest.objects.filter(
-            free, id=backtest_id, state__in=asking.OPEN, attempts__lt=MOST_ATTEMPTS,
+            free, due, id=backtest_id, state__in=asking.OPEN, attempts__lt=MOST_ATTEMPTS,
             cancel_asked=False,
         ).update(
             state=State.RUNNING, leased_until=now + LEASE, attempts=F("attempts") + 1, done=0
@@ -199,16 +207,19 @@ def _tell(row: Backtest, state: str, now: datetime, result: Any) -> None:
 
 def _await(row: Backtest, now: datetime) -> bool:
     """Candles are on their way: look again soon, for an hour."""
-    if now - row.created_at > PATIENCE:
+    since = row.awaited_since or now
+    if now - since > PATIENCE:
         _fail(row, "candles_unavailable", now)
         return False
     with tenancy.as_user(row.user_id):
-        # The sweeper is for the case that what is queued here gets lost.
+        # Until then every other message finds nothing to do; the sweeper is for a lost one.
         _held(row).update(
-            state=State.WAITING, leased_until=None, attempts=0, looked_after=now + 5 * LOOK_AGAIN
-        )
+            state=State.WAITING, leased_until=None, attempts=0, awaited_since=since,
+            looked_after=now + LOOK_AGAIN,
+        )  # fmt: skip
         _publish(row, State.WAITING, 0, 0)
-        transaction.on_commit(lambda: asking.enqueue(row.id, wait=LOOK_AGAIN), robust=True)
+        wait = LOOK_AGAIN + _AFTERWARDS
+        transaction.on_commit(lambda: asking.enqueue(row.id, wait=wait), robust=True)
     return False
 
 
@@ -221,12 +232,12 @@ def _put_off(row: Backtest, now: datetime) -> None:
 
 
 def sweep(*, now: datetime) -> int:
-    """Queue what waits or was left by a dead worker; end what died too often."""
+    """Queue what waits or was left by a dead worker, each once in a while; end what died too
+    often. Returns how many there were."""
     with tenancy.as_system("sweep backtests"):
-        free = Q(leased_until=None) | Q(leased_until__lt=now)
-        due = Q(looked_after=None) | Q(looked_after__lte=now)
-        rows = Backtest.objects.filter(free, due, state__in=asking.OPEN).defer("details", "result")
+        rows = _left(now).defer("details", "result")
         left = list(rows.order_by("created_at")[:500])
+        _left(now).filter(id__in=[row.id for row in left]).update(swept_at=now)
     for row in left:
         if row.cancel_asked and row.state == State.RUNNING:
             _end(row, State.CANCELLED, now)
@@ -235,3 +246,11 @@ def sweep(*, now: datetime) -> int:
         elif row.state == State.RUNNING:
             _fail(row, "failed", now)
     return len(left)
+
+
+def _left(now: datetime) -> Any:
+    """What should be in somebody's hands and is in nobody's."""
+    free = Q(leased_until=None, created_at__lt=now - LEFT_FOR) | Q(leased_until__lt=now)
+    due = Q(looked_after=None) | Q(looked_after__lte=now - LEFT_FOR)
+    fresh = Q(swept_at=None) | Q(swept_at__lt=now - LEFT_FOR)
+    return Backtest.objects.filter(free, due, fresh, state__in=asking.OPEN)

@@ -33,6 +33,13 @@ def number(value: float | None) -> str | None:
     return money.to_text(exact)
 
 
+def exact(value: float | None) -> str | None:
+    """A price or an amount of units: some coins cost less than a hundred millionth of a dollar."""
+    if value is None or not math.isfinite(value):
+        return None
+    return money.to_text(Decimal(f"{value:.15g}"))
+
+
 def instant(seconds: int | None) -> str | None:
     """Seconds since 1970 as RFC 3339 in UTC."""
     return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -83,8 +90,8 @@ def _trade(one: Trade, market: Market, names: Mapping[str, str]) -> dict[str, An
     exit_at = None if one.exit_bar is None else instant(int(market.at[one.exit_bar]))
     return {
         "asset": one.asset, "code": names.get(one.asset, ""),
-        "entry_at": instant(int(market.at[one.entry_bar])), "entry_price": number(one.entry_price),
-        "exit_at": exit_at, "exit_price": number(one.exit_price), "units": number(one.units),
+        "entry_at": instant(int(market.at[one.entry_bar])), "entry_price": exact(one.entry_price),
+        "exit_at": exit_at, "exit_price": exact(one.exit_price), "units": exact(one.units),
         "gain": number(one.gain), "gain_share": number(one.gain_share),
         "bars_held": one.bars_held, "fees": number(one.fees),
     }  # fmt: skip
@@ -95,7 +102,7 @@ def _positions(outcome: Outcome, market: Market, names: Mapping[str, str]) -> li
     units, closes = outcome.units_after[:, -1], market.close[:, -1]
     held = [
         {
-            "asset": asset, "code": names.get(asset, ""), "units": number(float(amount)),
+            "asset": asset, "code": names.get(asset, ""), "units": exact(float(amount)),
             "value": number(float(amount * price)), "share": number(float(amount * price) / total),
         }
         for asset, amount, price in zip(market.assets, units, closes, strict=True)

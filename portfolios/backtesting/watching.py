@@ -2,8 +2,8 @@
 
 A watch looks at candles from a fixed moment on, so that what counts bars (every 30 days) counts
 the same ones each time. What it holds is what the strategy would hold had it traded on paper,
-without costs, from then on. A candle that was missed is judged late; people are told of the newest
-one only, and only while that is news.
+without costs, from then on. A candle that was missed is judged late; people are told only while
+that is news.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,12 +31,14 @@ from portfolios.backtesting.definitions import CustomNotInPlan, StrategyNotInPla
 from portfolios.backtesting.markets import Awaited, HasGaps, NoCandles, Wanted
 from portfolios.models import Strategy, StrategySignal, StrategyWatch
 from portfolios.strategies import catalogue, running
+from portfolios.strategies.decisions import Decisions
 from portfolios.strategies.errors import StrategyInvalid
 from portfolios.strategies.market import Floats, Market
+from portfolios.strategies.outcome import Outcome
 from portfolios.strategies.running import Definition
 from tracker import ids, tenancy
 from tracker.api import InvalidInput
-from tracker.errors import NotFound
+from tracker.errors import DomainError, NotFound
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
@@ -45,9 +47,16 @@ AT_ONCE = 500
 FEWEST_BARS, MOST_BARS = 300, 20_000  # of the past that a watch looks at
 LOOK_AGAIN = timedelta(seconds=20)  # while a candle is being fetched
 LOOK_AGAIN_LATER = timedelta(hours=1)  # after something that does not mend by itself soon
-NEWS = 2  # told of while the candle closed at most so many intervals ago
+NEWS = 2  # people are told while the candle closed less than so many intervals ago
 _LEAST_MOVE = 1e-3  # of the whole: smaller ones are no signal
+MOST_WATCHES = 10
 Kind = StrategySignal.Action
+
+
+class WatchesFull(DomainError):
+    code = "watches_full"
+    status = 409
+    message = "As many of your strategies watch as can at once. Please end one of them first."
 
 
 # --- asking -------------------------------------------------------------------------------------
@@ -64,6 +73,7 @@ def watch(
     with tenancy.as_user(user.id):
         strategy = keeping.find(user_id=user.id, strategy_id=strategy_id)
         definitions.check_plan(strategy.kind, entitlements.for_user(user))
+        _check_room(user.id, strategy.id)
         if assets:
             asking.check_assets(assets, definitions.stored(_told(strategy)))
         row, _ = StrategyWatch.objects.update_or_create(
@@ -80,6 +90,14 @@ def watch(
         )  # fmt: skip
         transaction.on_commit(lambda: _enqueue(row.id), robust=True)
         return row
+
+
+def _check_room(user_id: UUID, strategy_id: UUID) -> None:
+    """Judging costs a worker's time at each candle. Changes of one person come one by one."""
+    User.objects.select_for_update(no_key=True).get(id=user_id)
+    others = StrategyWatch.objects.filter(user_id=user_id).exclude(strategy_id=strategy_id)
+    if others.count() >= MOST_WATCHES:
+        raise WatchesFull
 
 
 def unwatch(*, user_id: UUID, strategy_id: UUID) -> None:
@@ -132,7 +150,8 @@ def judge(*, watch_id: UUID, now: datetime) -> int:
     try:
         definition = _permitted(row, now)
         seen = _seen(row, assets, definition, now)
-        found = list(_signals(row, seen, definition))
+        paper = running.simulate(seen, definition, cash=1.0, fee=0.0, slippage=0.0)
+        found = list(_signals(row, running.decide(seen, definition), paper))
     except Awaited:
         return _put_off(row, now + LOOK_AGAIN, "")
     except (NoCandles, HasGaps):
@@ -140,7 +159,7 @@ def judge(*, watch_id: UUID, now: datetime) -> int:
     except (StrategyInvalid, StrategyNotInPlan, CustomNotInPlan) as error:
         code = error.code if not isinstance(error, StrategyInvalid) else "strategy_invalid"
         return _put_off(row, now + LOOK_AGAIN_LATER, code)
-    return _store(row, seen, definition, found, now)
+    return _store(row, paper, found, now)
 
 
 def _permitted(row: StrategyWatch, now: datetime) -> Definition:
@@ -213,9 +232,8 @@ class Signal:
     price: float
 
 
-def _signals(row: StrategyWatch, market: Market, definition: Definition) -> Iterator[Signal]:
-    decisions = running.decide(market, definition)
-    paper = running.simulate(market, definition, cash=1.0, fee=0.0, slippage=0.0)
+def _signals(row: StrategyWatch, decisions: Decisions, paper: Outcome) -> Iterator[Signal]:
+    market = paper.market
     shares = paper.units * market.close / paper.equity
     judged = row.judged_through.timestamp() if row.judged_through else 0.0
     for place, bar in enumerate(decisions.at.tolist()):
@@ -256,12 +274,9 @@ def _action(old: float, new: float) -> str:
 
 
 # --- storing and telling ------------------------------------------------------------------------
-def _store(
-    row: StrategyWatch, market: Market, definition: Definition, found: Sequence[Signal],
-    now: datetime,
-) -> int:  # fmt: skip
+def _store(row: StrategyWatch, paper: Outcome, found: Sequence[Signal], now: datetime) -> int:
+    market = paper.market
     closed = datetime.fromtimestamp(int(market.at[-1]) + market.length, UTC)
-    paper = running.simulate(market, definition, cash=1.0, fee=0.0, slippage=0.0)
     shares = paper.units_after[:, -1] * market.close[:, -1] / paper.equity[-1]
     holds = {
         name: results.number(float(one)) for name, one in zip(market.assets, shares, strict=True)
@@ -279,8 +294,8 @@ def _store(
             return 0
         rows = [_stored(row, one, now) for one in found]
         StrategySignal.objects.bulk_create(rows, ignore_conflicts=True)
-        fresh = closed - NEWS * LENGTHS[row.interval]
-        _tell(row, [one for one in rows if one.at == closed and one.at > fresh], now)
+        fresh = now - NEWS * LENGTHS[row.interval]
+        _tell(row, [one for one in rows if one.at > fresh], now)
     return len(rows)
 
 
@@ -289,7 +304,7 @@ def _stored(row: StrategyWatch, one: Signal, now: datetime) -> StrategySignal:
         id=ids.new_id(), user_id=row.user_id, strategy_id=row.strategy_id, asset_id=one.asset,
         interval=row.interval, at=one.at, action=one.action, created_at=now,
         share_before=_decimal(one.before), share_wanted=_decimal(one.wanted),
-        price=_decimal(one.price),
+        price=Decimal(results.exact(one.price) or 0),
     )  # fmt: skip
 
 

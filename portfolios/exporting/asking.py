@@ -102,14 +102,17 @@ def files_of(user_id: UUID) -> QuerySet[FileExport]:
     return FileExport.objects.filter(user_id=user_id).order_by("-requested_at", "-id")
 
 
-def detail(*, user_id: UUID, export_id: UUID, now: datetime) -> dict[str, Any]:
+def detail(*, user_id: UUID, export_id: UUID, now: datetime, linked: bool = True) -> dict[str, Any]:
     """One file: how far it is and, when it is ready, where. Raises NotFound."""
     with tenancy.as_user(user_id):
-        return shown(_find(user_id, export_id), now=now)
+        return shown(_find(user_id, export_id), now=now, linked=linked)
 
 
-def shown(row: FileExport, *, now: datetime) -> dict[str, Any]:
-    """A file as the app is told of it; a link is made anew each time and never kept."""
+def shown(row: FileExport, *, now: datetime, linked: bool = True) -> dict[str, Any]:
+    """A file as the app is told of it; a link is made anew each time and never kept.
+
+    Not ``linked`` for who must prove themselves first: there is a file, and no address.
+    """
     link = links.shown(row, now=now)
     over = row.state == ExportState.READY and link is None
     return {
@@ -119,7 +122,8 @@ def shown(row: FileExport, *, now: datetime) -> dict[str, Any]:
         "requested_at": row.requested_at, "ready_at": row.ready_at, "expires_at": row.expires_at,
         "file_name": links.download_name(row) if link else "",
         "bytes": row.bytes if link else None, "sha256": row.digest if link else "",
-        "url": link[0] if link else None, "url_expires_at": link[1] if link else None,
+        "url": link[0] if link and linked else None,
+        "url_expires_at": link[1] if link and linked else None,
         "error": row.error if row.state == ExportState.FAILED else "",
         "message": REASONS.get(row.error, "") if row.state == ExportState.FAILED else "",
     }  # fmt: skip

@@ -284,6 +284,8 @@ class Migration(migrations.Migration):
                 ("leased_until", models.DateTimeField(blank=True, null=True)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("looked_after", models.DateTimeField(blank=True, null=True)),
+                ("awaited_since", models.DateTimeField(blank=True, null=True)),
+                ("swept_at", models.DateTimeField(blank=True, null=True)),
                 ("created_at", models.DateTimeField(default=tracker.clock.now)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 (

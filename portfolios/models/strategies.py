@@ -160,8 +160,11 @@ class Backtest(models.Model):
     result_hash = models.CharField(max_length=64, default="", blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    # Until when nobody need look: candles are being fetched.
+    # Until when nobody need look, and since when: candles are being fetched.
     looked_after = models.DateTimeField(null=True, blank=True)
+    awaited_since = models.DateTimeField(null=True, blank=True)
+    # When it was last queued again, so that a long queue does not grow by itself.
+    swept_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 

@@ -71,7 +71,7 @@ class Indicators:
     def rsi(self, asset: int, bars: int, name: str = "close") -> Floats:
         """0 to 100, smoothed as Wilder does."""
         row = self.price(asset, name)
-        return self._one(("rsi", asset, bars, name), lambda: talib.RSI(row, bars))
+        return self._one(("rsi", asset, bars, name), lambda: _rsi(row, bars))
 
     def roc(self, asset: int, bars: int, name: str = "close") -> Floats:
         """Change against the value ``bars`` before, in per cent."""
@@ -147,6 +147,16 @@ class Indicators:
         while self._held > self._most and len(self._known) > 1:
             self._held -= _size(self._known.popitem(last=False)[1])
         return found
+
+
+def _rsi(row: Floats, bars: int) -> Floats:
+    """While a market has not moved at all there is neither strength nor weakness: 50, which is
+    what no rises against no falls is in the middle of. TA-Lib says 0."""
+    found: Floats = talib.RSI(row, bars)
+    moved = int((row != row[0]).argmax())  # 0 when it never did
+    still = moved or row.size
+    found[bars:still] = 50.0
+    return found
 
 
 def _size(rows: tuple[Floats, ...]) -> int:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_GET
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.pagination import CursorPagination
@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from accounts import pages
 from accounts.idempotency import IdempotentPostMixin
-from accounts.permissions import FreshToTakeAway
+from accounts.permissions import FreshToTakeAway, may_take_away
 from portfolios import filters
 from portfolios.exporting import asking, links
 from portfolios.serializers.exports import FileExportSerializer, NewFileExportSerializer
@@ -52,7 +52,10 @@ class FileExportsView(IdempotentPostMixin, ConditionalMixin, _PollingIsFree, Gen
         with tenancy.as_user(request.user.id):
             page = self.paginate_queryset(asking.files_of(request.user.id)) or []
         now = clock.now()
-        return self.get_paginated_response([asking.shown(row, now=now) for row in page])
+        linked = may_take_away(request.auth, now=now)
+        return self.get_paginated_response(
+            [asking.shown(row, now=now, linked=linked) for row in page]
+        )
 
     @extend_schema(
         operation_id="exports_create", tags=["exports"], request=NewFileExportSerializer,
@@ -74,9 +77,15 @@ class FileExportView(ConditionalMixin, _PollingIsFree):
 
     @extend_schema(operation_id="exports_read", tags=["exports"], responses=FileExportSerializer)
     def get(self, request: Any, pk: UUID) -> Response:
-        """How far one file is and, when it is ready, its address."""
+        """How far one file is and, when it is ready, its address (who signed in long ago proves
+        themselves first)."""
         filters.refuse_unknown(request.query_params)
-        return Response(asking.detail(user_id=request.user.id, export_id=pk, now=clock.now()))
+        now = clock.now()
+        shown = asking.detail(
+            user_id=request.user.id, export_id=pk, now=now,
+            linked=may_take_away(request.auth, now=now),
+        )  # fmt: skip
+        return Response(shown)
 
     @extend_schema(
         operation_id="exports_delete", tags=["exports"],
@@ -102,7 +111,7 @@ class FileExportCancelView(ConditionalMixin, APIView):
         return Response(shown)
 
 
-@require_safe
+@require_GET
 def fetch_file(request: HttpRequest) -> HttpResponseBase:
     """``/files``: the file behind a link, without signing in.
 

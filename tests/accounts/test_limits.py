@@ -153,3 +153,16 @@ def test_beyond_the_limit_of_the_app_one_notice_names_the_rest(alice, client_of)
     assert listed["unread"] == most + 1
     assert listed["results"][0]["title"] == "And 2 more price alerts"
     assert listed["results"][0]["text"] == "Alert 1; Alert 2"
+
+
+def test_the_end_of_quiet_hours_brings_no_more_than_an_hour_does(client_of, alice):
+    client_of(alice).patch(
+        "/me/notifications/settings", {"quiet_from": "22:00", "quiet_until": "07:00"}
+    )
+    night = datetime(2026, 11, 30, 22, 5, tzinfo=UTC)
+    for number in range(4 * MOST):
+        alarm(alice, number, now=night + number * timedelta(minutes=15))
+    morning = datetime(2026, 12, 1, 7, tzinfo=UTC)
+    assert send_all(alice, morning - timedelta(seconds=1)) == []
+    assert send_all(alice, morning) == [f"Alert {n}" for n in range(MOST)]
+    assert send_all(alice, morning + timedelta(minutes=2)) == [f"And {3 * MOST} more price alerts"]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import structlog
 from django.conf import settings
+from django.db import DataError, connection, transaction
 
 from audit.actions import Action
 from audit.models import ActivityLog
@@ -274,3 +275,17 @@ def test_what_sentry_is_really_sent_holds_no_secret(sentry):
     assert b'"type":"transaction"' in sent
     assert b'"op":"http.client"' in sent
     assert CANARY.encode() not in sent
+
+
+def test_what_a_database_says_of_a_statement_is_not_logged(lines, db):
+    """S26: its text quotes the values of the statement; where it happened stays."""
+    with pytest.raises(DataError) as caught, transaction.atomic():
+        connection.cursor().execute("SELECT %s::int", [CANARY])
+    try:
+        raise ValueError("while counting") from caught.value
+    except ValueError:
+        logs.get_logger("tests").exception("api.failed")
+    (line,) = lines()
+    assert CANARY not in json.dumps(line)
+    assert "ValueError: while counting" in line["exception"]
+    assert "DataError" in line["exception"]

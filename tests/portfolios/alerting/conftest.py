@@ -61,6 +61,7 @@ def sweep(time, price) -> Callable[..., None]:
         time.forward(seconds=after.total_seconds())
         for code, usd in ({"USD": 1} | prices).items():
             price(code, usd)
+        tasks.set_alerts_aside()
         tasks.check_alerts()
 
     return sweep

@@ -257,3 +257,13 @@ def test_others_see_and_change_nothing_of_it(client_of, alice, bob, charlie, pri
     assert stranger.delete(f"/alerts/{mine.id}").status_code == 404
     assert firings(mine) == [D(100_001)]
     assert reread(mine).note == ""
+
+
+def test_pausing_is_no_way_around_the_limit(alice, client_of, price):
+    price("BTC", 1)
+    api = client_of(alice)
+    for _ in range(10):
+        factories.price_alert(alice)
+    over = factories.price_alert(alice, state="triggered", armed=False)
+    answer = api.patch(f"/alerts/{over.id}", {"state": "paused"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "alert_limit_reached")

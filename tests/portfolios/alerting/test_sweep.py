@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal as D
 
 import pytest
+from django.db import connection
 
 from accounts import messages
 from accounts.models import Delivery, User
@@ -195,3 +196,19 @@ def test_the_statement_says_what_the_pure_conditions_say(alice, price, sweep):
             assert len(firings(alert)) == (reached and alert.armed)
         with tenancy.as_system("test"):
             PriceAlert.objects.all().delete()
+
+
+def test_one_alert_that_cannot_be_settled_holds_up_no_other(alice, bob, price, sweep):
+    broken = factories.price_alert(alice)
+    fine = [factories.price_alert(user) for user in (alice, bob)]
+    with connection.cursor() as cursor:  # as if its person were being erased just now
+        cursor.execute(
+            """
+            CREATE FUNCTION refuse_one() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'refused'; END $$;
+            """
+            f"CREATE TRIGGER refuse_one BEFORE INSERT ON alert_firings FOR EACH ROW "
+            f"WHEN (NEW.alert_id = '{broken.id}') EXECUTE FUNCTION refuse_one()"
+        )
+    sweep(BTC=200_000)
+    assert [firings(alert) for alert in (broken, *fine)] == [[], [200_000], [200_000]]

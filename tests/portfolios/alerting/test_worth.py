@@ -218,3 +218,12 @@ def test_days_that_are_not_valued_for_long_tell_no_fall(alice, valued, sweep, cl
     sweep(BTC=50, after=3 * DAY)
     assert firings(alert) == []
     assert client_of(alice).get(f"/alerts/{alert.id}").json()["current"]["status"] == "stale"
+
+
+def test_an_account_that_was_emptied_is_worth_nothing_and_that_is_told(alice, account, sweep, time):
+    alert = worth(alice, "value_below", threshold=D(500))
+    hold(account, "BTC", 2, time.now)
+    sweep(BTC=1000)
+    hold(account, "BTC", 0, time.now)
+    sweep(BTC=1000)
+    assert firings(alert) == [0]

@@ -1,5 +1,6 @@
 """Backtests from the request to the chart: figures, comparisons, gaps, and bad days."""
 
+import json
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
@@ -213,7 +214,7 @@ def test_candles_that_are_not_here_are_fetched_and_waited_for(api, backtest, que
     assert PriceNeed.objects.filter(asset=asset, kind="candle").exists()
     PriceNeed.objects.all().delete()
     store("BTC", waves(60))
-    soon = clock.now() + timedelta(seconds=30)
+    soon = clock.now() + timedelta(seconds=45)
     with time_machine.travel(soon, tick=False):
         tasks.sweep_backtests()
         assert work() >= 1
@@ -258,6 +259,9 @@ def test_several_assets_share_the_days_that_all_of_them_have(api, alice, backtes
         ({"fee": "1"}, ("fee", "max_value")),
         ({"slippage": "-1"}, ("slippage", "min_value")),
         ({"kind": "magic"}, ("kind", "invalid_choice")),
+        ({"options": {"grid": {"fast": [2**64]}}}, ("options", "not_offered")),
+        ({"kind": "sweep", "options": {"grid": {"fast": [2**64]}}},
+         ("grid.fast.0", "out_of_range")),
         ({"kind": "sweep", "options": {"grid": {"fast": [0]}}}, ("grid.fast.0", "out_of_range")),
         ({"kind": "sweep", "options": {"grid": {"sped": [1]}}}, ("grid.sped", "unknown")),
         ({"kind": "sweep", "options": {"grid": {"fast": list(range(2, 200)),
@@ -404,3 +408,48 @@ def test_there_is_no_chart_before_it_is_done(api):
 
 def test_days_of_the_chart_are_utc():
     assert datetime(2020, 1, 1, tzinfo=UTC) == START
+
+
+def test_numbers_past_all_bounds_are_refused(api):
+    asset = store("BTC", waves(30))
+    body = json.dumps(wanted(keep(api), asset) | {"kind": "sweep", "options": {"grid": {}}})
+    for number in ("1e400", "-1e400", "1" + "0" * 400, "1e-400"):
+        sent = body.replace('"grid": {}', '"grid": {"fast": [' + number + "]}")
+        assert api.post("/backtests", sent).status_code == 400, number
+
+
+def test_a_waiting_backtest_is_queued_again_once_in_a_while(api, alice):
+    left = ask(api, keep(api), store("BTC", waves(60)))
+    broker.work_off(tasks.sync_batch, "backtests")  # leaves it there
+    with time_machine.travel(clock.now() + timedelta(minutes=5), tick=False):
+        for _ in range(6):
+            tasks.sweep_backtests()
+        assert [kwargs["backtest_id"] for _, kwargs in broker.waiting("backtests")] == [left]
+
+
+def test_many_messages_about_candles_that_are_awaited_are_one_look(api):
+    left = ask(api, keep(api), factories.asset("BTC"))
+    for _ in range(5):
+        tasks.run_backtest(backtest_id=left)
+    with tenancy.as_system("test"):
+        row = Backtest.objects.get()
+    assert (row.state, row.attempts) == ("waiting", 0)
+    assert row.looked_after > clock.now() - timedelta(seconds=5)
+
+
+def test_a_coin_of_a_billionth_has_a_price(api, backtest):
+    price = 3.25e-9
+    asset = store("PEPE", [(price, price * 2, price, price * 2)] * 3)
+    found = backtest(keep(api, kind="buy_and_hold", parameters={}), asset, bars=3, fee="0")
+    (trade,) = found["details"]["trades"]
+    assert D(trade["entry_price"]) == D("3.25E-9")
+    assert D(found["details"]["positions"][0]["units"]) > 10**11
+
+
+def test_a_market_that_hardly_moves_is_drawn(api, backtest):
+    """Steps of a scale that are smaller than the least difference of two numbers."""
+    asset = store("BTC", [(0.9005, 0.9005, 0.9005, 0.9005)] * 5)
+    found = backtest(keep(api, kind="buy_and_hold", parameters={}), asset, bars=5, fee="0",
+                     cash="1000000000000")  # fmt: skip
+    answer = api.get(f"/backtests/{found['id']}/chart.svg", Accept="image/svg+xml")
+    assert answer.status_code == 200

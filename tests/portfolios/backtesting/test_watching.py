@@ -213,3 +213,20 @@ def test_signals_are_their_owners_alone(api, alice, bob, client_of, now):
     factories.something_everywhere(alice)
     assert len(signals(alice)) == 1
     assert signals(bob) == []
+
+
+def test_ten_strategies_watch_at_most(api, alice, now):
+    for number in range(11):
+        strategy = keep(api, name=f"number {number}")
+        answer = api.put(f"/strategies/{strategy}/watch", {"interval": "1d"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "watches_full")
+
+
+def test_a_signal_of_the_candle_before_the_last_is_still_news(api, alice, now):
+    asset, strategy = falling(now), keep(api)
+    watching(api, strategy, asset)
+    settle(asset, now + 30 * DAY)
+    for place, close in enumerate([9000, 9000]):
+        next_day(asset, now, close, after=place)
+    with time_machine.travel(now + 2 * DAY - timedelta(hours=1), tick=False):
+        assert [one["action"] for one in told()] == ["buy"]

@@ -283,3 +283,17 @@ def test_who_signed_in_long_ago_proves_themselves_before_data_leaves(alice, clie
     program = client_of()
     program.headers["Authorization"] = f"Bearer {key.text}"
     assert program.post("/exports", FIT).status_code == 202
+
+
+def test_the_address_of_a_file_is_shown_to_who_proved_themselves(ready, alice, client_of):
+    """S12: a stolen token of long ago sees that there is a file, and no way to it."""
+    api = client_of(alice)
+    assert api.get(f"/exports/{ready['id']}").json()["url"]
+    with tenancy.as_user(alice.id):
+        Session.objects.filter(user=alice).update(
+            authenticated_at=clock.now() - timedelta(minutes=16)
+        )
+    shown = [api.get(f"/exports/{ready['id']}").json(), api.get("/exports").json()["results"][0]]
+    assert [(one["state"], one["url"], one["url_expires_at"]) for one in shown] == [
+        ("ready", None, None), ("ready", None, None),
+    ]  # fmt: skip

@@ -120,3 +120,12 @@ def test_a_process_in_which_talib_computes_otherwise_is_refused():
     finally:
         talib.set_unstable_period("EMA", 0)
     Indicators(MARKET)
+
+
+def test_a_market_that_has_not_moved_yet_is_neither_strong_nor_weak():
+    closes = np.concatenate((np.full(40, 7.0), [7.0, 8.0, 7.5, 7.25]))
+    flat = Market(np.arange(44) * 86_400, 86_400, ("a",), *([closes[np.newaxis]] * 4))
+    found = Indicators(flat).rsi(0, 14)
+    assert np.isnan(found[:14]).all()
+    assert (found[14:41] == 50).all()
+    assert found[41] == 100  # one rise and no fall
