@@ -442,6 +442,15 @@ def strategy_signal(watch: StrategyWatch) -> StrategySignal:
         )  # fmt: skip
 
 
+def ready_file(user: User) -> FileExport:
+    """A file that can be fetched, as far as its row says."""
+    now = clock.now()
+    return file_export(
+        user, state="ready", file_name="exports/1.zip", ready_at=now,
+        expires_at=now + timedelta(days=7),
+    )  # fmt: skip
+
+
 def plans_of_their_own(user: User) -> None:
     """A row of everything that a person does with their figures."""
     strategy_signal(strategy_watch(user))

@@ -44,6 +44,9 @@ OPENS = {
         "GET /api/v1/prices/manual",
         "GET /api/v1/reconciliation",
         "GET /api/v1/problems",
+        "GET /api/v1/alerts",
+        "GET /api/v1/alerts/{id}",
+        "GET /api/v1/alerts/{id}/firings",
     },
     "read_trades": {
         "GET /api/v1/trades",

@@ -94,6 +94,7 @@ def shown(message: messages.Message) -> str:
 def written(user: User, facts: dict[str, Any]) -> dict[str, str]:
     """Each event's e-mail, and one that stands for several."""
     found = {}
+    facts = facts | {"export_id": str(factories.ready_file(user).id)}
     with tenancy.as_user(user.id):
         for event in Event:
             given = {k: v for k, v in facts.items() if k != "link"}

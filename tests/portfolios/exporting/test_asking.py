@@ -268,6 +268,9 @@ def test_somebody_without_a_token_is_refused(client_of, db):
 def test_who_signed_in_long_ago_proves_themselves_before_data_leaves(alice, client_of):
     """S12"""
     factories.put_on_plan(alice, "enterprise")
+    with tenancy.as_user(alice.id):
+        alice.set_password(PASSWORD)
+        alice.save(update_fields=["password"])
     api, key = client_of(alice), api_keys.create(
         user=alice, name="nightly", scopes=["export"], days=1, session_id=None, now=clock.now()
     )  # fmt: skip
