@@ -264,6 +264,8 @@ def test_a_key_opens_what_its_scope_says_and_nothing_else(alice, route, settings
     found = factories.explainable(alice) if "{asset}" in route.path else connected
     if "/exports/{id}" in route.path:
         found = factories.file_export(alice)
+    if "/v1/alerts/{id}" in route.path:
+        found = factories.price_alert(alice)
     path = re.sub(r"\{[^}]+\}", str(found.id), route.path) + NEEDED.get(route.path, "")
     body = None if route.method == "GET" else BODIES.get(str(route), {})
     public = "security" not in route.operation or route.operation["security"] == [{}]
