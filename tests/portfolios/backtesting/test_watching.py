@@ -55,7 +55,7 @@ def next_day(asset, now, close, *, after=0):
 def told():
     """Have everything that is due judged; what people were told."""
     tasks.dispatch_watches()
-    broker.work_off(tasks.judge_watch, "backtests")
+    broker.work_off(tasks.judge_watch)
     with tenancy.as_system("test"):
         rows = Delivery.objects.filter(event="strategy_signal", channel="email")
         return [row.parameters for row in rows.order_by("created_at")]
