@@ -702,6 +702,7 @@ SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_CORRELATION_ID = False
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
-from tracker.logs import LOGGING, start_sentry  # noqa: E402, F401  (after SENTRY_DSN is known)
+from tracker import sentry  # noqa: E402  (after SENTRY_DSN is known)
+from tracker.logs import LOGGING  # noqa: E402, F401
 
-start_sentry(dsn=SENTRY_DSN, environment=ENVIRONMENT)
+sentry.start(dsn=SENTRY_DSN, environment=ENVIRONMENT)
