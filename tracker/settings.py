@@ -200,6 +200,7 @@ INSTALLED_APPS = [
     "portfolios.apps.PortfoliosConfig",
 ]
 MIDDLEWARE = [
+    "tracker.monitoring.requests.CountingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tracker.middleware.RequestIdMiddleware",
@@ -673,6 +674,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3600.0,
     },
     "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},
+    "tracker.measure-service": {"task": "tracker.tasks.measure_service", "schedule": 60.0},
     "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},
 }
 
