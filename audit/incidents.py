@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from audit import status_copy
 from audit.models import Incident, IncidentState, IncidentUpdate
@@ -31,8 +32,9 @@ def tell_after_commit(*, now: datetime) -> None:
 
 
 def latest(*, now: datetime) -> list[Incident]:
-    """Open ones, and those of the last 14 days; the newest first, with updates and parts."""
-    recent = Incident.objects.filter(started_at__gt=now - timedelta(days=14))
-    unresolved = Incident.objects.exclude(state=IncidentState.RESOLVED)
-    rows = (recent | unresolved).filter(started_at__lte=now + timedelta(days=14))
+    """Open ones, and those that began or ended in the last 14 days; the newest first, with
+    updates and parts. What is announced for later than that is not told yet."""
+    since = now - timedelta(days=14)
+    told = Q(started_at__gt=since) | Q(resolved_at__gt=since) | ~Q(state=IncidentState.RESOLVED)
+    rows = Incident.objects.filter(told, started_at__lte=now + timedelta(days=14))
     return list(rows.prefetch_related("updates", "components").order_by("-started_at")[:50])
