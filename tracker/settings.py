@@ -467,7 +467,13 @@ for _package, _prints in _json("ANDROID_APPS", {}).items():
         SETTINGS_PROBLEMS.append(f"ANDROID_APPS holds no SHA-256 fingerprint for {_package!r}.")
 # Where the admin is. Another name keeps scanners away; the second factor keeps everybody out.
 ADMIN_PATH = os.environ.get("ADMIN_PATH", "").strip("/") or "admin"
-if not re.fullmatch(r"[A-Za-z0-9_-]+", ADMIN_PATH) or ADMIN_PATH in ("api", "static", "healthz"):
+if not re.fullmatch(r"[A-Za-z0-9_-]+", ADMIN_PATH) or ADMIN_PATH in (
+    "api",
+    "static",
+    "healthz",
+    "status",
+    "metrics",
+):
     SETTINGS_PROBLEMS.append("ADMIN_PATH is not one word of letters, digits, - and _.")
 ADMIN_PREFIX = f"/{ADMIN_PATH}/"
 # Unconfirmed people can look around, but connect nothing.
@@ -699,6 +705,10 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- logs and errors ----------------------------------------------------------------------------
 SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
+# What Prometheus brings along as a bearer token; /metrics is not there without it. Read raw.
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
+if METRICS_TOKEN and len(METRICS_TOKEN) < 32:
+    SETTINGS_PROBLEMS.append("METRICS_TOKEN is shorter than 32 characters.")
 # RequestIdMiddleware has checked or made the id that the header then holds, and binds the address
 # that our own proxies report; the library would believe any X-Forwarded-For.
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
