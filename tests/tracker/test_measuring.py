@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import redis
 from django.conf import settings
 from django.test import override_settings
 
@@ -20,6 +21,14 @@ from tracker.monitoring import measuring, requests
 NOW = datetime(2026, 3, 10, 12, 0, 30, tzinfo=UTC)
 MINUTE = datetime(2026, 3, 10, 11, 59, tzinfo=UTC)
 STRIPE = {"STRIPE_API_KEY": "sk_test_" + "a" * 24}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_pending():
+    """What requests of earlier tests left in memory would be written later."""
+    requests.write()
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.flushdb()
 
 
 def measured(now: datetime = NOW) -> dict[str, ComponentMinute]:

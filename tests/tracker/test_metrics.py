@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis
 import yaml
 from celery import current_app
 from django.conf import settings
@@ -24,6 +25,9 @@ RULES = settings.BASE_DIR / "docs" / "deploy" / "prometheus" / "alerts.yml"
 
 @pytest.fixture(autouse=True)
 def _token():
+    requests.write()  # what requests of earlier tests left in memory would be written later
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.flushdb()
     with override_settings(METRICS_TOKEN=TOKEN):
         yield
 
