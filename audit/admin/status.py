@@ -57,8 +57,9 @@ class ComponentDayAdmin(ReadOnlyAdmin):
 
     list_display = ("day", "component", "up", "degraded", "down", "good", "total")
     list_select_related = ("component",)
-    list_display_links = None
     ordering = ("-day", "component_id")
+    search_fields = ("component__title", "=component__key")
+    search_help_text = "Name of the part"
     change_list_template = "admin/audit/component_days.html"
 
     def get_urls(self) -> list[Any]:
