@@ -1,6 +1,7 @@
 """The Celery application. Tasks take ids and keywords, and may run twice."""
 
 import os
+import time
 from typing import Any
 
 import structlog
@@ -56,7 +57,8 @@ def refuse_bad_settings(**kwargs: object) -> None:
 
 @before_task_publish.connect
 def send_request_id(headers: dict[str, object], **kwargs: object) -> None:
-    """A task carries the id of the request that caused it …"""
+    """A task carries when it was sent, and the id of the request that caused it …"""
+    headers["sent_at"] = time.time()  # read by tracker.monitoring.queues
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     if request_id:
         headers["request_id"] = request_id

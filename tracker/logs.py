@@ -1,4 +1,4 @@
-"""Structured logs, one JSON object a line, and Sentry; neither ever holds a secret.
+"""Structured logs, one JSON object a line, which never hold a secret.
 
 What is logged is chosen where it is logged: event names and ids, no payloads. As a second line,
 values under names that sound secret are replaced before a line is written.
@@ -102,67 +102,6 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
     },
 }
-
-
-def start_sentry(*, dsn: str, environment: str) -> None:
-    """Report errors to Sentry, without local variables, bodies or personal data. Off by default."""
-    if not dsn:
-        return
-    import sentry_sdk
-
-    sentry_sdk.init(
-        dsn=dsn,
-        environment=environment,
-        traces_sample_rate=0.1,
-        send_default_pii=False,
-        include_local_variables=False,
-        max_request_body_size="never",
-        before_send=keep_harmless,
-        before_send_transaction=keep_harmless,
-        before_breadcrumb=lambda crumb, hint: None,
-    )
-
-
-_EVENT = (
-    "event_id", "timestamp", "start_timestamp", "level", "platform", "environment", "release",
-    "transaction", "transaction_info", "type",
-)  # fmt: skip
-_TRACE = ("trace_id", "span_id", "parent_span_id", "op", "status", "origin")
-_SPAN = (*_TRACE, "timestamp", "start_timestamp", "same_process_as_parent")
-
-
-def keep_harmless(event: Any, hint: Any) -> Any:
-    """Allow-list: what may leave for Sentry. Exception texts are dropped, types and places stay."""
-    kept = _only(event, _EVENT)
-    contexts = event.get("contexts") or {}
-    kept["contexts"] = {
-        "trace": _only(contexts.get("trace"), _TRACE),
-        "runtime": _only(contexts.get("runtime"), ("name", "version", "build")),
-    }
-    if "exception" in event:
-        found = (event["exception"] or {}).get("values") or ()
-        kept["exception"] = {"values": [_without_text(value) for value in found]}
-    if isinstance(event.get("spans"), list):
-        kept["spans"] = [_only(span, _SPAN) for span in event["spans"]]
-    kept["request"] = _only(event.get("request"), ("method",))
-    bound = structlog.contextvars.get_contextvars()
-    kept["tags"] = {name: bound[name] for name in ("request_id", "user_id") if name in bound}
-    return kept
-
-
-def _without_text(value: Any) -> dict[str, Any]:
-    kept = _only(value, ("type", "module", "thread_id"))
-    kept["value"] = REDACTED
-    kept["mechanism"] = _only(value.get("mechanism"), ("type", "handled"))
-    frames = (value.get("stacktrace") or {}).get("frames") or ()
-    kept["stacktrace"] = {
-        "frames": [{k: v for k, v in frame.items() if k != "vars"} for frame in frames]
-    }
-    return kept
-
-
-def _only(mapping: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: mapping[name] for name in names if name in (mapping or {})}
 
 
 def get_logger(name: str) -> Any:

@@ -200,6 +200,7 @@ INSTALLED_APPS = [
     "portfolios.apps.PortfoliosConfig",
 ]
 MIDDLEWARE = [
+    "tracker.monitoring.requests.CountingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tracker.middleware.RequestIdMiddleware",
@@ -466,7 +467,13 @@ for _package, _prints in _json("ANDROID_APPS", {}).items():
         SETTINGS_PROBLEMS.append(f"ANDROID_APPS holds no SHA-256 fingerprint for {_package!r}.")
 # Where the admin is. Another name keeps scanners away; the second factor keeps everybody out.
 ADMIN_PATH = os.environ.get("ADMIN_PATH", "").strip("/") or "admin"
-if not re.fullmatch(r"[A-Za-z0-9_-]+", ADMIN_PATH) or ADMIN_PATH in ("api", "static", "healthz"):
+if not re.fullmatch(r"[A-Za-z0-9_-]+", ADMIN_PATH) or ADMIN_PATH in (
+    "api",
+    "static",
+    "healthz",
+    "status",
+    "metrics",
+):
     SETTINGS_PROBLEMS.append("ADMIN_PATH is not one word of letters, digits, - and _.")
 ADMIN_PREFIX = f"/{ADMIN_PATH}/"
 # Unconfirmed people can look around, but connect nothing.
@@ -676,6 +683,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3600.0,
     },
     "portfolios.forget-old-runs": {"task": "portfolios.tasks.forget_old_runs", "schedule": 86400.0},
+    "tracker.measure-service": {"task": "tracker.tasks.measure_service", "schedule": 60.0},
     "tracker.extend-partitions": {"task": "tracker.tasks.extend_partitions", "schedule": 86400.0},
 }
 
@@ -700,11 +708,16 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- logs and errors ----------------------------------------------------------------------------
 SENTRY_DSN = os.environ.get("SENTRY_DSN", "")
+# What Prometheus brings along as a bearer token; /metrics is not there without it. Read raw.
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
+if METRICS_TOKEN and len(METRICS_TOKEN) < 32:
+    SETTINGS_PROBLEMS.append("METRICS_TOKEN is shorter than 32 characters.")
 # RequestIdMiddleware has checked or made the id that the header then holds, and binds the address
 # that our own proxies report; the library would believe any X-Forwarded-For.
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_CORRELATION_ID = False
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
-from tracker.logs import LOGGING, start_sentry  # noqa: E402, F401  (after SENTRY_DSN is known)
+from tracker import sentry  # noqa: E402  (after SENTRY_DSN is known)
+from tracker.logs import LOGGING  # noqa: E402, F401
 
-start_sentry(dsn=SENTRY_DSN, environment=ENVIRONMENT)
+sentry.start(dsn=SENTRY_DSN, environment=ENVIRONMENT)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 
 from tracker import clock, partitions, tenancy
+from tracker.monitoring import measuring
 
 PARTITIONED = ("portfolio_snapshots", "activity_logs")
 SHARED = ("candles",)  # the same for everybody: without row-level security
@@ -20,3 +21,9 @@ def extend_partitions(**kwargs: object) -> None:
                 table, first=today, last=today + timedelta(days=31 * partitions.MONTHS_AHEAD),
                 protected=table not in SHARED,
             )  # fmt: skip
+
+
+@shared_task(ignore_result=True)
+def measure_service(**kwargs: object) -> None:
+    """Measure the last minute for the status page. Runs every minute; idempotent."""
+    measuring.measure(now=clock.now())

@@ -12,10 +12,15 @@ from billing import views as billing
 from portfolios.live import pages
 from portfolios.views import exports
 from tracker import health
+from tracker.monitoring import metrics
+from tracker.monitoring import pages as monitoring_pages
 
 urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", metrics.metrics),
+    path("status", monitoring_pages.status),
+    path("status.json", monitoring_pages.status_json),
     path("", include("accounts.pages_urls")),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("audit.urls")),

@@ -260,6 +260,24 @@ TABLES: Mapping[str, Table] = {
         derived="id user date daily_active features_used session_duration",
         operational="rolled_up_at",
     ),
+    "audit.StatusComponent": _shared("what the status page lists", "key", "title", "position"),
+    "audit.ComponentMinute": _shared(
+        "how parts of the service did", "component", "minute_at", "health", "good", "total"
+    ),
+    "audit.ComponentDay": _shared(
+        "how parts of the service did", "id", "component", "day", "up", "degraded", "down", "good",
+        "total",
+    ),
+    "audit.Incident": _shared(
+        "telling everybody of disturbances", "id", "title", "impact", "state", "started_at",
+        "resolved_at",
+    ),
+    "audit.Incident_components": _shared(
+        "which parts a disturbance concerns", "id", "incident", "statuscomponent"
+    ),
+    "audit.IncidentUpdate": _shared(
+        "telling everybody of disturbances", "id", "incident", "state", "text", "created_at"
+    ),
     # --- billing --------------------------------------------------------------------------------
     "billing.BillingAccount": _table(
         "the plan in force", why="Stripe is told to delete its customer first; it keeps the "

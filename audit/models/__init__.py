@@ -3,14 +3,32 @@
 from audit.models.activity import ActivityLog, ActivitySeal, OutboxEntry, UnsealedActivity
 from audit.models.alerts import SecurityAlert, SecurityEvent, WebhookDelivery
 from audit.models.metrics import SessionActivity, UserMetric
+from audit.models.status import (
+    ComponentDay,
+    ComponentMinute,
+    Health,
+    Impact,
+    Incident,
+    IncidentState,
+    IncidentUpdate,
+    StatusComponent,
+)
 
 __all__ = [
     "ActivityLog",
     "ActivitySeal",
+    "ComponentDay",
+    "ComponentMinute",
+    "Health",
+    "Impact",
+    "Incident",
+    "IncidentState",
+    "IncidentUpdate",
     "OutboxEntry",
     "SecurityAlert",
     "SecurityEvent",
     "SessionActivity",
+    "StatusComponent",
     "UnsealedActivity",
     "UserMetric",
     "WebhookDelivery",

@@ -18,6 +18,7 @@ NAMES = (
     "start",
     "request",
     "metrics",
+    "status",
     "export",
     "file_export",
     "erasure",

@@ -37,8 +37,11 @@ from audit import log
 from audit.actions import Action
 from audit.models import (
     ActivityLog,
+    ComponentDay,
+    Incident,
     SecurityAlert,
     SecurityEvent,
+    StatusComponent,
     UserMetric,
     WebhookDelivery,
 )
@@ -79,7 +82,7 @@ QUARANTINED = b"canary-quarantined-page-77aa"
 DIGEST = b"canary-digest-of-32-bytes-length"
 PHONE = "canary-token-of-a-phone-3d1e"
 MODELS = list(admin.site._registry)
-WRITABLE = {User, Group, PlanGrant}  # a grant is given by a form, and then stands
+WRITABLE = {User, Group, PlanGrant, Incident}  # a grant is given by a form, and then stands
 READ_ONLY = [model for model in MODELS if model not in WRITABLE]
 
 
@@ -129,6 +132,9 @@ def record_facts(connection: ExchangeConnection, *, number: int = 0) -> None:
     owner = {"user_id": connection.user_id, "connection": connection}
     fact = {**owner, "feed": "spot", "wallet": "spot", "occurred_at": now}
     btc, usdt = coin("BTC"), coin("USDT")
+    part, _ = StatusComponent.objects.get_or_create(key="api", defaults={"title": "API"})
+    ComponentDay.objects.get_or_create(component=part, day=now.date() - timedelta(days=number))
+    Incident.objects.create(title=f"incident {number}")
     with tenancy.as_system("test"):
         trade = Trade.objects.create(
             **fact, exchange_id=f"trade-{number}", kind="fill", symbol="BTC/USDT", side="buy",

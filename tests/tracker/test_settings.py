@@ -34,6 +34,10 @@ USED_ELSEWHERE = (
 
 # What is wrong, the environment, and the sentence. None means that the variable is not set.
 BAD: dict[str, tuple[dict[str, str | None], str]] = {
+    "METRICS_TOKEN short": (
+        PRODUCTION | {"METRICS_TOKEN": "x" * 31},
+        "METRICS_TOKEN is shorter than 32 characters.",
+    ),
     **{f"{name} missing": (PRODUCTION | {name: None}, f"{name} is not set.") for name in SECRETS},
     **{f"{name} empty": (PRODUCTION | {name: "   "}, f"{name} is not set.") for name in SECRETS},
     **{

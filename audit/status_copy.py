@@ -1,0 +1,146 @@
+"""The copy that the status page is served from: plain JSON, made each minute, kept in Redis.
+
+Whoever asks for the page reads the copy and never the tables, so that it answers when the
+database does not. The copy says as of when it is.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Max
+
+from audit import incidents, service_levels
+from audit.models import (
+    ComponentDay,
+    ComponentMinute,
+    Health,
+    Incident,
+    IncidentState,
+    StatusComponent,
+)
+
+DAYS = 90
+KEY = "status:copy"
+KEPT_SECONDS = 30 * 86_400
+_CURRENT = timedelta(minutes=5)  # a part that was measured within these is as it was then
+UNKNOWN = "unknown"
+_WORST_FIRST = (Health.DOWN, Health.DEGRADED, UNKNOWN, Health.UP)
+_SENTENCES = {
+    Health.UP: "Everything works.",
+    Health.DEGRADED: "Some parts work slowly or only in part.",
+    Health.DOWN: "Some parts do not work.",
+    UNKNOWN: "Some parts were not measured in the last minutes.",
+}
+_NOTHING = "Nothing was measured yet."
+
+
+def publish(*, now: datetime) -> dict[str, Any]:
+    """Make the copy and put it where every web process finds it; returns it."""
+    made = make(now=now)
+    cache.set(KEY, made, timeout=KEPT_SECONDS)
+    return made
+
+
+def read() -> dict[str, Any] | None:
+    """The newest copy; ``None`` when there is none or Redis does not answer."""
+    return cache.get(KEY)
+
+
+def make(*, now: datetime) -> dict[str, Any]:
+    """Everything that the page tells, from the tables."""
+    parts = _components(now)
+    told = [_incident(row) for row in incidents.latest(now=now)]
+    measured = ComponentMinute.objects.aggregate(last=Max("minute_at"))["last"]
+    return {
+        "as_of": _instant(now),
+        "measured_until": _instant(measured + timedelta(minutes=1)) if measured else None,
+        "overall": _overall(parts, told),
+        "components": parts,
+        "incidents": told,
+        "service_levels": [_level(row) for row in service_levels.standings(now.date())],
+    }
+
+
+# --- parts --------------------------------------------------------------------------------------
+def _components(now: datetime) -> list[dict[str, Any]]:
+    today = now.date()
+    first = today - timedelta(days=DAYS - 1)
+    days: dict[str, dict[date, ComponentDay]] = defaultdict(dict)
+    for row in ComponentDay.objects.filter(day__gte=first, day__lte=today):
+        days[row.component_id][row.day] = row
+    present = _present(now)
+    shown = StatusComponent.objects.filter(key__in=days).order_by("position", "title", "key")
+    return [
+        {
+            "key": part.key, "title": part.title, "state": present.get(part.key, UNKNOWN),
+            **_history(days[part.key], first),
+        }
+        for part in shown
+    ]  # fmt: skip
+
+
+def _present(now: datetime) -> dict[str, str]:
+    rows = ComponentMinute.objects.filter(minute_at__gt=now - _CURRENT).order_by("minute_at")
+    return dict(rows.values_list("component_id", "health"))  # of each the last
+
+
+def _history(days: Mapping[date, ComponentDay], first: date) -> dict[str, Any]:
+    works = sum(row.up + row.degraded for row in days.values())
+    measured = works + sum(row.down for row in days.values())
+    return {
+        "uptime": service_levels.percent(Decimal(works) / measured) if measured else None,
+        "days": [_day(first + timedelta(days=n), days) for n in range(DAYS)],
+    }
+
+
+def _day(day: date, days: Mapping[date, ComponentDay]) -> dict[str, Any]:
+    row = days.get(day)
+    if row is None:
+        return {"day": day.isoformat(), "state": UNKNOWN, "degraded": 0, "down": 0}
+    state = Health.DOWN if row.down else Health.DEGRADED if row.degraded else Health.UP
+    return {
+        "day": day.isoformat(), "state": str(state), "degraded": row.degraded, "down": row.down,
+    }  # fmt: skip
+
+
+def _overall(parts: Iterable[Mapping[str, Any]], told: Iterable[Mapping[str, Any]]) -> dict:
+    states = {part["state"] for part in parts}
+    if not states:
+        return {"state": UNKNOWN, "sentence": _NOTHING}
+    worst = next(state for state in _WORST_FIRST if state in states)
+    known = any(row["state"] != IncidentState.RESOLVED for row in told)
+    more = " We know of it; see below." if known and worst != Health.UP else ""
+    return {"state": str(worst), "sentence": _SENTENCES[worst] + more}
+
+
+# --- incidents and levels -----------------------------------------------------------------------
+def _incident(row: Incident) -> dict[str, Any]:
+    said = sorted(row.updates.all(), key=lambda update: (update.created_at, update.id))
+    return {
+        "id": str(row.id), "title": row.title, "impact": row.impact, "state": row.state,
+        "components": sorted(part.title for part in row.components.all()),
+        "started_at": _instant(row.started_at),
+        "resolved_at": _instant(row.resolved_at) if row.resolved_at else None,
+        "updates": [
+            {"at": _instant(update.created_at), "state": update.state, "text": update.text}
+            for update in reversed(said)
+        ],
+    }  # fmt: skip
+
+
+def _level(row: service_levels.Standing) -> dict[str, Any]:
+    return {
+        "name": row.level.name, "title": row.level.title, "promise": row.level.promise,
+        "target": row.level.target_percent, "window_days": service_levels.WINDOW_DAYS,
+        "measured": row.percent, "kept": row.kept,
+        "budget_left": row.budget_percent,
+        "good": row.good, "total": row.total,
+    }  # fmt: skip
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

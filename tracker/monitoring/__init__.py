@@ -1,0 +1,1 @@
+"""What outsiders and operators see of how the service does. Composition: no models."""

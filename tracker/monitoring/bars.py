@@ -1,0 +1,93 @@
+"""What the status page's template draws: bars, words and instants, made of the plain copy. Pure."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+WIDTH, GAP, HEIGHT = 10, 2, 40  # of one bar, in the units of its picture
+# Higher is better, so that the bars say it without their colours too.
+_HEIGHTS = {"up": 40, "degraded": 26, "down": 12, "unknown": 4}
+WORDS = {
+    "up": "works", "degraded": "works in part", "down": "does not work",
+    "unknown": "not measured",
+}  # fmt: skip
+IMPACTS = {
+    "maintenance": "Planned maintenance", "minor": "Minor", "major": "Major",
+    "critical": "Critical",
+}  # fmt: skip
+STATES = {
+    "investigating": "Investigating", "identified": "Cause found",
+    "monitoring": "Repaired, being watched", "resolved": "Resolved",
+}  # fmt: skip
+
+
+def page(copy: Mapping[str, Any]) -> dict[str, Any]:
+    """The template's context; the copy itself stays as it is."""
+    told = [_incident(row) for row in copy["incidents"]]
+    return {
+        "as_of": datetime.fromisoformat(copy["as_of"]),
+        "overall": copy["overall"],
+        "components": [_component(part) for part in copy["components"]],
+        "open": [row for row in told if row["state"] != "resolved"],
+        "past": [row for row in told if row["state"] == "resolved"],
+        "levels": copy["service_levels"],
+    }
+
+
+def _component(part: Mapping[str, Any]) -> dict[str, Any]:
+    days = part["days"]
+    troubled = [day for day in days if day["state"] in ("degraded", "down")]
+    return {
+        **part,
+        "word": WORDS[part["state"]],
+        "width": len(days) * WIDTH - GAP,
+        "height": HEIGHT,
+        "bars": [_bar(place, day) for place, day in enumerate(days)],
+        "troubled": [_trouble(day) for day in reversed(troubled)],
+        "unmeasured": sum(day["state"] == "unknown" for day in days),
+        "measured": sum(day["state"] != "unknown" for day in days),
+    }
+
+
+def _bar(place: int, day: Mapping[str, Any]) -> dict[str, Any]:
+    height = _HEIGHTS[day["state"]]
+    return {
+        "state": day["state"], "x": place * WIDTH, "y": HEIGHT - height, "width": WIDTH - GAP,
+        "height": height, "text": f"{_date(day)}: {_said(day)}",
+    }  # fmt: skip
+
+
+def _trouble(day: Mapping[str, Any]) -> dict[str, str]:
+    return {"date": _date(day), "text": _said(day)}
+
+
+def _said(day: Mapping[str, Any]) -> str:
+    if day["state"] in ("up", "unknown"):
+        return WORDS[day["state"]]
+    parts = [
+        f"{day[name]} min {word}"
+        for name, word in (("down", "not working"), ("degraded", "in part"))
+        if day[name]
+    ]
+    return ", ".join(parts)
+
+
+def _date(day: Mapping[str, Any]) -> str:
+    return f"{date.fromisoformat(day['day']):%-d %b %Y}"
+
+
+def _incident(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **row,
+        "impact_word": IMPACTS[row["impact"]],
+        "state_word": STATES[row["state"]],
+        "started": datetime.fromisoformat(row["started_at"]),
+        "updates": [
+            {
+                **update,
+                "at": datetime.fromisoformat(update["at"]),
+                "word": STATES[update["state"]],
+            }
+            for update in row["updates"]
+        ],
+    }

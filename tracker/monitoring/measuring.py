@@ -1,0 +1,226 @@
+"""Measures each part of the service, each minute, from what we store ourselves.
+
+What counts as works, works in part, does not work:
+
+- **API**: the share of requests that ended in an error of ours; from 5 % in part, from half not.
+- **an exchange**: its circuit, then the share of visits that failed in five minutes; from 10 % in
+  part, from half not; also in part when a fifth of its accounts are late. An account is late when
+  it was not read for one and a half times its plan's interval.
+- **prices**: in how many of the sources asked the freshest price is younger than 15 minutes.
+- **billing**: how long the oldest message of Stripe's has waited, and when all was last compared.
+
+Fewer than three of anything prove nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db import connection
+from django.db.models import Min
+
+from audit import measurements, status_copy
+from audit.actions import Action
+from audit.measurements import MINUTE, Reading
+from audit.models import ActivityLog, Health
+from audit.service_levels import API, BILLING, PRICES, SYNC
+from billing import entitlements, plans
+from billing.models import StripeEvent
+from exchanges import circuits
+from exchanges.circuits import Circuit
+from portfolios.models import SyncState
+from tracker import tenancy
+from tracker.monitoring import requests
+
+FEW = 3
+SETTLED = timedelta(seconds=5)  # after which what processes counted in a minute is written
+MADE_UP_FOR = 60  # minutes that are measured afterwards, when nobody could
+VISITS = timedelta(minutes=5)
+EVENT_LATE, EVENT_LOST = timedelta(minutes=10), timedelta(hours=2)
+COMPARED_LATE = timedelta(hours=3)  # reconciling runs hourly
+
+
+def measure(*, now: datetime) -> int:
+    """Measure the last whole minute, keep it, and make the public copy anew. Idempotent."""
+    minute = measurements.minute_of(now - SETTLED) - MINUTE
+    with tenancy.as_system("measure the service"):
+        found = [*api(minute), *syncs(minute, now), *prices(minute, now), *billing(minute, now)]
+        kept = measurements.record(found, now=now)
+        status_copy.publish(now=now)
+    return kept
+
+
+# --- API ----------------------------------------------------------------------------------------
+def api(minute: datetime) -> list[Reading]:
+    """The API in this minute, and in those before it that nobody measured and somebody asked in.
+
+    Without Redis the API works in part: limits cannot be kept.
+    """
+    earliest = minute - MADE_UP_FOR * MINUTE
+    known = measurements.measured_minutes(API, since=earliest)
+    missing = [minute - n * MINUTE for n in range(1, MADE_UP_FOR)]
+    try:
+        counted = requests.of_minutes([minute, *(at for at in missing if at not in known)])
+    except (redis.RedisError, OSError):
+        return [Reading(API, "API", minute, Health.DEGRADED)]
+    return [
+        Reading(API, "API", at, _of_share(failed, total, partly=20), total - failed, total)
+        for at, (total, failed) in counted.items()
+        if total or at == minute
+    ]
+
+
+def _of_share(failed: int, total: int, *, partly: int) -> Health:
+    """Down from a half, degraded from one in ``partly``, and only when at least three failed."""
+    if failed < FEW:
+        return Health.UP
+    if failed * 2 >= total:
+        return Health.DOWN
+    return Health.DEGRADED if failed * partly >= total else Health.UP
+
+
+# --- accounts of each exchange ------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Of the accounts of one exchange that are read by themselves: how many, how many in time,
+    and for how long the one that waits most has waited beyond its plan's interval (seconds)."""
+
+    exchange: str
+    name: str
+    accounts: int
+    in_time: int
+    lag: float
+
+
+# What a plan leaves out is not late: of somebody's accounts the first so many count.
+_PACES = f"""
+WITH ranked AS (
+    SELECT c.exchange_id, c.user_id, c.next_sync_at,
+           coalesce(c.last_synced_at, c.created_at) AS read_at,
+           row_number() OVER (PARTITION BY c.user_id ORDER BY c.position, c.id) AS place
+    FROM exchange_connections c WHERE c.kind = 'exchange'
+)
+SELECT c.exchange_id, e.name, count(*),
+       count(*) FILTER (WHERE c.read_at >= %(now)s - plan.every * 1.5),
+       extract(epoch FROM greatest(max(%(now)s - c.read_at - plan.every), interval '0'))::float
+FROM ranked c
+JOIN exchanges e ON e.id = c.exchange_id
+LEFT JOIN billing_accounts b ON b.user_id = c.user_id
+JOIN unnest(%(tiers)s::text[], %(every)s::interval[], %(most)s::int[]) AS plan (tier, every, most)
+  ON plan.tier = {entitlements.TIER}
+WHERE c.next_sync_at IS NOT NULL AND (plan.most IS NULL OR c.place <= plan.most)
+GROUP BY c.exchange_id, e.name ORDER BY c.exchange_id
+"""  # noqa: S608  (fixed text)
+
+
+def paces(*, now: datetime) -> list[Pace]:
+    """How far accounts are read in time, by exchange. Call inside ``as_system``."""
+    table = plans.table()
+    parameters: dict[str, Any] = {
+        "now": now, "tiers": list(table), "every": [plan.sync_every for plan in table.values()],
+        "most": [plan.connections for plan in table.values()],
+    }  # fmt: skip
+    return [Pace(*row) for row in _rows(_PACES, parameters)]
+
+
+# Ids grow with time, so those of the last minutes are the end of the primary key's index.
+_VISITS = """
+SELECT c.exchange_id, count(*), count(*) FILTER (WHERE r.state = %(failed)s)
+FROM sync_runs r JOIN exchange_connections c ON c.id = r.connection_id AND c.user_id = r.user_id
+WHERE r.id >= %(first)s AND r.requested_at >= %(since)s AND r.finished_at IS NOT NULL
+GROUP BY c.exchange_id
+"""
+
+
+def visits(*, now: datetime) -> dict[str, tuple[int, int]]:
+    """Visits that ended, of those begun in the last five minutes, and how many of them failed."""
+    since = now - VISITS
+    parameters = {
+        "since": since, "first": UUID(int=int(since.timestamp() * 1000) << 80),
+        "failed": SyncState.FAILED,
+    }  # fmt: skip
+    return {exchange: (ended, failed) for exchange, ended, failed in _rows(_VISITS, parameters)}
+
+
+def syncs(minute: datetime, now: datetime) -> list[Reading]:
+    """One reading for each exchange of which accounts are read."""
+    standing, ended = circuits.standing(now=now), visits(now=now)
+    return [
+        Reading(
+            f"{SYNC}{pace.exchange}", pace.name, minute,
+            _of_exchange(pace, standing.get(pace.exchange), ended.get(pace.exchange, (0, 0))),
+            good=pace.in_time, total=pace.accounts, position=30,
+        )
+        for pace in paces(now=now)
+    ]  # fmt: skip
+
+
+def _of_exchange(pace: Pace, circuit: Circuit | None, ended: tuple[int, int]) -> Health:
+    if circuit == Circuit.OPEN:
+        return Health.DOWN
+    total, failed = ended
+    found = _of_share(failed, total, partly=10)
+    late = pace.accounts - pace.in_time
+    partly = circuit == Circuit.HALF_OPEN or (late >= FEW and late * 5 >= pace.accounts)
+    return Health.DEGRADED if found == Health.UP and partly else found
+
+
+# --- prices -------------------------------------------------------------------------------------
+_FRESHEST = """
+SELECT split_part(source, ':', 1), max(fetched_at) FROM prices
+WHERE split_part(source, ':', 1) = ANY(%(sources)s) GROUP BY 1
+"""
+
+
+def price_ages(*, now: datetime) -> dict[str, timedelta]:
+    """How old the freshest price of each source is; a source that never gave one is left out."""
+    found = _rows(_FRESHEST, {"sources": list(settings.PRICE_EXCHANGES)})
+    return {source: now - at for source, at in found}
+
+
+def prices(minute: datetime, now: datetime) -> list[Reading]:
+    """Of the sources that ever gave a price, those whose freshest is fresh; none before the
+    first."""
+    ages = price_ages(now=now)
+    fresh = sum(age <= settings.PRICE_STALE_AFTER for age in ages.values())
+    if not ages:
+        return []
+    health = Health.UP if fresh == len(ages) else Health.DEGRADED if fresh else Health.DOWN
+    return [Reading(PRICES, "Prices", minute, health, fresh, len(ages), position=10)]
+
+
+# --- billing ------------------------------------------------------------------------------------
+def oldest_event(*, now: datetime) -> timedelta | None:
+    """For how long the oldest message of Stripe's waits to be processed; none when none waits."""
+    waiting = StripeEvent.objects.filter(next_attempt_at__isnull=False)
+    at = waiting.aggregate(oldest=Min("received_at"))["oldest"]
+    return now - at if at else None
+
+
+def _compared_lately(now: datetime) -> bool:
+    since = ActivityLog.objects.filter(created_at__gte=now - COMPARED_LATE)
+    return since.filter(action=Action.BILLING_RECONCILED).exists()
+
+
+def billing(minute: datetime, now: datetime) -> Iterable[Reading]:
+    """Nothing where nothing is sold."""
+    if not settings.STRIPE_API_KEY:
+        return []
+    age = oldest_event(now=now) or timedelta(0)
+    health = Health.UP
+    if age > EVENT_LOST:
+        health = Health.DOWN
+    elif age > EVENT_LATE or not _compared_lately(now):
+        health = Health.DEGRADED
+    good = int(health == Health.UP)
+    return [Reading(BILLING, "Payments", minute, health, good, 1, position=20)]
+
+
+def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()
