@@ -232,6 +232,10 @@ TABLES: Mapping[str, Table] = {
         "proof that the log was not changed (salted commitments; the salt goes with the row)",
         "number", "sealed_at", "members", "previous", "digest", "key_id", "mac",
     ),
+    "audit.DrillResult": _shared(
+        "whether the newest backup could be restored", "id", "ran_at", "backup", "backup_made_at",
+        "ok", "seconds", "steps",
+    ),
     "audit.SecurityAlert": _table(
         "noticing abuse of an account", SECURITY, expiry=_after(730, "resolved_at"),
         personal="id user kind severity evidence state created_at acknowledged_at resolved_at",
