@@ -129,6 +129,7 @@ def _step(outcome: Outcome, name: str) -> Iterator[Callable[[str], None]]:
 def _compare_tables(made: Manifest, told: Told) -> str:
     with content.snapshot("restore drill") as run:
         found = content.tables(run, told)
+        hidden = content.hidden_rows(run, found)
     expected = {name: table for name, table in made.tables.items() if name != keys.TABLE}
     found.pop(keys.TABLE, None)  # they come from the newest copy of keys
     counted = making.differences(
@@ -137,6 +138,8 @@ def _compare_tables(made: Manifest, told: Told) -> str:
     )
     if counted or expected.keys() != found.keys():
         raise Faulty(f"the rows differ: {counted or 'tables are missing'}")
+    if hidden:
+        raise Faulty(f"partitions do not belong to their tables: {', '.join(hidden)}")
     changed = [name for name, table in expected.items() if found[name] != table]
     if changed:
         raise Faulty(f"the contents differ: {', '.join(changed[:5])}")

