@@ -38,6 +38,7 @@ NAMES = (
     "usage",
     "backtest",
     "alerts",
+    "backup",
 )
 
 
