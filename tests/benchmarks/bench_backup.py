@@ -60,6 +60,7 @@ def _fill() -> None:
         person = factories.person(f"p{number}@example.com")
         trade = factories.trade(person, factories.connection(person))
         with tenancy.as_system("benchmark"), connection.cursor() as cursor:
+            trade.save()
             cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute(
                 f"INSERT INTO trades ({named}) SELECT {taken} FROM trades, "
