@@ -7,7 +7,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import bounces, subscriptions
+        from accounts import bounces, drill, subscriptions
 
         subscriptions.subscribe()
         bounces.subscribe()
+        drill.register()

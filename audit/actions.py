@@ -128,4 +128,7 @@ class Action(StrEnum):
     STRIPE_EVENT_REDELIVERED = "billing.event.redelivered"
     BILLING_RECONCILED = "billing.reconciled"
     TASK_PARKED = "system.task.parked"
+    BACKUP_MADE = "system.backup.made"
+    BACKUP_FAILED = "system.backup.failed"
+    RESTORE_DRILLED = "system.restore.drilled"
     STAFF_ACTED = "staff.acted"

@@ -127,6 +127,9 @@ SENTENCES: Mapping[Action, str] = {
     Action.STRIPE_EVENT_REDELIVERED: "Support had a payment message worked on again.",
     Action.BILLING_RECONCILED: "Subscriptions were compared with the payment provider.",
     Action.TASK_PARKED: "Work that stopped its workers was put aside.",
+    Action.BACKUP_MADE: "A backup was made.",
+    Action.BACKUP_FAILED: "A backup could not be made.",
+    Action.RESTORE_DRILLED: "A backup was restored for a drill.",
     Action.STAFF_ACTED: "Support changed something.",
 }
 

@@ -2,9 +2,10 @@ from uuid import UUID
 
 from celery import shared_task
 
-from audit import detection, digest, log, metrics, sealing
+from audit import detection, digest, drills, log, metrics, sealing
 from audit.webhooks import outbound
 from tracker import clock
+from tracker.backups import keys
 
 
 @shared_task(ignore_result=True)
@@ -53,3 +54,13 @@ def deliver_webhooks(**kwargs: object) -> None:
 def deliver_webhook(*, delivery_id: str, **kwargs: object) -> None:
     """Make one attempt at one delivery, unless somebody else is at it."""
     outbound.deliver(delivery_id=UUID(delivery_id), now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def back_up(**kwargs: object) -> None:
+    """The day's backup, once. Runs hourly, so that a failed one is made up for.
+
+    Copies of keys go when their time is over, also while no backup can be made.
+    """
+    keys.prune(now=clock.now())
+    drills.back_up_if_due(now=clock.now())

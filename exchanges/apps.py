@@ -5,3 +5,8 @@ class ExchangesConfig(AppConfig):
     """The outside world: connections, credentials, the gateway, assets, prices."""
 
     name = "exchanges"
+
+    def ready(self) -> None:
+        from exchanges import drill
+
+        drill.register()

@@ -18,6 +18,7 @@ def main() -> int:
         "PUBLIC_URL": "https://api.example.com",
         "EMAIL_PROVIDER": "smtps://tracker:x@mail.example.com",
         "PRIVATE_FILES": "s3://bucket/files",
+        "BACKUPS": "s3://vault/backups",
         "EMAIL_FROM": "tracker@example.com",
     } | {
         name: secrets.token_hex(32)

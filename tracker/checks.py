@@ -40,6 +40,14 @@ def production_settings_are_sound(app_configs: Any, **kwargs: Any) -> list[Check
                 id="tracker.W3",
             )
         )
+    if str(settings.BASE_DIR / "var" / "backups") == settings.BACKUPS:
+        found.append(
+            Warning(
+                "BACKUPS is not set: backups lie on the disk of the process that makes them. Name "
+                "a folder on another disk, or s3://bucket/folder in another account.",
+                id="tracker.W4",
+            )
+        )
     return found
 
 

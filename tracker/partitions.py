@@ -1,8 +1,9 @@
 """Tables partitioned by month: made in migrations, extended ahead of time by a daily task.
 
 Django cannot declare partitions, so the parent is made in SQL. Row-level security binds a query
-through the parent; each partition has it forced too, without a policy, so that addressing a
-partition directly shows nothing. A table that is the same for everybody goes without.
+through the parent; each partition has it forced too, with a policy for the system's reading
+alone: addressing a partition directly shows a person nothing, and a dump, which reads partitions
+directly, holds their rows. A table that is the same for everybody goes without.
 """
 
 import re
@@ -11,6 +12,8 @@ from datetime import date, datetime
 
 from django.db import connection, transaction
 from django.db.migrations.operations import RunPython
+
+from tracker import tenancy
 
 MONTHS_AHEAD = 3
 
@@ -73,6 +76,7 @@ def _create(cursor, table: str, name: str, start: date, end: date, protected: bo
     if protected:
         cursor.execute(f'ALTER TABLE "{name}" ENABLE ROW LEVEL SECURITY')
         cursor.execute(f'ALTER TABLE "{name}" FORCE ROW LEVEL SECURITY')
+        cursor.execute(tenancy.shown_to_system(name))
     # Triggers on rows are handed down to partitions, those on TRUNCATE are not.
     cursor.execute(
         "SELECT tgname, tgfoid::regproc::text FROM pg_trigger "
@@ -93,3 +97,16 @@ def initial(table: str, *, first: date, last: date, protected: bool = True) -> R
         RunPython.noop,
         elidable=False,
     )
+
+
+def shown_to_system(table: str) -> RunPython:
+    """Migration operation: what `ensure` gives new partitions, for those made before it did."""
+    return RunPython(lambda apps, editor: _show_to_system(table), RunPython.noop, elidable=False)
+
+
+def _show_to_system(table: str) -> None:
+    with connection.cursor() as cursor:
+        for name in sorted(_names(cursor, table)):
+            cursor.execute("SELECT 1 FROM pg_policy WHERE polrelid = %s::regclass", [name])
+            if cursor.fetchone() is None:
+                cursor.execute(tenancy.shown_to_system(name))

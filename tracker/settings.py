@@ -43,6 +43,12 @@ def _previous_secret(name: str) -> tuple[str, ...]:
     return values
 
 
+def _backup_keys() -> tuple[bytes, ...]:
+    """Keys of ``BACKUP_KEY``, which may be empty. Raises WeakKey."""
+    text = os.environ.get("BACKUP_KEY", "").strip()
+    return Keyring.parse(text).keys if text else ()
+
+
 def _json(name: str, default: dict) -> dict:
     try:
         value = json.loads(os.environ.get(name) or "null")
@@ -547,6 +553,16 @@ PRIVACY_VERSION = os.environ.get("PRIVACY_VERSION", "2026-11-01")
 ERASURE_LOG = os.environ.get("ERASURE_LOG", str(BASE_DIR / "var" / "erasures.jsonl"))
 PRIVATE_FILES = os.environ.get("PRIVATE_FILES", str(BASE_DIR / "var" / "files"))
 STORAGES["private"] = files.storage_settings(PRIVATE_FILES)
+BACKUPS = os.environ.get("BACKUPS", str(BASE_DIR / "var" / "backups"))
+STORAGES["backups"] = files.storage_settings(BACKUPS)
+# Where pg_dump and pg_restore are, when the PATH has none of the server's version.
+POSTGRES_PROGRAMS = os.environ.get("POSTGRES_PROGRAMS", "")
+try:
+    # The first one seals new copies. ENCRYPTION_KEY opens those made before there was a BACKUP_KEY.
+    BACKUP_KEYRING = Keyring((*_backup_keys(), *ENCRYPTION_KEYRING.keys))
+except WeakKey as problem:
+    SETTINGS_PROBLEMS.append(f"{problem}.".replace("ENCRYPTION_KEY", "BACKUP_KEY"))
+    BACKUP_KEYRING = ENCRYPTION_KEYRING
 CLOSING_GRACE = timedelta(days=14)
 EXPORT_LIFETIME = timedelta(days=7)
 ACTIVITY_RETENTION = timedelta(days=_int("ACTIVITY_RETENTION_DAYS", 730))
@@ -596,6 +612,7 @@ CELERY_TASK_ROUTES = {
     "portfolios.tasks.replay_quarantine": {"queue": "exports"},
     "portfolios.tasks.run_backtest": {"queue": "backtests"},
     "accounts.tasks.make_export": {"queue": "exports"},
+    "audit.tasks.back_up": {"queue": "exports"},
     "portfolios.tasks.make_file_export": {"queue": "exports"},
 }
 # Sweeps find what a dead process left behind: a lease of 30 seconds, a sweep after it, and the
@@ -608,6 +625,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "audit.tasks.send_operators_digest",
         "schedule": 3600.0,
     },
+    "audit.back-up": {"task": "audit.tasks.back_up", "schedule": 3600.0},
     "billing.flush-usage": {"task": "billing.tasks.flush_usage", "schedule": 10.0},
     "billing.report-usage": {"task": "billing.tasks.report_usage", "schedule": 60.0},
     "billing.settle-due": {"task": "billing.tasks.settle_due", "schedule": 30.0},

@@ -214,6 +214,14 @@ def protect(
     return RunSQL(sql=forward, reverse_sql=reverse)
 
 
+def shown_to_system(partition: str) -> str:
+    """SQL: a policy that shows a partition, addressed directly, to the system and nobody else.
+
+    Without one a dump, which reads partitions one by one, would hold no rows of them.
+    """
+    return f'CREATE POLICY dumped ON "{partition}" FOR SELECT USING ({_IS_SYSTEM})'
+
+
 def protect_through(table: str, owner: str) -> RunSQL:
     """Migration operation: the same for a table whose user is found through others.
 

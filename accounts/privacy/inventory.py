@@ -144,8 +144,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "accounts.DataKey": _table(
         "encrypting what is secret of this person",
-        why="first of all: without it everything sealed is unreadable, in backups too, unless "
-        "they hold this row",
+        why="first of all: without it everything sealed is unreadable, in backups too, 7 days "
+        "later at the latest",
         personal="user created_at", operational="key_id", secret="wrapped_key",
     ),
     "accounts.IdempotencyRecord": _table(
@@ -231,6 +231,10 @@ TABLES: Mapping[str, Table] = {
     "audit.ActivitySeal": _shared(
         "proof that the log was not changed (salted commitments; the salt goes with the row)",
         "number", "sealed_at", "members", "previous", "digest", "key_id", "mac",
+    ),
+    "audit.DrillResult": _shared(
+        "whether the newest backup could be restored", "id", "ran_at", "backup", "backup_made_at",
+        "ok", "seconds", "steps",
     ),
     "audit.SecurityAlert": _table(
         "noticing abuse of an account", SECURITY, expiry=_after(730, "resolved_at"),
@@ -628,7 +632,8 @@ STORES: Mapping[str, str] = {
     "Erasure log": "user id and time of each erasure, outside the database, so that a restored "
     "backup is cleaned again. Kept as long as backups exist.",
     "Backups": "7 daily, 4 weekly and 12 monthly copies, encrypted. What was erased is gone from "
-    "them when the oldest has run out, after 12 months; a restored one is cleaned before use.",
+    "them when the oldest has run out, after 12 months; a restored one is cleaned before use. "
+    "Wrapped data keys lie apart for 7 days, so what was sealed is unreadable in them after that.",
 }
 RECIPIENTS: Mapping[str, str] = {
     "Hosting provider": "everything, encrypted in transit and at rest",

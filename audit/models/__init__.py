@@ -2,6 +2,7 @@
 
 from audit.models.activity import ActivityLog, ActivitySeal, OutboxEntry, UnsealedActivity
 from audit.models.alerts import SecurityAlert, SecurityEvent, WebhookDelivery
+from audit.models.drills import DrillResult
 from audit.models.metrics import SessionActivity, UserMetric
 from audit.models.status import (
     ComponentDay,
@@ -19,6 +20,7 @@ __all__ = [
     "ActivitySeal",
     "ComponentDay",
     "ComponentMinute",
+    "DrillResult",
     "Health",
     "Impact",
     "Incident",

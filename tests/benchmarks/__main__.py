@@ -39,6 +39,7 @@ NAMES = (
     "usage",
     "backtest",
     "alerts",
+    "backup",
 )
 
 

@@ -24,6 +24,7 @@ PRODUCTION = {
     "EMAIL_PROVIDER": "smtps://mail.example.com",
     "EMAIL_FROM": "tracker@example.com",
     "PRIVATE_FILES": "s3://bucket/files",
+    "BACKUPS": "s3://vault/backups",
 } | {name: secrets.token_hex(32) for name in SECRETS}
 DEVELOPMENT = PRODUCTION | {"ENVIRONMENT": "development", "ALLOWED_HOSTS": "localhost"}
 SAME = secrets.token_hex(32)
@@ -278,6 +279,7 @@ def test_production_settings_pass_the_deployment_check():
             "EXCHANGE_BASE_URLS sends exchange traffic elsewhere.",
         ),
         ({"PRIVATE_FILES": None}, "PRIVATE_FILES is not set"),
+        ({"BACKUPS": None}, "BACKUPS is not set"),
     ],
 )
 def test_the_deployment_check_warns_of_what_only_suits_development(changes, sentence):

@@ -1,0 +1,51 @@
+"""Bringing a copy back into an empty database."""
+
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+
+from tracker.backups import keys, making, manifest, media, programs, store
+from tracker.backups.content import Told
+from tracker.backups.errors import BackupError, NothingThere
+from tracker.backups.manifest import Manifest
+
+
+def find(name: str = "") -> Manifest:
+    """The manifest of a copy, of the newest one without a name. Raises NothingThere."""
+    names = store.copies()
+    if not names or (name and name not in names):
+        raise NothingThere(f"there is no copy named {name}" if name else "there is no copy yet")
+    return manifest.read(name or names[-1])
+
+
+def restore(made: Manifest, *, told: Told = making.silent) -> tuple[str, int]:
+    """Fill the database that this thread works on, which must be empty.
+
+    Returns where the data keys came from and how many there were. Raises BackupError.
+    """
+    refuse_unless_empty()
+    database = str(connection.settings_dict["NAME"])
+    programs.restore(making.read_database(made, told), database=database)
+    return keys.bring_back()
+
+
+def restore_files(made: Manifest, *, into: Path) -> int:
+    """Write the private files into an empty folder; returns how many."""
+    if made.files is None:
+        raise NothingThere("this copy holds no private files: they lay in a bucket")
+    if into.exists() and any(into.iterdir()):
+        raise BackupError(f"the folder {into} is not empty")
+    return media.unpack(making.read_files(made), into=into)
+
+
+def refuse_unless_empty() -> None:
+    """Raises BackupError: what is there must not be mixed with what comes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S') "
+            "AND relnamespace = 'public'::regnamespace"
+        )
+        found: Any = cursor.fetchone()
+    if found[0]:
+        raise BackupError("the database is not empty; restore into a new one")

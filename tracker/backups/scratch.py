@@ -1,0 +1,49 @@
+"""Databases beside ours, and having this thread work on one of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
+from psycopg import sql
+
+from tracker.backups.errors import BackupError
+
+
+@contextmanager
+def database(suffix: str) -> Iterator[str]:
+    """An empty database on the same server, gone afterwards; one that was left behind goes too."""
+    name = f"{connection.settings_dict['NAME']}_{suffix}"[:63]
+    _run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+    _run("CREATE DATABASE {} TEMPLATE template0", name)
+    try:
+        yield name
+    finally:
+        _run("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+@contextmanager
+def working_on(name: str) -> Iterator[None]:
+    """This thread's models, and everything else that asks Django, read and write that database."""
+    usual = connections[DEFAULT_DB_ALIAS]
+    other: Any = usual.copy()
+    other.settings_dict["NAME"] = name
+    connections[DEFAULT_DB_ALIAS] = other
+    try:
+        yield
+    finally:
+        connections[DEFAULT_DB_ALIAS] = usual
+        other.close()
+
+
+def _run(statement: str, name: str) -> None:
+    own: Any = connections[DEFAULT_DB_ALIAS].copy()
+    try:
+        with own.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0")
+            cursor.execute(sql.SQL(statement).format(sql.Identifier(name)))
+    except DatabaseError as error:
+        text = str(error).partition("\n")[0]
+        raise BackupError(f"the scratch database could not be made or removed: {text}") from None
+    finally:
+        own.close()
