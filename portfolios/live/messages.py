@@ -282,7 +282,7 @@ def _request_of(sent: Mapping[str, Any]) -> str | None:
     return request if isinstance(request, str) and len(request) <= 64 else None
 
 
-def write(kind: str, *, request: str | None = None, **fields: Any) -> bytes:
+def write(kind: str, /, *, request: str | None = None, **fields: Any) -> bytes:
     """A message of the server; absent fields are given as None only where null may stand."""
     body = {"type": kind, **fields}
     if request is not None:

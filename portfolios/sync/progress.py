@@ -1,6 +1,7 @@
 """Telling how far the visits of a batch are: on their runs, and to whoever looks at the app."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection as database
@@ -20,24 +21,34 @@ WHERE sync_runs.connection_id = told.connection_id AND sync_runs.state = 'runnin
 
 
 class Board:
-    """The latest progress of each visit. The gateway's thread writes, another one tells."""
+    """The latest progress of each visit. The gateway's thread writes, two others tell: one by the
+    clock, and the one that ends visits, so that nothing is told of a visit that has ended."""
 
     def __init__(self, claims: Mapping[UUID, Claim]) -> None:
         self._claims = claims
         self._latest: dict[UUID, Progress] = {}
         self._told: dict[UUID, Progress] = {}
+        self._telling = threading.Lock()
 
     def note(self, progress: Progress) -> None:
         """Remember how far a visit is. Never waits."""
         self._latest[progress.connection_id] = progress
 
     def tell(self) -> None:
-        """Write down what has changed since it was last told, and publish it."""
-        latest = dict(self._latest)
-        changed = [item for key, item in latest.items() if self._told.get(key) is not item]
-        if not changed:
-            return
-        self._told = latest
+        """Write down what has changed since it was last told, and publish it.
+
+        Returns when all that was noted before is written, whoever writes it.
+        """
+        with self._telling:
+            latest = dict(self._latest)
+            changed = [item for key, item in latest.items() if self._told.get(key) is not item]
+            if changed:
+                self._write(changed)
+                self._told = latest
+        for item in changed:
+            self._publish(item)
+
+    def _write(self, changed: Sequence[Progress]) -> None:
         before = [self._claims[item.connection_id].calls_before for item in changed]
         with tenancy.as_system("note the progress of visits"), database.cursor() as cursor:
             cursor.execute(
@@ -48,8 +59,6 @@ class Board:
                     [item.calls_left for item in changed], [item.seconds_left for item in changed],
                 ],
             )  # fmt: skip
-        for item in changed:
-            self._publish(item)
 
     def _publish(self, item: Progress) -> None:
         claim = self._claims[item.connection_id]

@@ -19,7 +19,7 @@ from portfolios.serializers.backtests import (
     NewBacktestSerializer,
 )
 from portfolios.views.entries import valid
-from portfolios.views.lists import OwnedList
+from portfolios.views.lists import OwnedList, PollingIsFree
 from tracker import clock, tenancy
 from tracker.api import ConditionalMixin, TimeCursorPagination
 
@@ -67,9 +67,7 @@ def _asked(data: dict[str, Any]) -> Asked:
     )  # fmt: skip
 
 
-class BacktestView(ConditionalMixin, APIView):
-    throttle_classes = ()  # polling a job does not count
-
+class BacktestView(ConditionalMixin, PollingIsFree):
     @extend_schema(operation_id="backtests_read", tags=["strategies"], responses=BacktestSerializer)
     def get(self, request: Any, pk: UUID) -> Response:
         """One backtest: how far it is, and what it came to."""
@@ -89,8 +87,6 @@ class BacktestView(ConditionalMixin, APIView):
 
 
 class BacktestCancelView(APIView):
-    throttle_classes = ()
-
     @extend_schema(
         operation_id="backtests_cancel", tags=["strategies"], request=None,
         responses=BacktestSerializer,

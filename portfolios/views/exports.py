@@ -19,6 +19,7 @@ from portfolios import filters
 from portfolios.exporting import asking, links
 from portfolios.serializers.exports import FileExportSerializer, NewFileExportSerializer
 from portfolios.views.entries import valid
+from portfolios.views.lists import PollingIsFree
 from tracker import clock, tenancy
 from tracker.api import ConditionalMixin
 from tracker.errors import DomainError
@@ -31,14 +32,7 @@ class _NewestFirst(CursorPagination):
     ordering = ("-requested_at", "-id")
 
 
-class _PollingIsFree(APIView):
-    """Asking how far a file is does not count; asking for one does."""
-
-    def get_throttles(self) -> list[Any]:
-        return [] if self.request.method == "GET" else super().get_throttles()
-
-
-class FileExportsView(IdempotentPostMixin, ConditionalMixin, _PollingIsFree, GenericAPIView):
+class FileExportsView(IdempotentPostMixin, ConditionalMixin, PollingIsFree, GenericAPIView):
     serializer_class = FileExportSerializer
     permission_classes = (FreshToTakeAway,)
     api_key_scopes = {"GET": "export", "POST": "export"}
@@ -72,7 +66,7 @@ class FileExportsView(IdempotentPostMixin, ConditionalMixin, _PollingIsFree, Gen
         return self.once(request, ask)
 
 
-class FileExportView(ConditionalMixin, _PollingIsFree):
+class FileExportView(ConditionalMixin, PollingIsFree):
     api_key_scopes = {"GET": "export", "DELETE": "export"}
 
     @extend_schema(operation_id="exports_read", tags=["exports"], responses=FileExportSerializer)

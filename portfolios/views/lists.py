@@ -42,6 +42,13 @@ class PortfolioView(APIView):
         return conditional(request, body)
 
 
+class PollingIsFree(APIView):
+    """Asking how far a job is does not count; asking for one does."""
+
+    def get_throttles(self) -> list[Any]:
+        return [] if self.request.method == "GET" else super().get_throttles()
+
+
 class OwnedList(ConditionalMixin, GenericAPIView):
     """A filtered, paged list of one user's rows, straight from ``.values()`` to bytes."""
 

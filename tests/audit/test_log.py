@@ -341,6 +341,16 @@ ACTS: dict[str, Act] = {
     "DELETE /backtests/{id}": Act(
         deleting("/backtests", factories.backtest), Action.BACKTEST_REMOVED
     ),
+    "POST /exports": Act(
+        posting("/exports", {"contents": ["trades"], "format": "csv"}), Action.FILE_REQUESTED
+    ),
+    "POST /exports/{id}/cancel": Act(
+        lambda api, user: api.post(f"/exports/{factories.file_export(user).id}/cancel"),
+        Action.FILE_CANCELLED,
+    ),
+    "DELETE /exports/{id}": Act(
+        deleting("/exports", factories.file_export), Action.FILE_REMOVED
+    ),
     "POST /alerts": Act(
         lambda api, user: api.post("/alerts", {"kind": "value_above", "threshold": "1000"}),
         Action.PRICE_ALERT_MADE,

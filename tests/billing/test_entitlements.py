@@ -1,6 +1,5 @@
 """What a plan includes is asked at every gate, and what it leaves out waits and comes back."""
 
-import threading
 from dataclasses import FrozenInstanceError
 from datetime import timedelta
 
@@ -16,7 +15,7 @@ from billing.models import BillingAccount, PlanGrant
 from exchanges.models import ExchangeConnection
 from portfolios.models import PortfolioState
 from portfolios.sync import dispatch
-from tests import factories
+from tests import factories, threads
 from tests.billing.test_subscribing import tier_of
 from tracker import clock, tenancy
 from tracker.api import InvalidInput
@@ -98,22 +97,13 @@ def test_an_account_kept_by_hand_counts_for_nothing(client_of, alice, exchange, 
 def test_of_three_at_once_one_is_connected(client_of, alice, exchange, sandbox):
     """S28's sister: the limit holds under concurrency."""
     clients = [client_of(alice) for _ in range(3)]
-    barrier, statuses = threading.Barrier(3), []
 
-    def connect(number, api):
+    def connect(number: int) -> int:
         key = {name: value for name, value in sandbox.key(number).items() if value}
-        barrier.wait()
         body = {"exchange": "binance", "label": f"n{number}", **key}
-        statuses.append(api.post("/connections", body).status_code)
-        database.close()
+        return clients[number].post("/connections", body).status_code
 
-    threads = [
-        threading.Thread(target=connect, args=(number, api)) for number, api in enumerate(clients)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    statuses = threads.at_once(3, connect)
     assert sorted(statuses) == [201, 403, 403]
 
 

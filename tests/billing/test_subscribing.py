@@ -1,6 +1,5 @@
 """Subscribing as the app does it, against a Stripe that keeps state."""
 
-import threading
 import urllib.error
 from dataclasses import replace
 from datetime import timedelta
@@ -8,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 import stripe as stripe_library
-from django.db import connection
 
 from audit.actions import Action
 from audit.models import ActivityLog
 from billing import catalogue, customers, entitlements, plans, subscribing
 from billing.models import BillingAccount, Invoice, StripeRequest, Subscription
+from tests import threads
 from tests.billing.conftest import subscription_of
 from tracker import clock, tenancy
 
@@ -425,21 +424,13 @@ def test_the_payments_of_an_older_subscription_say_nothing_of_a_new_one(
 def test_two_plans_at_once_are_one_subscription(stripe, client_of, alice):
     """S38: not the same request twice, but two that exclude each other."""
     customers.ensure(user_id=alice.id, email=alice.email, now=clock.now())
-    barrier, statuses = threading.Barrier(4), []
-
-    def ask(api, tier) -> None:
-        barrier.wait()
-        statuses.append(api.post("/billing/subscription", {"tier": tier}).status_code)
-        connection.close()
-
-    threads = [
-        threading.Thread(target=ask, args=(client_of(alice), tier))
-        for tier in ("pro", "enterprise") * 2
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    clients, tiers = [client_of(alice) for _ in range(4)], ("pro", "enterprise") * 2
+    statuses = threads.at_once(
+        4,
+        lambda number: (
+            clients[number].post("/billing/subscription", {"tier": tiers[number]}).status_code
+        ),
+    )
     assert set(statuses) <= {201, 409}
     waiting = [row for row in customers_subscriptions(stripe, alice) if row.status == "incomplete"]
     assert len(waiting) == 1
@@ -578,19 +569,10 @@ def test_prices_that_were_not_made_yet_are_said(client_of, alice, stripe):
 @pytest.mark.django_db(transaction=True)
 def test_asked_for_by_ten_at_once_there_is_one_subscription(stripe, client_of, alice):
     """S38"""
-    barrier, answers = threading.Barrier(10), []
     clients = [client_of(alice) for _ in range(10)]
-
-    def ask(api) -> None:
-        barrier.wait()
-        answers.append(api.post("/billing/subscription", {"tier": "pro"}))
-        connection.close()
-
-    threads = [threading.Thread(target=ask, args=(api,)) for api in clients]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = threads.at_once(
+        10, lambda number: clients[number].post("/billing/subscription", {"tier": "pro"})
+    )
     assert {answer.status_code for answer in answers} <= {201, 409, 503}
     assert 201 in {answer.status_code for answer in answers}
     assert len(customers_subscriptions(stripe, alice)) == 1
