@@ -16,7 +16,7 @@ from celery import current_app
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.db import transaction
-from django.db.models import Exists, F, Q
+from django.db.models import Exists
 
 from accounts import notifications
 from accounts.models import DataExport, User
@@ -24,8 +24,9 @@ from accounts.notifications import Event
 from accounts.privacy import archive
 from audit import log as activity
 from audit.actions import Action
-from tracker import files, tenancy
+from tracker import files, leases, tenancy
 from tracker.errors import DomainError, NotFound
+from tracker.leases import Lost
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
@@ -57,10 +58,6 @@ class ExportLinkRejected(DomainError):
     code = "export_link_rejected"
     status = 404
     message = "This link is not valid. Please ask for a new copy of your data in the app."
-
-
-class _Lost(Exception):
-    """Somebody else has the job now, or the person is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,7 @@ def make(*, export_id: UUID, clock: Callable[[], datetime]) -> bool:
             content.seek(0)
             name = files.save(_name(row), content)
         _finish(row, name, size, clock())
-    except _Lost:
+    except Lost:
         return False
     except Exception as error:  # whatever it is: the sweeper tries again, and then it is said
         log.error("export.failed", export=str(row.id), error=type(error).__name__)
@@ -134,12 +131,10 @@ def make(*, export_id: UUID, clock: Callable[[], datetime]) -> bool:
 
 def _claim(export_id: UUID, now: datetime) -> DataExport | None:
     with tenancy.as_system("make export"):
-        free = Q(leased_until=None) | Q(leased_until__lt=now)
-        claimed = DataExport.objects.filter(
-            free, id=export_id, state__in=_OPEN, attempts__lt=MOST_ATTEMPTS
-        ).update(
-            state=State.RUNNING, leased_until=now + LEASE, attempts=F("attempts") + 1, rows_done=0
-        )
+        claimed = leases.take(
+            DataExport.objects.filter(state__in=_OPEN), export_id, now=now, lease=LEASE,
+            most=MOST_ATTEMPTS, state=State.RUNNING, rows_done=0,
+        )  # fmt: skip
         row = DataExport.objects.get(id=export_id) if claimed else None
     if row is not None:
         _keep_hold(row, now + LEASE, rows_total=archive.count(row.user_id))
@@ -153,13 +148,11 @@ def _progress(row: DataExport, done: int, now: datetime) -> None:
 def _keep_hold(row: DataExport, until: datetime, **changes: int) -> None:
     with tenancy.as_user(row.user_id):
         if not _held(row).update(leased_until=until, **changes):
-            raise _Lost
+            raise Lost
 
 
 def _held(row: DataExport):
-    return DataExport.objects.filter(
-        id=row.id, user_id=row.user_id, state=State.RUNNING, attempts=row.attempts
-    )
+    return leases.held(row, state=State.RUNNING)
 
 
 def _name(row: DataExport) -> str:
@@ -187,7 +180,7 @@ def _finish(row: DataExport, name: str, size: int, now: datetime) -> None:
                 expires_at=now + settings.EXPORT_LIFETIME, leased_until=None,
             )  # fmt: skip
             if not ready:
-                raise _Lost
+                raise Lost
             activity.record(Action.EXPORT_READY, user_id=row.user_id, export_id=str(row.id))
             notifications.notify(
                 user_id=row.user_id, event=Event.EXPORT_READY, dedupe=str(row.id), now=now,
@@ -213,8 +206,11 @@ def _put_off(row: DataExport, error: str) -> None:
 def sweep(*, now: datetime) -> int:
     """Queue what waits or was left by a dead worker; give up what died too often."""
     with tenancy.as_system("sweep exports"):
-        free = Q(leased_until=None) | Q(leased_until__lt=now)
-        left = list(DataExport.objects.filter(free, state__in=_OPEN).order_by("requested_at")[:500])
+        left = list(
+            DataExport.objects.filter(leases.free(now), state__in=_OPEN).order_by("requested_at")[
+                :500
+            ]
+        )
     for row in left:
         if row.attempts < MOST_ATTEMPTS:
             _enqueue(row.id)

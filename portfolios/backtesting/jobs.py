@@ -15,7 +15,7 @@ from uuid import UUID
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from accounts import notifications
 from accounts.notifications import Event
@@ -27,7 +27,8 @@ from portfolios.backtesting.markets import Awaited, HasGaps, NoCandles, Wanted
 from portfolios.models import Backtest, BacktestState
 from portfolios.strategies.errors import Stopped, StrategyInvalid
 from portfolios.strategies.market import BadMarket
-from tracker import tenancy
+from tracker import leases, tenancy
+from tracker.leases import Lost
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
@@ -54,10 +55,6 @@ FAULTS = {
 }
 
 
-class _Lost(Exception):
-    """Somebody else has the job now, or it is gone."""
-
-
 def run(*, backtest_id: UUID, clock: Callable[[], datetime]) -> bool:
     """Run a backtest that waits, or that a dead worker left; returns whether it is done now."""
     row = _claim(backtest_id, clock())
@@ -71,7 +68,7 @@ def run(*, backtest_id: UUID, clock: Callable[[], datetime]) -> bool:
         return _await(row, clock())
     except Stopped:
         _end(row, State.CANCELLED, clock())
-    except _Lost:
+    except Lost:
         pass
     except NoCandles:
         _fail(row, "no_candles", clock())
@@ -102,28 +99,23 @@ def _first(error: Exception) -> str:
 # --- holding it ---------------------------------------------------------------------------------
 def _claim(backtest_id: UUID, now: datetime) -> Backtest | None:
     with tenancy.as_system("run backtest"):
-        free = Q(leased_until=None) | Q(leased_until__lt=now)
         due = Q(looked_after=None) | Q(looked_after__lte=now)
-        claimed = Backtest.objects.filter(
-            free, due, id=backtest_id, state__in=asking.OPEN, attempts__lt=MOST_ATTEMPTS,
-            cancel_asked=False,
-        ).update(
-            state=State.RUNNING, leased_until=now + LEASE, attempts=F("attempts") + 1, done=0
+        claimed = leases.take(
+            Backtest.objects.filter(due, state__in=asking.OPEN, cancel_asked=False), backtest_id,
+            now=now, lease=LEASE, most=MOST_ATTEMPTS, state=State.RUNNING, done=0,
         )  # fmt: skip
         return Backtest.objects.get(id=backtest_id) if claimed else None
 
 
 def _held(row: Backtest) -> Any:
-    return Backtest.objects.filter(
-        id=row.id, user_id=row.user_id, state=State.RUNNING, attempts=row.attempts
-    )
+    return leases.held(row, state=State.RUNNING)
 
 
 @dataclass
 class _Hold:
     """Keeps the lease and tells how far it is, each half second at most; hears of a wish to stop.
 
-    Raises _Lost from either when the job is somebody else's.
+    Raises Lost from either when the job is somebody else's.
     """
 
     row: Backtest
@@ -150,7 +142,7 @@ class _Hold:
             if not held.update(
                 leased_until=self.clock() + LEASE, done=self.done, planned=self.planned
             ):
-                raise _Lost
+                raise Lost
             self._stopped = held.filter(cancel_asked=True).exists()
         asking.tell(self.row, State.RUNNING, done=self.done, total=self.planned)
 

@@ -15,7 +15,6 @@ from uuid import UUID
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db.models import F, Q
 from psycopg.errors import QueryCanceled
 
 from accounts import notifications
@@ -30,7 +29,8 @@ from portfolios.exporting.archive import Format, Order
 from portfolios.exporting.asking import OPEN, REASONS, enqueue, tell
 from portfolios.exporting.reading import Range
 from portfolios.models import ExportState, FileExport
-from tracker import files, tenancy
+from tracker import files, leases, tenancy
+from tracker.leases import Lost
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
@@ -40,10 +40,6 @@ MOST_ATTEMPTS = 3  # as often as a task may kill its worker
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _TOO_LONG = (SoftTimeLimitExceeded, QueryCanceled)
 Clock = Callable[[], datetime]
-
-
-class _Lost(Exception):
-    """Somebody else has the job now, or it is gone, or nobody wants it any more."""
 
 
 def make(*, export_id: UUID, clock: Clock) -> bool:
@@ -59,7 +55,7 @@ def make(*, export_id: UUID, clock: Clock) -> bool:
             _keep_hold(row, clock() + LEASE_OF_UPLOAD, rows_done=rows)
             name = files.save(_name(row), content)
         _finish(row, name, clock(), bytes=size, digest=digest)
-    except _Lost:
+    except Lost:
         _stop_if_asked(row)
         return False
     except Exception as error:  # whatever it is: said at once, or tried again by the sweeper
@@ -73,11 +69,9 @@ def make(*, export_id: UUID, clock: Clock) -> bool:
 # --- holding the job ----------------------------------------------------------------------------
 def _claim(export_id: UUID, now: datetime) -> FileExport | None:
     with tenancy.as_system("make a file"):
-        claimed = FileExport.objects.filter(
-            _free(now), id=export_id, state__in=OPEN, attempts__lt=MOST_ATTEMPTS, cancel_asked=False
-        ).update(
-            state=ExportState.RUNNING, leased_until=now + LEASE, attempts=F("attempts") + 1,
-            rows_done=0,
+        claimed = leases.take(
+            FileExport.objects.filter(state__in=OPEN, cancel_asked=False), export_id, now=now,
+            lease=LEASE, most=MOST_ATTEMPTS, state=ExportState.RUNNING, rows_done=0,
         )  # fmt: skip
         row = FileExport.objects.get(id=export_id) if claimed else None
     if row is not None:
@@ -85,22 +79,16 @@ def _claim(export_id: UUID, now: datetime) -> FileExport | None:
     return row
 
 
-def _free(now: datetime) -> Q:
-    return Q(leased_until=None) | Q(leased_until__lt=now)
-
-
 def _held(row: FileExport) -> Any:
-    return FileExport.objects.filter(
-        id=row.id, user_id=row.user_id, state=ExportState.RUNNING, attempts=row.attempts
-    )
+    return leases.held(row, state=ExportState.RUNNING)
 
 
 def _keep_hold(row: FileExport, until: datetime, **changes: int) -> None:
-    """Raises _Lost, also when somebody cancelled."""
+    """Raises Lost, also when somebody cancelled."""
     with tenancy.as_user(row.user_id):
         wanted = _held(row).filter(cancel_asked=False)
         if not wanted.update(leased_until=until, **changes):
-            raise _Lost
+            raise Lost
 
 
 def _stop_if_asked(row: FileExport) -> None:
@@ -186,7 +174,7 @@ def _finish(row: FileExport, name: str, now: datetime, **found: Any) -> None:
                 expires_at=expires_at, leased_until=None, **found,
             )  # fmt: skip
             if not ready:
-                raise _Lost
+                raise Lost
             activity.record(Action.FILE_READY, user_id=row.user_id, export_id=str(row.id))
             notifications.notify(
                 user_id=row.user_id, event=Event.FILE_EXPORT_READY, dedupe=str(row.id), now=now,
@@ -248,7 +236,7 @@ def _say_failed(row: FileExport, reason: str, now: datetime) -> None:
 def sweep(*, now: datetime) -> int:
     """Queue what waits or was left by a dead worker; give up what died too often."""
     with tenancy.as_system("sweep files"):
-        open_ = FileExport.objects.filter(_free(now), state__in=OPEN)
+        open_ = FileExport.objects.filter(leases.free(now), state__in=OPEN)
         left = list(open_.order_by("requested_at")[:500])
     for row in left:
         if row.cancel_asked:

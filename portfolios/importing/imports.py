@@ -28,9 +28,10 @@ from portfolios.importing.plan import Layout, Plan
 from portfolios.importing.reading import Found, Remark
 from portfolios.ledger import accounts_by_hand, books, facts, new_assets
 from portfolios.models import FileImport, ImportState
-from tracker import ids, tenancy, vault
+from tracker import ids, leases, tenancy, vault
 from tracker.api import InvalidInput
 from tracker.errors import DomainError, NotFound
+from tracker.leases import Lost
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
@@ -85,10 +86,6 @@ class AccountNotRead(DomainError):
         "This account has not been read from its exchange yet. Please wait for its first sync, so "
         "that nothing is booked twice."
     )
-
-
-class _Lost(Exception):
-    """Somebody else has the job now, or it is gone."""
 
 
 # --- sending and looking ------------------------------------------------------------------------
@@ -428,7 +425,7 @@ def apply(*, import_id: UUID, clock: Callable[[], datetime]) -> bool:
         for batch in _batches(fresh):
             _book(row, layout, batch, clock())
         _finish(row, read, remarks, clock())
-    except (_Lost, NotFound):
+    except (Lost, NotFound):
         return False
     except (DomainError, DataError) as refusal:  # the next time it would be the same
         log.warning("import.refused", file_import=str(row.id), error=type(refusal).__name__)
@@ -443,20 +440,15 @@ def apply(*, import_id: UUID, clock: Callable[[], datetime]) -> bool:
 
 def _claim(import_id: UUID, now: datetime) -> FileImport | None:
     with tenancy.as_system("claim an import"):
-        free = Q(leased_until=None) | Q(leased_until__lt=now)
-        waiting = FileImport.objects.filter(
-            free, id=import_id, state__in=_OPEN, attempts__lt=MOST_ATTEMPTS
-        )
-        taken = waiting.update(
-            state=ImportState.APPLYING, leased_until=now + LEASE, attempts=F("attempts") + 1
-        )
+        taken = leases.take(
+            FileImport.objects.filter(state__in=_OPEN), import_id, now=now, lease=LEASE,
+            most=MOST_ATTEMPTS, state=ImportState.APPLYING,
+        )  # fmt: skip
         return FileImport.objects.get(id=import_id) if taken else None
 
 
 def _held(row: FileImport) -> Any:
-    return FileImport.objects.filter(
-        id=row.id, user_id=row.user_id, state=ImportState.APPLYING, attempts=row.attempts
-    )
+    return leases.held(row, state=ImportState.APPLYING)
 
 
 def _book(row: FileImport, layout: Layout, batch: Sequence[Found], now: datetime) -> None:
@@ -476,7 +468,7 @@ def _book(row: FileImport, layout: Layout, batch: Sequence[Found], now: datetime
             leased_until=now + LEASE, rows_booked=F("rows_booked") + _rows_of(fresh)
         )
         if not kept:
-            raise _Lost
+            raise Lost
         stored = facts.store(
             user_id=row.user_id, connection_id=account.id, meanings=meanings,
             facts=[item.fact for item in fresh],
@@ -503,7 +495,7 @@ def _finish(row: FileImport, read: Plan, remarks: Sequence[Remark], now: datetim
             rows_known=read.total - skipped - refused - F("rows_booked"), issues=_issues(remarks),
         )  # fmt: skip
         if not done:
-            raise _Lost
+            raise Lost
         booked = FileImport.objects.values_list("rows_booked", flat=True).get(id=row.id)
         activity.record(
             Action.IMPORT_APPLIED, user_id=row.user_id, import_id=str(row.id), rows=booked
@@ -524,9 +516,8 @@ def _put_off(row: FileImport, error: str, *, again: bool = True) -> None:
 def sweep(*, now: datetime) -> int:
     """Queue what waits or was left by a dead worker; give up what died too often."""
     with tenancy.as_system("sweep imports"):
-        free = Q(leased_until=None) | Q(leased_until__lt=now)
         left = list(
-            FileImport.objects.filter(free, state__in=_OPEN)
+            FileImport.objects.filter(leases.free(now), state__in=_OPEN)
             .defer("content")
             .order_by("created_at")[:500]
         )

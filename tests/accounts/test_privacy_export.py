@@ -24,7 +24,7 @@ from audit.models import ActivityLog
 from exchanges.models import QuarantinedPage
 from portfolios.models import Trade
 from tests import factories
-from tracker import clock, files, ids, tenancy, vault
+from tracker import clock, files, ids, leases, tenancy, vault
 
 CANARY = "c4n4ry-of-a-hash"
 
@@ -384,9 +384,9 @@ def test_a_dead_workers_copy_is_found_by_the_sweeper_and_made(full, alice, priva
     later = now + timedelta(minutes=2)
     assert export.sweep(now=later) == 1
     assert export.make(export_id=row.id, clock=lambda: later)
-    with pytest.raises(export._Lost):
+    with pytest.raises(leases.Lost):
         export._progress(first, 5, later)
-    with pytest.raises(export._Lost):
+    with pytest.raises(leases.Lost):
         export._finish(first, "exports/late.zip", 1, later)
     assert fresh(row).state == "ready"
 
@@ -407,9 +407,9 @@ def test_a_late_worker_does_not_touch_what_another_is_making(full, alice, privat
     late = export._claim(row.id, now)
     later = now + timedelta(minutes=2)
     assert export._claim(row.id, later)
-    with pytest.raises(export._Lost):
+    with pytest.raises(leases.Lost):
         export._progress(late, 5, later)
-    with pytest.raises(export._Lost):
+    with pytest.raises(leases.Lost):
         export._finish(late, "exports/late.zip", 1, later)
     export._put_off(late, "Late")
     assert (fresh(row).state, fresh(row).error) == ("running", "")

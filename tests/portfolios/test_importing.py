@@ -24,7 +24,7 @@ from portfolios.ledger import legs
 from portfolios.models import FileImport, LedgerEntry
 from portfolios.sync import recording
 from tests import broker, factories
-from tracker import clock, ids, tenancy
+from tracker import clock, ids, leases, tenancy
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 FILES = Path(__file__).parents[1] / "recordings" / "imports"
@@ -519,7 +519,7 @@ def test_what_a_dead_worker_left_is_taken_up_and_counted_once(api, alice, accoun
     later = clock.now() + timedelta(minutes=5)
     assert imports.sweep(now=later) == 1
     assert imports.apply(import_id=made["id"], clock=lambda: later) is True
-    with pytest.raises(imports._Lost):  # the one thought dead comes back
+    with pytest.raises(leases.Lost):  # the one thought dead comes back
         imports._book(dead, layout, found[3:], clock.now())
     assert counts(api.get(f"/imports/{made['id']}").json()) == (7, 7, 0, 0, 0)
     assert len(api.get("/entries").json()["results"]) == 7
