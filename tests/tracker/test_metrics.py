@@ -64,7 +64,9 @@ def test_without_the_setting_nobody_reads(client, db):
 def test_requests_are_told_by_group_and_status_with_their_seconds(client, db):
     at = datetime(2026, 3, 10, 12, tzinfo=UTC)
     for seconds, status in ((0.004, 200), (0.02, 200), (0.02, 500), (60.0, 503)):
-        requests._pending.add(group="portfolio", status=status, seconds=seconds, at=at)
+        requests._pending.add(
+            group="portfolio", status=status, seconds=seconds, at=at, outcome=requests.GOOD
+        )
     requests.write()
     found = read(client)
     assert found["tracker_requests_total", ("portfolio", "200")] == 2
