@@ -6,8 +6,8 @@ from typing import Any
 
 WIDTH, GAP, HEIGHT = 10, 2, 40  # of one bar, in the units of its picture
 HOLE = 15  # minutes of a day that were not measured: from a hundredth on they are listed
-# Higher is better, so that the bars say it without their colours too.
-_HEIGHTS = {"up": 40, "degraded": 26, "down": 12, "unknown": 4}
+# Higher is worse, so that bad days stand out, without their colours too.
+_HEIGHTS = {"up": 20, "degraded": 30, "down": 40, "unknown": 4}
 WORDS = {
     "up": "works", "degraded": "works in part", "down": "does not work",
     "unknown": "not measured",
@@ -56,8 +56,8 @@ def _component(part: Mapping[str, Any]) -> dict[str, Any]:
 def _bar(place: int, day: Mapping[str, Any]) -> dict[str, Any]:
     height = _HEIGHTS[day["state"]]
     return {
-        "state": day["state"], "x": place * WIDTH, "y": HEIGHT - height, "width": WIDTH - GAP,
-        "height": height, "text": f"{_date(day)}: {_said(day)}",
+        "state": day["state"], "hole": _has_hole(day), "text": f"{_date(day)}: {_said(day)}",
+        "x": place * WIDTH, "y": HEIGHT - height, "width": WIDTH - GAP, "height": height,
     }  # fmt: skip
 
 
