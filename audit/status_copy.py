@@ -168,12 +168,12 @@ def _incident(row: Incident, now: datetime) -> dict[str, Any]:
 
 
 def _level(row: service_levels.Standing) -> dict[str, Any]:
+    """Shares only: how many requests and accounts there are is nobody's business."""
     return {
         "name": row.level.name, "title": row.level.title, "promise": row.level.promise,
         "target": row.level.target_percent, "window_days": service_levels.WINDOW_DAYS,
-        "measured": row.percent, "kept": row.kept,
-        "budget_left": row.budget_percent, "measured_days": row.measured_days,
-        "good": row.good, "total": row.total,
+        "measured": row.percent, "kept": row.kept, "budget_left": row.budget_percent,
+        "measured_days": row.measured_days,
     }  # fmt: skip
 
 

@@ -141,6 +141,15 @@ def test_minutes_that_nobody_measured_are_neither_good_nor_bad(
         assert page.count("9 Mar 2026: works, 240 min not measured") == 2  # at the bar and in words
 
 
+def test_levels_tell_shares_and_not_how_many_accounts_there_are(client, db):
+    measure("sync.binance", Health.UP, at=clock.now(), good=87_653, total=87_654)
+    told(clock.now())
+    levels = {row["name"]: row for row in client.get("/status.json").json()["service_levels"]}
+    assert levels["sync_freshness"]["measured"] == "99.998"
+    for path in ("/status", "/status.json"):
+        assert b"8765" not in client.get(path).content
+
+
 def test_an_exchange_that_nobody_uses_any_more_does_not_trouble_the_whole(db):
     now = clock.now()
     measure("api", Health.UP, at=now)
