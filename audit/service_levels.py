@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
 
-from django.db.models import Q, Sum
+from django.db.models import F, Max, Q, Sum
 
 from audit.models import ComponentDay
 from tracker.money import to_text
 
 WINDOW_DAYS = 30
+MINUTES_A_DAY = 1440
 API, SYNC, PRICES, BILLING = "api", "sync.", "prices", "billing"  # keys of parts; SYNC begins them
 
 
@@ -52,11 +53,16 @@ LEVELS = (
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a promise was kept; shares from 0 to 1, ``None`` where nothing was measured."""
+    """How far a promise was kept; shares from 0 to 1, ``None`` where nothing was measured.
+
+    ``minutes`` is in how many of the window's minutes anything was measured for it: what was kept
+    is known of these alone.
+    """
 
     level: Level
     good: int
     total: int
+    minutes: int
 
     @property
     def share(self) -> Decimal | None:
@@ -67,6 +73,12 @@ class Standing:
         if self.share is None:
             return None
         return 1 - (1 - self.share) / (1 - self.level.target)
+
+    @property
+    def measured_days(self) -> str:
+        """Of how many of the window's days anything is known, in whole and tenths, rounded down."""
+        days = Decimal(self.minutes) / MINUTES_A_DAY
+        return to_text(days.quantize(Decimal("0.1"), rounding=ROUND_DOWN))
 
     @property
     def percent(self) -> str | None:
@@ -95,8 +107,14 @@ def standings(today: date) -> list[Standing]:
 
 def _standing(level: Level, today: date) -> Standing:
     days = ComponentDay.objects.filter(level.parts, day__gt=today - timedelta(days=WINDOW_DAYS))
-    sums = days.filter(day__lte=today).aggregate(good=Sum("good"), total=Sum("total"))
-    return Standing(level, int(sums["good"] or 0), int(sums["total"] or 0))
+    # Of several parts the one that was measured most: they are measured together.
+    found = days.filter(day__lte=today).values("day").annotate(
+        good_then=Sum("good"), total_then=Sum("total"),
+        minutes=Max(F("up") + F("degraded") + F("down")),
+    )  # fmt: skip
+    rows = list(found.values_list("good_then", "total_then", "minutes"))
+    good, total, minutes = (int(sum(row[place] for row in rows)) for place in range(3))
+    return Standing(level, good, total, minutes)
 
 
 def _rounded(share: Decimal, step: str, how: str) -> Decimal:

@@ -1,7 +1,8 @@
 """The copy that the status page is served from: plain JSON, made each minute, kept in Redis.
 
 Whoever asks for the page reads the copy and never the tables, so that it answers when the
-database does not. The copy says as of when it is.
+database does not. The copy says as of when it is. What was not measured is told as such: the
+minutes of each day, and of a copy that is old everything that it says of now.
 """
 
 from collections import defaultdict
@@ -24,7 +25,7 @@ from audit.models import (
 )
 
 DAYS = 90
-KEY = "status:copy"
+KEY = "status:copy:2"  # a new number for a new shape: old and new releases run side by side
 KEPT_SECONDS = 30 * 86_400
 _CURRENT = timedelta(minutes=5)  # a part that was measured within these is as it was then
 UNKNOWN = "unknown"
@@ -36,6 +37,9 @@ _SENTENCES = {
     UNKNOWN: "Some parts were not measured in the last minutes.",
 }
 _NOTHING = "Nothing was measured yet."
+_GOING_ON = "What we measure works, but something is going on; see below."
+_OUTDATED = "Nothing was measured lately, so we do not know how the service does now."
+_SETTLING = 2  # of a running day, the last minutes are still to be measured
 
 
 def publish(*, now: datetime) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def read() -> dict[str, Any] | None:
 def make(*, now: datetime) -> dict[str, Any]:
     """Everything that the page tells, from the tables."""
     parts = _components(now)
-    told = [_incident(row) for row in incidents.latest(now=now)]
+    told = [_incident(row, now) for row in incidents.latest(now=now)]
     measured = ComponentMinute.objects.aggregate(last=Max("minute_at"))["last"]
     return {
         "as_of": _instant(now),
@@ -63,6 +67,14 @@ def make(*, now: datetime) -> dict[str, Any]:
         "incidents": told,
         "service_levels": [_level(row) for row in service_levels.standings(now.date())],
     }
+
+
+def outdated(copy: Mapping[str, Any]) -> dict[str, Any]:
+    """What a copy that is old still says: how it was, but not how it is."""
+    parts = [{**part, "state": UNKNOWN} for part in copy["components"]]
+    return {
+        **copy, "components": parts, "overall": {"state": UNKNOWN, "sentence": _OUTDATED},
+    }  # fmt: skip
 
 
 # --- parts --------------------------------------------------------------------------------------
@@ -77,7 +89,7 @@ def _components(now: datetime) -> list[dict[str, Any]]:
     return [
         {
             "key": part.key, "title": part.title, "state": present.get(part.key, UNKNOWN),
-            **_history(days[part.key], first),
+            **_history(days[part.key], first, now),
         }
         for part in shown
     ]  # fmt: skip
@@ -88,40 +100,63 @@ def _present(now: datetime) -> dict[str, str]:
     return dict(rows.values_list("component_id", "health"))  # of each the last
 
 
-def _history(days: Mapping[date, ComponentDay], first: date) -> dict[str, Any]:
+def _history(days: Mapping[date, ComponentDay], first: date, now: datetime) -> dict[str, Any]:
     works = sum(row.up + row.degraded for row in days.values())
     measured = works + sum(row.down for row in days.values())
     return {
         "uptime": service_levels.percent(Decimal(works) / measured) if measured else None,
-        "days": [_day(first + timedelta(days=n), days) for n in range(DAYS)],
+        "days": [_day(first + timedelta(days=n), days, now) for n in range(DAYS)],
     }
 
 
-def _day(day: date, days: Mapping[date, ComponentDay]) -> dict[str, Any]:
-    row = days.get(day)
-    if row is None:
-        return {"day": day.isoformat(), "state": UNKNOWN, "degraded": 0, "down": 0}
-    state = Health.DOWN if row.down else Health.DEGRADED if row.degraded else Health.UP
+def _day(day: date, days: Mapping[date, ComponentDay], now: datetime) -> dict[str, Any]:
+    """A day's worst minute says how it was; without a bad one it is known only when more than half
+    of its minutes were measured."""
+    row = days.get(day) or ComponentDay(day=day)
+    minutes = _minutes_of(day, now)
+    unmeasured = max(0, minutes - row.up - row.degraded - row.down)
+    known = day in days and unmeasured * 2 <= minutes
+    good = Health.UP if known else UNKNOWN
+    state = Health.DOWN if row.down else Health.DEGRADED if row.degraded else good
     return {
         "day": day.isoformat(), "state": str(state), "degraded": row.degraded, "down": row.down,
+        "unmeasured": unmeasured,
     }  # fmt: skip
 
 
+def _minutes_of(day: date, now: datetime) -> int:
+    """How many minutes of a day should have been measured by now."""
+    if day != now.date():
+        return service_levels.MINUTES_A_DAY
+    return max(0, now.hour * 60 + now.minute - _SETTLING)
+
+
 def _overall(parts: Iterable[Mapping[str, Any]], told: Iterable[Mapping[str, Any]]) -> dict:
-    states = {part["state"] for part in parts}
+    """The worst of what is measured now, and never all well while staff say otherwise.
+
+    A part that is not measured while the API is has nothing to be measured, as an exchange at which
+    nobody has an account any more.
+    """
+    states = {part["key"]: part["state"] for part in parts}
     if not states:
         return {"state": UNKNOWN, "sentence": _NOTHING}
-    worst = next(state for state in _WORST_FIRST if state in states)
-    known = any(row["state"] != IncidentState.RESOLVED for row in told)
-    more = " We know of it; see below." if known and worst != Health.UP else ""
+    found = {state for state in states.values() if state != UNKNOWN}
+    if not found or states.get(service_levels.API) == UNKNOWN:
+        found.add(UNKNOWN)
+    worst = next(state for state in _WORST_FIRST if state in found)
+    known = any(row["state"] != IncidentState.RESOLVED and not row["planned"] for row in told)
+    if known and worst == Health.UP:
+        return {"state": str(Health.DEGRADED), "sentence": _GOING_ON}
+    more = " We know of it; see below." if known else ""
     return {"state": str(worst), "sentence": _SENTENCES[worst] + more}
 
 
 # --- incidents and levels -----------------------------------------------------------------------
-def _incident(row: Incident) -> dict[str, Any]:
+def _incident(row: Incident, now: datetime) -> dict[str, Any]:
     said = sorted(row.updates.all(), key=lambda update: (update.created_at, update.id))
     return {
         "id": str(row.id), "title": row.title, "impact": row.impact, "state": row.state,
+        "planned": row.started_at > now,
         "components": sorted(part.title for part in row.components.all()),
         "started_at": _instant(row.started_at),
         "resolved_at": _instant(row.resolved_at) if row.resolved_at else None,
@@ -133,12 +168,12 @@ def _incident(row: Incident) -> dict[str, Any]:
 
 
 def _level(row: service_levels.Standing) -> dict[str, Any]:
+    """Shares only: how many requests and accounts there are is nobody's business."""
     return {
         "name": row.level.name, "title": row.level.title, "promise": row.level.promise,
         "target": row.level.target_percent, "window_days": service_levels.WINDOW_DAYS,
-        "measured": row.percent, "kept": row.kept,
-        "budget_left": row.budget_percent,
-        "good": row.good, "total": row.total,
+        "measured": row.percent, "kept": row.kept, "budget_left": row.budget_percent,
+        "measured_days": row.measured_days,
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from tracker import live
 
 LIFETIME_SECONDS = 3600
 _KEY = "live:price:{}"
+_COUNTS = "live:ticks"  # by exchange; the script below writes it
 
 _OFFER = """
 local news = {}
@@ -36,7 +37,10 @@ for i = 1, #KEYS do
     news[#news + 1] = payload
   end
 end
-if #news > 0 then redis.call('PUBLISH', ARGV[1], '[' .. table.concat(news, ',') .. ']') end
+if #news > 0 then
+  redis.call('PUBLISH', ARGV[1], '[' .. table.concat(news, ',') .. ']')
+  redis.call('HINCRBY', 'live:ticks', ARGV[5], #news)
+end
 return #news
 """
 
@@ -58,6 +62,12 @@ def offer(
         arguments += [_microseconds(quote.as_of), exchange, orjson.dumps(freeze(quote))]
     keys = [_KEY.format(quote.asset_id) for quote in quotes]
     return int(client.register_script(_OFFER)(keys=keys, args=arguments)) if keys else 0
+
+
+def counts(client: redis.Redis) -> dict[str, int]:
+    """How many ticks of each exchange were news since Redis began. Raises redis.RedisError."""
+    found: Any = client.hgetall(_COUNTS)
+    return {exchange.decode(): int(count) for exchange, count in found.items()}
 
 
 def keys_of(asset_ids: Iterable[UUID]) -> list[str]:

@@ -81,11 +81,13 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response |
     """DRF's exception handler: every known error in the one format, unknown ones stay 500."""
     error = _translated(error, context)
     if isinstance(error, DomainError):
-        return _answer(
+        response = _answer(
             error.status,
             error_body(error.code, error.text, error.details),
             retry_after=error.retry_after,
         )
+        response.ours = error.ours  # type: ignore[attr-defined]  # tracker.monitoring.requests
+        return response
     if isinstance(error, (OperationalError, InterfaceError)):
         log.error("api.database_unavailable", error=type(error).__name__)
         close_old_connections()

@@ -15,6 +15,7 @@ class DomainError(Exception):
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 400
     message: ClassVar[str] = "Something is wrong with this request."
+    ours: ClassVar[bool] = True  # with a 5xx: an error of ours, which counts against availability
 
     def __init__(
         self,

@@ -3,10 +3,12 @@
 An event says what failed and where in our code, for which request, task and person (ids). It says
 no text of an exception, because texts quote what somebody sent, except for the stable codes of our
 own errors; no local variables, no body, headers, cookies, address or query of a request, no SQL,
-no breadcrumbs, no log message.
+no breadcrumbs, and of a log message only the name that our code gave it.
 """
 
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
@@ -24,6 +26,9 @@ _TRACE = ("trace_id", "span_id", "parent_span_id", "op", "status", "origin")
 _SPAN = (*_TRACE, "timestamp", "start_timestamp", "same_process_as_parent")
 _FRAME = ("filename", "function", "module", "lineno", "colno", "in_app")
 _UNNAMED = "(no route)"
+_ROOMS = ("tracker", "audit", "billing", "accounts", "exchanges", "portfolios")
+_LOGGED = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40})+")  # as "outbox.delivery_failed"
+_KIND = re.compile(r"[A-Za-z_]{1,48}")  # the type of an error, or its code
 
 
 def start(*, dsn: str, environment: str) -> None:
@@ -31,7 +36,9 @@ def start(*, dsn: str, environment: str) -> None:
     if not dsn:
         return
     import sentry_sdk
+    from sentry_sdk.integrations.logging import ignore_logger
 
+    ignore_logger("tracker.middleware")  # what it logs as failed is told by Django's signal
     sentry_sdk.init(
         dsn=dsn,
         environment=environment,
@@ -49,6 +56,23 @@ def start(*, dsn: str, environment: str) -> None:
     )
 
 
+def apart(application: Callable[..., Any]) -> Callable[..., Any]:
+    """A WSGI application whose requests stand for themselves.
+
+    A caller cannot have every request of theirs traced, nor put words into what is sent, by the
+    headers that continue a trace of their own. And what a request is answered with before it has
+    an id, such as a static file, is not told under the id and person of the thread's last request.
+    """
+
+    def begin(environ: dict[str, Any], start_response: Any) -> Any:
+        for name in ("HTTP_SENTRY_TRACE", "HTTP_BAGGAGE", "HTTP_TRACEPARENT"):
+            environ.pop(name, None)
+        structlog.contextvars.clear_contextvars()
+        return application(environ, start_response)
+
+    return begin
+
+
 def keep_harmless(event: Any, hint: Any) -> Any:
     """Build an event anew from what is on the list; everything else stays here."""
     kept = _only(event, _EVENT) | _named(event)
@@ -57,14 +81,47 @@ def keep_harmless(event: Any, hint: Any) -> Any:
         "trace": _only(contexts.get("trace"), _TRACE),
         "runtime": _only(contexts.get("runtime"), ("name", "version", "build")),
     }
-    if "exception" in event:
+    logged = _logged(hint)
+    kept |= _said(hint, logged)
+    if logged.get("exc_info") and sys.exc_info()[0]:
+        kept["exception"] = _being_handled()
+    elif "exception" in event:
         codes = _codes(hint)
         found = (event["exception"] or {}).get("values") or ()
         kept["exception"] = {"values": [_without_text(value, codes) for value in found]}
     if isinstance(event.get("spans"), list):
         kept["spans"] = [_only(span, _SPAN) for span in event["spans"]]
     kept["request"] = _only(event.get("request"), ("method",))
-    return kept | _identified(kept)
+    kept |= _identified(kept)
+    if _KIND.fullmatch(str(logged.get("error", ""))):
+        kept["tags"]["error"] = logged["error"]
+    return kept
+
+
+def _logged(hint: Any) -> dict[str, Any]:
+    """What our own code logged, as a mapping; nothing for the messages of others."""
+    record = (hint or {}).get("log_record")
+    named = getattr(record, "name", "").split(".")[0] in _ROOMS
+    message = getattr(record, "msg", None)
+    return message if named and isinstance(message, dict) else {}
+
+
+def _said(hint: Any, logged: dict[str, Any]) -> dict[str, Any]:
+    """Without a name an event that was only logged would be one of many that say nothing."""
+    if not _LOGGED.fullmatch(str(logged.get("event", ""))):
+        return {}
+    return {"logger": hint["log_record"].name, "logentry": {"message": logged["event"]}}
+
+
+def _being_handled() -> dict[str, Any]:
+    """The exception with which a line was logged: structlog hands it on in its own way."""
+    from sentry_sdk import get_client
+    from sentry_sdk.utils import exceptions_from_error_tuple
+
+    raised = sys.exc_info()
+    found = exceptions_from_error_tuple(raised, client_options=get_client().options)
+    codes = _codes({"exc_info": raised})
+    return {"values": [_without_text(value, codes) for value in found]}
 
 
 def _named(event: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class GatewayError(DomainError):
     code = "exchange_error"
     status = 502
     message = "The exchange answered in a way we could not use. Please try again later."
+    ours: ClassVar[bool] = False
     permanent: ClassVar[bool] = False
     timeline: Timeline = Timeline()  # what a visit that ended so had asked
 

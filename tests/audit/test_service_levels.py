@@ -51,6 +51,16 @@ def test_thirty_days_count_and_all_exchanges_together(db):
     assert standing("sync_freshness").share == Decimal("0.95")
 
 
+def test_of_how_much_of_the_window_anything_is_known_is_told(db):
+    for key, up, ago in (("sync.okx", 1440, 0), ("sync.kraken", 700, 0), ("sync.okx", 720, 29)):
+        day(key, 1, 1, ago)
+        ComponentDay.objects.filter(component_id=key, day=TODAY - timedelta(days=ago)).update(
+            up=up - 2, degraded=1, down=1
+        )
+    assert standing("sync_freshness").measured_days == "1.5"
+    assert standing("availability").measured_days == "0"
+
+
 def test_nothing_measured_is_neither_kept_nor_broken(db):
     found = standing("price_freshness")
     assert (found.share, found.budget_left, found.kept) == (None, None, None)

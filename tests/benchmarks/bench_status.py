@@ -49,7 +49,10 @@ def _get(client: Client, path: str) -> None:
 
 
 def _count() -> None:
-    requests._pending.add(group="me", status=200, seconds=0.01, at=clock.now())
+    requests._pending.add(
+        group="me", status=200, seconds=0.01, at=clock.now(), outcome=requests.GOOD
+    )
+    requests._pending.stir()
 
 
 def _history(now) -> None:

@@ -32,8 +32,9 @@ def troubled(transactional_db):
         for ago in range(80 if key == "billing" else 90):
             bad = 17 if (ago + number * 7) % 31 == 5 else 0
             worse = 4 if (ago + number) % 43 == 11 else 0
+            gap = 300 if ago % 29 == 12 else 0
             ComponentDay.objects.create(
-                component_id=key, day=now.date() - timedelta(days=ago), up=1440 - bad - worse,
+                component_id=key, day=now.date() - timedelta(days=ago), up=1440 - bad - worse - gap,
                 degraded=bad, down=worse, good=9_995, total=10_000,
             )  # fmt: skip
         ComponentMinute.objects.create(
@@ -42,6 +43,9 @@ def troubled(transactional_db):
         )  # fmt: skip
     _incident("Kraken answers nobody", "major", now - timedelta(hours=2), "identified")
     _incident("Prices came late", "minor", now - timedelta(days=3), "resolved")
+    Incident.objects.create(
+        title="Larger machines", impact="maintenance", started_at=now + timedelta(days=2)
+    )
     status_copy.publish(now=now)
     pages.forget()
     yield
@@ -74,6 +78,12 @@ def test_the_status_page_is_read_on_phone_and_desktop(troubled, live_server, sch
         assert page.get_by_role("img", name="Kraken, last 90 days").is_visible()
         assert page.get_by_text("Does not work", exact=True).is_visible()
         assert page.get_by_role("heading", name="Kraken answers nobody").is_visible()
+        planned = page.get_by_role("region", name="What is planned")
+        assert planned.get_by_role("heading", name="Larger machines").is_visible()
+        api = page.get_by_role("article", name="API", exact=True)
+        api.get_by_text("Days with disturbances or gaps").click()
+        gaps = api.get_by_role("listitem").filter(has_text="works, 300 min not measured")
+        assert gaps.first.is_visible()
         # JavaScript is off on the page; the driver may still measure it.
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         folder = os.environ.get("STATUS_SCREENSHOTS")

@@ -1,21 +1,25 @@
 """Each part of the service is measured each minute from what is stored, once."""
 
+import threading
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import redis
 from django.conf import settings
+from django.http import HttpResponse
 from django.test import override_settings
 
 from audit import measurements
 from audit.measurements import Reading
 from audit.models import ComponentDay, ComponentMinute, Health
 from billing.models import StripeEvent
+from exchanges.connections import Busy
+from exchanges.gateway.errors import Malformed, OnMaintenance, TimedOut, WrongKey
 from exchanges.models import ExchangeCircuit, ExchangeConnection, Price
 from portfolios.models import SyncRun, SyncState
 from tests import factories
-from tests.tracker.test_outage import redis_gone
-from tracker import ids, tenancy
+from tests.tracker.test_outage import database_gone, redis_gone
+from tracker import api, clock, ids, tenancy
 from tracker.monitoring import measuring, requests
 
 NOW = datetime(2026, 3, 10, 12, 0, 30, tzinfo=UTC)
@@ -42,14 +46,15 @@ def asked(total: int, failed: int, at: datetime = MINUTE) -> None:
     """So many requests in a minute, of which so many ended in an error of ours."""
     for number in range(total):
         status = 500 if number < failed else 200
-        requests._pending.add(group="me", status=status, seconds=0.01, at=at)
-    requests.write()
+        outcome = requests.FAILED if number < failed else requests.GOOD
+        requests._pending.add(group="me", status=status, seconds=0.01, at=at, outcome=outcome)
+    requests._pending.write(alive_at=at)
 
 
-def visit(connection: ExchangeConnection, state: str, at: datetime = NOW) -> None:
+def visit(connection: ExchangeConnection, state: str, at: datetime = NOW, error: str = "") -> None:
     run = SyncRun(
         user_id=connection.user_id, connection=connection, trigger="schedule", state=state,
-        requested_at=at, finished_at=at,
+        requested_at=at, finished_at=at, error=error,
     )  # fmt: skip
     run.id = type(run.id)(int=(int(at.timestamp() * 1000) << 80) | (ids.new_id().int % (1 << 80)))
     with tenancy.as_user(connection.user_id):
@@ -111,43 +116,94 @@ def test_the_api_is_judged_by_the_share_of_its_errors(db, total, failed, health)
 
 
 def test_minutes_without_a_database_are_made_up_for_from_what_was_counted(db):
-    asked(10, 0, at=MINUTE - timedelta(minutes=3))
+    asked(10, 0, at=MINUTE - timedelta(hours=20))
     asked(10, 10, at=MINUTE - timedelta(minutes=2))
+    asked(1, 0)
     measuring.measure(now=NOW)
     rows = ComponentMinute.objects.order_by("minute_at").values_list("minute_at", "health")
     assert list(rows) == [
-        (MINUTE - timedelta(minutes=3), Health.UP),
+        (MINUTE - timedelta(hours=20), Health.UP),
         (MINUTE - timedelta(minutes=2), Health.DOWN),
         (MINUTE, Health.UP),
     ]
 
 
-def test_without_redis_the_api_works_in_part(db):
+def test_a_minute_without_calls_is_good_only_when_a_process_said_that_it_is_alive(db):
+    assert "api" not in measured()
+    requests._pending.write(alive_at=MINUTE)
+    assert (measured()["api"].health, measured()["api"].total) == (Health.UP, 0)
+
+
+def test_without_redis_nothing_is_said_of_the_api_and_the_minute_is_made_up_for(db):
     with redis_gone():
-        assert measured()["api"].health == Health.DEGRADED
+        asked(4, 4)  # what Redis does not take is written later
+        assert "api" not in measured()
+    requests.write()
+    assert measured()["api"].health == Health.DOWN
+    assert requests.totals()["n me 500"] == 4
 
 
-def test_requests_are_counted_by_minute_and_probes_are_not(client, db):
+def test_requests_are_counted_by_group_and_probes_are_not(client, db):
     client.get("/api/v1/nothing-of-this-name")
-    client.get("/healthz")
+    for path in ("/healthz", "/readyz", "/metrics", "/status", "/status.json"):
+        client.get(path)
     requests.write()
     found = requests.totals()
     assert found["n unmatched 404"] == 1
     assert sum(count for name, count in found.items() if name.startswith("n ")) == 1
 
 
-def test_a_database_that_is_gone_counts_as_an_error_of_ours(client, transactional_db):
-    from tests.tracker.test_outage import database_gone
-    from tracker import clock
+def calls_of_the_api() -> tuple[int, int]:
+    """All calls of this minute and those that failed."""
+    requests.write()
+    now = measurements.minute_of(clock.now())
+    found = requests.of_minutes([now - timedelta(minutes=1), now])
+    return sum(row.total for row in found.values()), sum(row.failed for row in found.values())
 
-    now = clock.now()
+
+def test_only_calls_of_the_api_that_exists_count_for_its_availability(client, db):
+    for path in ("/privacy", "/admin/login/", "/status", "/api/v1/of-no-name", "/wp-login.php"):
+        client.get(path)
+    assert calls_of_the_api() == (0, 0)
+    assert client.get("/api/v1/me").status_code == 401
+    assert calls_of_the_api() == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "failed"), [(TimedOut, 0), (OnMaintenance, 0), (Malformed, 0), (Busy, 1)]
+)
+def test_an_exchange_that_does_not_answer_is_no_error_of_ours(rf, error, failed):
+    def answer(request):
+        response = api.handle_exception(error(), {"request": request})
+        assert response.status_code >= 500
+        return response
+
+    requests.CountingMiddleware(answer)(rf.post("/api/v1/connections"))
+    assert calls_of_the_api() == (1, failed)
+
+
+def test_counting_never_fails_a_request(rf, monkeypatch):
+    """No thread can be started: where there are too many, and as a process ends."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    pending = requests._Pending()
+    monkeypatch.setattr(requests, "_pending", pending)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    counting = requests.CountingMiddleware(lambda request: HttpResponse())
+    assert counting(rf.get("/api/v1/me")).status_code == 200
+    monkeypatch.undo()
+    pending.write()
+    assert requests.totals()["n unmatched 200"] == 1
+
+
+def test_a_database_that_is_gone_counts_as_an_error_of_ours(client, transactional_db):
     with database_gone():
         status = client.post("/api/v1/auth/login", {"email": "a@example.com", "password": "x" * 12},
                              content_type="application/json").status_code  # fmt: skip
     assert status == 503
-    requests.write()
-    minutes = [measurements.minute_of(now) + timedelta(minutes=n) for n in (0, 1)]
-    assert sum(failed for _, failed in requests.of_minutes(minutes).values()) == 1
+    assert calls_of_the_api() == (1, 1)
 
 
 # --- exchanges ----------------------------------------------------------------------------------
@@ -188,6 +244,13 @@ def test_an_exchange_is_judged_by_the_visits_that_failed_lately(db, failed, heal
     for _ in range(9):
         visit(connection, SyncState.FAILED, at=NOW - timedelta(minutes=6))
     assert measured()["sync.binance"].health == health
+
+
+def test_a_key_that_is_refused_says_nothing_of_its_exchange(db):
+    connection = account("one")
+    for _ in range(9):
+        visit(connection, SyncState.FAILED, error=WrongKey.code)
+    assert measured()["sync.binance"].health == Health.UP
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,22 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 import redis
 import yaml
 from celery import current_app
 from django.conf import settings
+from django.db import connection
 from django.test import override_settings
 from prometheus_client.parser import text_string_to_metric_families
 
 from audit.models import ComponentMinute, StatusComponent, WebhookDelivery
 from billing.models import StripeEvent
+from exchanges import ticks
 from exchanges.models import ExchangeCircuit, ExchangeConnection, Price
+from exchanges.prices import Quote
 from tests import factories
 from tests.tracker.test_outage import database_gone, redis_gone
 from tracker import clock, tenancy
@@ -64,7 +68,9 @@ def test_without_the_setting_nobody_reads(client, db):
 def test_requests_are_told_by_group_and_status_with_their_seconds(client, db):
     at = datetime(2026, 3, 10, 12, tzinfo=UTC)
     for seconds, status in ((0.004, 200), (0.02, 200), (0.02, 500), (60.0, 503)):
-        requests._pending.add(group="portfolio", status=status, seconds=seconds, at=at)
+        requests._pending.add(
+            group="portfolio", status=status, seconds=seconds, at=at, outcome=requests.GOOD
+        )
     requests.write()
     found = read(client)
     assert found["tracker_requests_total", ("portfolio", "200")] == 2
@@ -139,6 +145,52 @@ def test_accounts_prices_messages_and_connections_are_told(client, db):
     assert found["tracker_database_connections", ("active",)] >= 1
     assert found["tracker_database_connections_max", ()] >= 10
     assert any(name == "tracker_exchange_budget_used_ratio" for name, _ in found)
+
+
+def test_ticks_are_counted_by_exchange(client, db):
+    now = clock.now()
+    for usd in (1, 2, 2):
+        quote = Quote(factories.asset().id, "BTC", Decimal(usd), None, "kraken: BTC/USD", now)
+        with redis.Redis.from_url(settings.REDIS_URL) as there:
+            ticks.offer(there, [quote], exchange="kraken", preferred=())
+    found = read(client)
+    assert found["tracker_ticks_total", ("kraken",)] == 2
+    assert found["tracker_ticks_total", ("binance",)] == 0
+
+
+def test_what_was_never_heard_of_is_older_than_any_limit(client, db):
+    found = read(client)
+    assert found["tracker_measured_age_seconds", ()] == float("inf")
+    assert found["tracker_price_age_seconds", ("kraken",)] == float("inf")
+
+
+def test_a_circuit_is_told_where_there_are_accounts(client, db):
+    user = factories.person("a@example.com")
+    connected = factories.connection(user)
+    now = clock.now()
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.filter(id=connected.id).update(next_sync_at=now)
+        ExchangeCircuit.objects.create(
+            exchange=factories.exchange("kraken"), openings=1, open_until=now
+        )
+    found = read(client)
+    assert found["tracker_exchange_circuit_open", ("binance",)] == 0
+    assert ("tracker_exchange_circuit_open", ("kraken",)) not in found
+
+
+def test_connections_to_other_databases_of_the_server_count(client, transactional_db):
+    """Within one transaction the server would tell the same twice."""
+
+    def taken() -> float:
+        found = read(client)
+        return sum(n for (name, _), n in found.items() if name == "tracker_database_connections")
+
+    other = connection.copy("other")
+    other.settings_dict["NAME"] = "postgres"
+    before = taken()
+    with other.cursor():
+        assert taken() == before + 1
+    other.close()
 
 
 def test_a_source_that_is_gone_leaves_the_others(client, transactional_db):

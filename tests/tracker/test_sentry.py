@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -103,6 +104,38 @@ def test_our_own_errors_are_told_by_their_codes_and_others_not_at_all():
     assert [value["value"] for value in kept["exception"]["values"]] == ["not_found", REDACTED]
 
 
+@pytest.mark.parametrize(
+    ("logger", "message", "told"),
+    [
+        ("audit.log", {"event": "outbox.delivery_failed", "email": CANARY}, True),
+        ("audit.log", {"event": CANARY}, False),
+        ("audit.log", {"event": "outbox.delivery_failed of " + CANARY}, False),
+        ("audit.log", CANARY, False),
+        ("elsewhere", {"event": "outbox.delivery_failed"}, False),
+    ],
+)
+def test_of_what_was_logged_only_the_name_that_our_code_gave_it_leaves(logger, message, told):
+    record = logging.LogRecord(logger, logging.ERROR, "", 0, message, None, None)
+    event = {"logger": CANARY, "logentry": {"message": CANARY}}
+    kept = reports.keep_harmless(event, {"log_record": record})
+    assert CANARY not in json.dumps(kept)
+    assert kept.get("logentry") == ({"message": "outbox.delivery_failed"} if told else None)
+
+
+# --- one request, one event -----------------------------------------------------------------------
+def test_a_request_is_not_told_under_the_ids_of_the_one_before():
+    told = {}
+
+    def answer(environ, start_response):
+        told.update(reports.keep_harmless({"event_id": "1"}, {}))
+        return [b""]
+
+    with structlog.contextvars.bound_contextvars(request_id="given-id-0005", user_id="u"):
+        reports.apart(answer)({}, None)
+    assert told["tags"] == {}
+    assert "user" not in told
+
+
 # --- what arrives -------------------------------------------------------------------------------
 class _Sentry(BaseHTTPRequestHandler):
     """A server that speaks Sentry's protocol as far as taking envelopes."""
@@ -150,6 +183,9 @@ CANARY = "{CANARY}"
 class OurOwn(DomainError):
     code = "our_own_code"
 
+class Quiet(DomainError):
+    code = "quiet_code"
+
 @csrf_exempt
 def fail(request, kind):
     local = api_secret = CANARY
@@ -166,7 +202,19 @@ def fail(request, kind):
 def work(**kwargs):
     raise LookupError(CANARY)
 
-urlpatterns = [path("api/fail/<kind>", fail), path("page/<kind>", fail)]
+@csrf_exempt
+def quiet(request):
+    from tracker.logs import get_logger
+    log = get_logger("portfolios.alerting.watching")
+    log.error("alerts.unreadable_news", error="KeyError", api_key=CANARY)
+    try:
+        raise Quiet(CANARY)
+    except Quiet:
+        log.exception("alerts.keeper_failed", what=CANARY)
+    from django.http import HttpResponse
+    return HttpResponse()
+
+urlpatterns = [path("quiet", quiet), path("api/fail/<kind>", fail), path("page/<kind>", fail)]
 handler404 = "tracker.api.not_found"
 handler500 = "tracker.api.server_error"
 settings.ROOT_URLCONF = "__main__"
@@ -175,7 +223,9 @@ settings.ALLOWED_HOSTS = ["testserver"]
 def ask(where):
     environ = dict(
         REQUEST_METHOD="POST", PATH_INFO=where, QUERY_STRING="token=" + CANARY, SERVER_PORT="80",
-        SERVER_NAME="testserver", HTTP_AUTHORIZATION="Bearer " + CANARY, HTTP_COOKIE="a=" + CANARY,
+        SERVER_NAME="testserver", HTTP_SENTRY_TRACE=f"{{'a' * 32}}-{{'b' * 16}}-1",
+        HTTP_BAGGAGE="sentry-trace_id=" + 'a' * 32 + ",sentry-user_segment=" + CANARY,
+        HTTP_AUTHORIZATION="Bearer " + CANARY, HTTP_COOKIE="a=" + CANARY,
         HTTP_X_API_KEY=CANARY, HTTP_X_REQUEST_ID="given-id-0004", CONTENT_TYPE="application/json",
         CONTENT_LENGTH="20", REMOTE_ADDR="203.0.113.9",
     )
@@ -187,6 +237,7 @@ def ask(where):
 
 ask("/api/fail/own")
 ask("/page/other")
+ask("/quiet")
 ask("/api/v1/" + CANARY)
 work.apply(kwargs=dict(secret=CANARY))
 sentry_sdk.set_user(dict(email=CANARY))
@@ -216,6 +267,14 @@ def arrived(sentry, transactional_db) -> tuple[bytes, list[dict[str, Any]]]:
     return b"\n".join(sentry.envelopes), _events(sentry.envelopes)
 
 
+def test_a_caller_cannot_have_its_requests_traced(arrived):
+    """A tenth is traced; a header of the caller's that says otherwise is not read."""
+    assert reports.TRACES == 0.1
+    raw, _ = arrived
+    assert b"a" * 32 not in raw
+    assert b"user_segment" not in raw
+
+
 def test_what_sentry_is_really_sent_names_ids_and_holds_no_secret(arrived):
     """S26: texts and locals of exceptions, headers, cookies, queries, bodies, SQL, log messages,
     breadcrumbs, addresses, arguments of tasks."""
@@ -233,6 +292,13 @@ def test_what_sentry_is_really_sent_names_ids_and_holds_no_secret(arrived):
     assert errors["OurOwn"][1]["tags"] == {"request_id": "given-id-0004"}
     assert errors["OurOwn"][1]["transaction"] == "/api/fail/{kind}"
     assert errors["LookupError"][1]["tags"] == {"task": "tests.fail"}
+    by_name = {event["logentry"]["message"]: event for event in events if event.get("logentry")}
+    assert by_name["alerts.unreadable_news"]["tags"]["error"] == "KeyError"
+    assert by_name["alerts.unreadable_news"]["logger"] == "portfolios.alerting.watching"
+    (kept,) = by_name["alerts.keeper_failed"]["exception"]["values"]
+    assert (kept["value"], kept["stacktrace"]["frames"][-1]["function"]) == (
+        "quiet_code", "quiet",
+    )  # fmt: skip
     traces = {event["transaction"] for event in events if event.get("type") == "transaction"}
     assert {"/api/fail/{kind}", "/page/{kind}", "tests.fail", "sync", "(no route)"} <= traces
     spans = {span["op"] for event in events for span in event.get("spans", [])}

@@ -9,7 +9,7 @@ from django.test import Client
 
 from audit import measurements, status_copy
 from audit.measurements import Reading
-from audit.models import Health, Incident, IncidentUpdate, StatusComponent
+from audit.models import ComponentDay, Health, Incident, IncidentUpdate, StatusComponent
 from tests.tracker.test_outage import database_gone, redis_gone
 from tracker import clock
 from tracker.monitoring import pages
@@ -74,7 +74,7 @@ def test_ninety_days_are_told_with_what_was_and_what_was_not_measured(client, db
     assert part["days"][-1]["day"] == now.date().isoformat()
     assert part["days"][-3] == {
         "day": (now - timedelta(days=2)).date().isoformat(), "state": "down", "degraded": 0,
-        "down": 1,
+        "down": 1, "unmeasured": 1436,
     }  # fmt: skip
     assert {day["state"] for day in part["days"][:-3]} == {"unknown"}
     assert part["uptime"] == "75"
@@ -105,6 +105,93 @@ def test_incidents_of_long_ago_are_not_told_unless_they_last(db):
     Incident.objects.create(title="over", started_at=long_ago, state="resolved")
     Incident.objects.create(title="lasts", started_at=long_ago)
     assert [row["title"] for row in told(now)["incidents"]] == ["lasts"]
+
+
+def test_what_an_old_copy_said_of_now_is_no_longer_said(client, db):
+    now = clock.now()
+    measure("api", Health.UP, at=now - timedelta(minutes=6))
+    cache.set(status_copy.KEY, status_copy.make(now=now - timedelta(minutes=6)))
+    found = client.get("/status.json").json()
+    assert found["overall"]["state"] == "unknown"
+    assert [part["state"] for part in found["components"]] == ["unknown"]
+    assert "Everything works." not in client.get("/status").content.decode()
+
+
+NOON = datetime(2026, 3, 10, 12, 2, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("up", "degraded", "ago", "state", "unmeasured"),
+    [
+        (1440, 0, 1, "up", 0), (1200, 0, 1, "up", 240), (719, 0, 1, "unknown", 721),
+        (719, 1, 1, "degraded", 720), (720, 0, 0, "up", 0), (300, 0, 0, "unknown", 420),
+    ],
+)  # fmt: skip
+def test_minutes_that_nobody_measured_are_neither_good_nor_bad(
+    client, db, up, degraded, ago, state, unmeasured
+):
+    part = StatusComponent.objects.create(key="api", title="API")
+    day = NOON.date() - timedelta(days=ago)
+    ComponentDay.objects.create(component=part, day=day, up=up, degraded=degraded)
+    (row,) = told(NOON)["components"]
+    assert row["days"][-1 - ago]["state"] == state
+    assert row["days"][-1 - ago]["unmeasured"] == unmeasured
+    if state == "up" and unmeasured:
+        page = client.get("/status").content.decode()
+        assert page.count("9 Mar 2026: works, 240 min not measured") == 2  # at the bar and in words
+
+
+def test_levels_tell_shares_and_not_how_many_accounts_there_are(client, db):
+    measure("sync.binance", Health.UP, at=clock.now(), good=87_653, total=87_654)
+    told(clock.now())
+    levels = {row["name"]: row for row in client.get("/status.json").json()["service_levels"]}
+    assert levels["sync_freshness"]["measured"] == "99.998"
+    for path in ("/status", "/status.json"):
+        assert b"8765" not in client.get(path).content
+
+
+def test_an_exchange_that_nobody_uses_any_more_does_not_trouble_the_whole(db):
+    now = clock.now()
+    measure("api", Health.UP, at=now)
+    measure("sync.kraken", Health.UP, at=now - timedelta(minutes=30))
+    found = told(now)
+    assert found["overall"]["sentence"] == "Everything works."
+    assert {part["key"]: part["state"] for part in found["components"]} == {
+        "api": "up", "sync.kraken": "unknown",
+    }  # fmt: skip
+
+
+def test_an_api_of_which_nothing_is_known_is_not_said_to_work(db):
+    now = clock.now()
+    measure("api", Health.UP, at=now - timedelta(minutes=30))
+    measure("sync.kraken", Health.UP, at=now)
+    assert told(now)["overall"]["state"] == "unknown"
+
+
+def test_while_an_incident_is_open_it_is_not_said_that_everything_works(client, db):
+    now = clock.now()
+    measure("api", Health.UP, at=now)
+    row = Incident.objects.create(title="E-mails are late", started_at=now)
+    copy = told(now)
+    assert copy["overall"] == {
+        "state": "degraded",
+        "sentence": "What we measure works, but something is going on; see below.",
+    }
+    Incident.objects.filter(id=row.id).update(state="resolved")
+    assert told(now)["overall"]["sentence"] == "Everything works."
+
+
+def test_what_is_planned_is_not_told_as_going_on(client, db):
+    now = clock.now()
+    measure("api", Health.UP, at=now)
+    Incident.objects.create(
+        title="New machines", impact="maintenance", started_at=now + timedelta(days=3)
+    )
+    assert told(now)["overall"]["sentence"] == "Everything works."
+    page = client.get("/status").content.decode()
+    assert "What is planned" in page
+    assert "Planned maintenance · from " in page
+    assert "What is going on" not in page
 
 
 # --- when all else is down ----------------------------------------------------------------------
@@ -143,7 +230,18 @@ def test_a_process_that_knows_nothing_says_so_when_all_is_gone(transactional_db)
     assert "We cannot tell at the moment" in answers[0].content.decode()
     assert answers[1].json() == {"overall": {"state": "unknown"}}
     told(clock.now())
+    pages._shelf._until = None  # as after some seconds
     assert client.get("/status").status_code == 200
+
+
+def test_where_nothing_is_found_not_every_request_waits_for_the_database(
+    transactional_db, django_assert_num_queries
+):
+    client = Client(raise_request_exception=False)
+    with database_gone(), redis_gone():
+        client.get("/status")
+    with django_assert_num_queries(0):
+        assert client.get("/status").status_code == 503
 
 
 def test_a_copy_that_is_old_is_told_as_old(client, db):
@@ -151,6 +249,7 @@ def test_a_copy_that_is_old_is_told_as_old(client, db):
     copy = status_copy.make(now=now - timedelta(minutes=6))
     cache.set(status_copy.KEY, copy)
     assert client.get("/status.json").json()["late"] is True
+    assert "Nothing was measured lately" in client.get("/status").content.decode()
     assert "Our own measurements are late." in client.get("/status").content.decode()
 
 

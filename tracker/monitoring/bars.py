@@ -5,8 +5,9 @@ from datetime import date, datetime
 from typing import Any
 
 WIDTH, GAP, HEIGHT = 10, 2, 40  # of one bar, in the units of its picture
-# Higher is better, so that the bars say it without their colours too.
-_HEIGHTS = {"up": 40, "degraded": 26, "down": 12, "unknown": 4}
+HOLE = 15  # minutes of a day that were not measured: from a hundredth on they are listed
+# Higher is worse, so that bad days stand out, without their colours too.
+_HEIGHTS = {"up": 20, "degraded": 30, "down": 40, "unknown": 4}
 WORDS = {
     "up": "works", "degraded": "works in part", "down": "does not work",
     "unknown": "not measured",
@@ -24,12 +25,14 @@ STATES = {
 def page(copy: Mapping[str, Any]) -> dict[str, Any]:
     """The template's context; the copy itself stays as it is."""
     told = [_incident(row) for row in copy["incidents"]]
+    begun = [row for row in told if not row["planned"]]
     return {
         "as_of": datetime.fromisoformat(copy["as_of"]),
         "overall": copy["overall"],
         "components": [_component(part) for part in copy["components"]],
-        "open": [row for row in told if row["state"] != "resolved"],
-        "past": [row for row in told if row["state"] == "resolved"],
+        "planned": [row for row in told if row["planned"] and row["state"] != "resolved"],
+        "open": [row for row in begun if row["state"] != "resolved"],
+        "past": [row for row in begun if row["state"] == "resolved"],
         "levels": copy["service_levels"],
     }
 
@@ -43,7 +46,8 @@ def _component(part: Mapping[str, Any]) -> dict[str, Any]:
         "width": len(days) * WIDTH - GAP,
         "height": HEIGHT,
         "bars": [_bar(place, day) for place, day in enumerate(days)],
-        "troubled": [_trouble(day) for day in reversed(troubled)],
+        "disturbed": len(troubled),
+        "told": [_told(day) for day in reversed(days) if day in troubled or _has_hole(day)],
         "unmeasured": sum(day["state"] == "unknown" for day in days),
         "measured": sum(day["state"] != "unknown" for day in days),
     }
@@ -52,23 +56,31 @@ def _component(part: Mapping[str, Any]) -> dict[str, Any]:
 def _bar(place: int, day: Mapping[str, Any]) -> dict[str, Any]:
     height = _HEIGHTS[day["state"]]
     return {
-        "state": day["state"], "x": place * WIDTH, "y": HEIGHT - height, "width": WIDTH - GAP,
-        "height": height, "text": f"{_date(day)}: {_said(day)}",
+        "state": day["state"], "hole": _has_hole(day), "text": f"{_date(day)}: {_said(day)}",
+        "x": place * WIDTH, "y": HEIGHT - height, "width": WIDTH - GAP, "height": height,
     }  # fmt: skip
 
 
-def _trouble(day: Mapping[str, Any]) -> dict[str, str]:
+def _has_hole(day: Mapping[str, Any]) -> bool:
+    """Whether so much of a day that is known was not measured that it is worth a line."""
+    return day["state"] != "unknown" and day["unmeasured"] >= HOLE
+
+
+def _told(day: Mapping[str, Any]) -> dict[str, str]:
     return {"date": _date(day), "text": _said(day)}
 
 
 def _said(day: Mapping[str, Any]) -> str:
-    if day["state"] in ("up", "unknown"):
-        return WORDS[day["state"]]
-    parts = [
+    if day["state"] == "unknown":
+        return WORDS["unknown"]
+    parts = [WORDS["up"]] if day["state"] == "up" else []
+    parts += [
         f"{day[name]} min {word}"
-        for name, word in (("down", "not working"), ("degraded", "in part"))
+        for name, word in (
+            ("down", "not working"), ("degraded", "in part"), ("unmeasured", "not measured"),
+        )
         if day[name]
-    ]
+    ]  # fmt: skip
     return ", ".join(parts)
 
 

@@ -2,7 +2,8 @@
 
 What counts as works, works in part, does not work:
 
-- **API**: the share of requests that ended in an error of ours; from 5 % in part, from half not.
+- **API**: the share of its calls that ended in an error of ours; from 5 % in part, from half not.
+  A minute without calls counts as good when a web process said that it is alive, else not at all.
 - **an exchange**: its circuit, then the share of visits that failed in five minutes; from 10 % in
   part, from half not; also in part when a fifth of its accounts are late. An account is late when
   it was not read for one and a half times its plan's interval.
@@ -12,7 +13,7 @@ What counts as works, works in part, does not work:
 Fewer than three of anything prove nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,13 +33,20 @@ from billing import entitlements, plans
 from billing.models import StripeEvent
 from exchanges import circuits
 from exchanges.circuits import Circuit
+from exchanges.gateway.errors import (
+    AddressNotAllowed,
+    KeyTooPowerful,
+    MissingPermission,
+    WrongKey,
+)
 from portfolios.models import SyncState
 from tracker import tenancy
 from tracker.monitoring import requests
+from tracker.monitoring.requests import Minute
 
 FEW = 3
 SETTLED = timedelta(seconds=5)  # after which what processes counted in a minute is written
-MADE_UP_FOR = 60  # minutes that are measured afterwards, when nobody could
+MADE_UP_FOR = 1440  # minutes that are measured afterwards, when nobody could
 VISITS = timedelta(minutes=5)
 EVENT_LATE, EVENT_LOST = timedelta(minutes=10), timedelta(hours=2)
 COMPARED_LATE = timedelta(hours=3)  # reconciling runs hourly
@@ -47,31 +55,36 @@ COMPARED_LATE = timedelta(hours=3)  # reconciling runs hourly
 def measure(*, now: datetime) -> int:
     """Measure the last whole minute, keep it, and make the public copy anew. Idempotent."""
     minute = measurements.minute_of(now - SETTLED) - MINUTE
+    counted = _counted(minute)  # asks Redis: no transaction is open
     with tenancy.as_system("measure the service"):
-        found = [*api(minute), *syncs(minute, now), *prices(minute, now), *billing(minute, now)]
+        found = [*api(counted), *syncs(minute, now), *prices(minute, now), *billing(minute, now)]
         kept = measurements.record(found, now=now)
-        status_copy.publish(now=now)
+    status_copy.publish(now=now)
     return kept
 
 
 # --- API ----------------------------------------------------------------------------------------
-def api(minute: datetime) -> list[Reading]:
-    """The API in this minute, and in those before it that nobody measured and somebody asked in.
-
-    Without Redis the API works in part: limits cannot be kept.
-    """
-    earliest = minute - MADE_UP_FOR * MINUTE
-    known = measurements.measured_minutes(API, since=earliest)
-    missing = [minute - n * MINUTE for n in range(1, MADE_UP_FOR)]
+def _counted(minute: datetime) -> dict[datetime, Minute]:
+    """What was counted in this minute, and in those before it that nobody measured. Without Redis
+    nothing: it is made up for later."""
+    with tenancy.as_system("measure the service"):
+        known = measurements.measured_minutes(API, since=minute - MADE_UP_FOR * MINUTE)
+    lately = (minute - n * MINUTE for n in range(MADE_UP_FOR))
     try:
-        counted = requests.of_minutes([minute, *(at for at in missing if at not in known)])
+        return requests.of_minutes(at for at in lately if at not in known)
     except (redis.RedisError, OSError):
-        return [Reading(API, "API", minute, Health.DEGRADED)]
+        return {}
+
+
+def api(counted: Mapping[datetime, Minute]) -> list[Reading]:
+    """The API in each minute of which anything is known."""
     return [
-        Reading(API, "API", at, _of_share(failed, total, partly=20), total - failed, total)
-        for at, (total, failed) in counted.items()
-        if total or at == minute
-    ]
+        Reading(
+            API, "API", at, _of_share(row.failed, row.total, partly=20),
+            good=row.total - row.failed, total=row.total,
+        )
+        for at, row in counted.items() if row.alive
+    ]  # fmt: skip
 
 
 def _of_share(failed: int, total: int, *, partly: int) -> Health:
@@ -127,21 +140,26 @@ def paces(*, now: datetime) -> list[Pace]:
     return [Pace(*row) for row in _rows(_PACES, parameters)]
 
 
+_OF_KEYS = (WrongKey, MissingPermission, KeyTooPowerful, AddressNotAllowed)
 # Ids grow with time, so those of the last minutes are the end of the primary key's index.
 _VISITS = """
 SELECT c.exchange_id, count(*), count(*) FILTER (WHERE r.state = %(failed)s)
 FROM sync_runs r JOIN exchange_connections c ON c.id = r.connection_id AND c.user_id = r.user_id
 WHERE r.id >= %(first)s AND r.requested_at >= %(since)s AND r.finished_at IS NOT NULL
+  AND r.error <> ALL (%(of_keys)s)
 GROUP BY c.exchange_id
 """
 
 
 def visits(*, now: datetime) -> dict[str, tuple[int, int]]:
-    """Visits that ended, of those begun in the last five minutes, and how many of them failed."""
+    """Visits that ended, of those begun in the last five minutes, and how many of them failed.
+
+    What a person's own key made impossible says nothing of the exchange, and is left out.
+    """
     since = now - VISITS
     parameters = {
         "since": since, "first": UUID(int=int(since.timestamp() * 1000) << 80),
-        "failed": SyncState.FAILED,
+        "failed": SyncState.FAILED, "of_keys": [error.code for error in _OF_KEYS],
     }  # fmt: skip
     return {exchange: (ended, failed) for exchange, ended, failed in _rows(_VISITS, parameters)}
 

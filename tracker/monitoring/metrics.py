@@ -25,7 +25,7 @@ from prometheus_client.metrics_core import (
 )
 
 from audit.models import ComponentMinute, WebhookDelivery
-from exchanges import circuits, gateway
+from exchanges import circuits, gateway, ticks
 from tracker import clock, tenancy
 from tracker.monitoring import measuring, queues, requests
 from tracker.monitoring.measuring import Pace
@@ -68,7 +68,7 @@ class Collector:
 
     # --- Redis ------------------------------------------------------------------------------
     def _of_redis(self) -> Families:
-        return [*_requests(requests.totals()), *_queues(self._now)]
+        return [*_requests(requests.totals()), *_queues(self._now), _ticks()]
 
     # --- the database -----------------------------------------------------------------------
     def _of_database(self) -> Families:
@@ -126,6 +126,19 @@ def _queues(now: datetime) -> Families:
     return [length, age]
 
 
+def _ticks() -> Metric:
+    told = CounterMetricFamily(
+        "tracker_ticks", "Prices that were news, as told to who watches.", labels=["exchange"]
+    )
+    with redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0
+    ) as client:
+        found = ticks.counts(client)
+    for exchange in {*settings.PRICE_EXCHANGES, *found}:
+        told.add_metric([exchange], found.get(exchange, 0))
+    return told
+
+
 def _syncs(paces: Sequence[Pace], now: datetime) -> Families:
     accounts = GaugeMetricFamily(
         "tracker_sync_accounts", "Accounts that are read by themselves.", labels=["exchange"]
@@ -143,8 +156,9 @@ def _syncs(paces: Sequence[Pace], now: datetime) -> Families:
     circuit = GaugeMetricFamily(
         "tracker_exchange_circuit_open", "1 while an exchange answers nobody.", labels=["exchange"]
     )
-    for exchange in circuits.standing(now=now):
-        circuit.add_metric([exchange], 1)
+    standing = circuits.standing(now=now)
+    for pace in paces:  # a circuit that nobody's account can close any more is nobody's alarm
+        circuit.add_metric([pace.exchange], float(pace.exchange in standing))
     return [accounts, late, lag, circuit]
 
 
@@ -152,8 +166,9 @@ def _ages(now: datetime) -> Families:
     prices = GaugeMetricFamily(
         "tracker_price_age_seconds", "Age of the freshest price of a source.", labels=["source"]
     )
-    for source, age in sorted(measuring.price_ages(now=now).items()):
-        prices.add_metric([source], age.total_seconds())
+    ages = measuring.price_ages(now=now)
+    for source in settings.PRICE_EXCHANGES:
+        prices.add_metric([source], _old(ages.get(source)))
     webhooks = GaugeMetricFamily(
         "tracker_webhook_age_seconds", "How long the oldest waiting message has waited.",
         labels=["webhook"],
@@ -164,8 +179,7 @@ def _ages(now: datetime) -> Families:
         "tracker_measured_age_seconds", "Since the service was last measured."
     )
     last = ComponentMinute.objects.aggregate(last=Max("minute_at"))["last"]
-    if last is not None:
-        measured.add_metric([], (now - last).total_seconds())
+    measured.add_metric([], _old(now - last if last else None))
     return [prices, webhooks, measured]
 
 
@@ -175,13 +189,19 @@ def _oldest_delivery(now: datetime) -> timedelta | None:
     return now - at if at else None
 
 
+def _old(age: timedelta | None) -> float:
+    """What was never heard of is as old as can be: an alert on its age must not keep silent."""
+    return age.total_seconds() if age is not None else float("inf")
+
+
 def _seconds(age: timedelta | None) -> float:
     return age.total_seconds() if age else 0.0
 
 
 def _connections() -> Families:
+    """Those to other databases of the server too: they take from the same number."""
     used = GaugeMetricFamily(
-        "tracker_database_connections", "Connections to the database.", labels=["state"]
+        "tracker_database_connections", "Connections to the database server.", labels=["state"]
     )
     most = GaugeMetricFamily(
         "tracker_database_connections_max", "How many connections the server takes."
@@ -189,7 +209,7 @@ def _connections() -> Families:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(state, 'unknown'), count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() GROUP BY 1 ORDER BY 1"
+            " WHERE datname IS NOT NULL GROUP BY 1 ORDER BY 1"
         )
         for state, count in cursor.fetchall():
             used.add_metric([state], count)

@@ -23,6 +23,7 @@ from tracker import clock
 from tracker.monitoring import bars
 
 LOOK_EVERY = timedelta(seconds=15)
+_PATIENCE = 1.0  # seconds for who comes while the first look of a process is on
 LATE_AFTER = timedelta(minutes=5)
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; "
@@ -56,9 +57,9 @@ class _Shelf:
         self._until: datetime | None = None
 
     def take(self, now: datetime) -> _Shown | None:
-        if self._shown is not None and self._until is not None and now < self._until:
+        if self._until is not None and now < self._until:
             return self._shown
-        if self._looking.acquire(blocking=self._shown is None):
+        if self._looking.acquire(timeout=_PATIENCE if self._shown is None else 0):
             try:
                 self._look(now)
             finally:
@@ -66,12 +67,11 @@ class _Shelf:
         return self._shown
 
     def _look(self, now: datetime) -> None:
-        if self._shown is not None and self._until is not None and now < self._until:
+        if self._until is not None and now < self._until:
             return  # somebody looked while this one waited
         found = status_copy.read() or (self._shown.copy if self._shown else _from_tables(now))
-        self._until = now + LOOK_EVERY
+        self._until = now + LOOK_EVERY  # in vain too, lest every request waits for the database
         if found is None:
-            self._until = None
             return
         late = _is_late(found, now)
         if self._shown is None or self._shown.late != late or self._shown.copy != found:
@@ -145,8 +145,9 @@ def _is_late(copy: Mapping[str, Any], now: datetime) -> bool:
 
 
 def _written(copy: Mapping[str, Any], late: bool) -> _Shown:
-    page = render_to_string("public/status.html", bars.page(copy) | {"late": late}).encode()
-    plain = orjson.dumps({**copy, "late": late}, option=orjson.OPT_INDENT_2)
+    told = status_copy.outdated(copy) if late else copy
+    page = render_to_string("public/status.html", bars.page(told) | {"late": late}).encode()
+    plain = orjson.dumps({**told, "late": late}, option=orjson.OPT_INDENT_2)
     return _Shown(
         copy, late, _tagged(page, "text/html; charset=utf-8"), _tagged(plain, "application/json")
     )

@@ -2,10 +2,12 @@
 
 Each process adds up in memory and writes once a second in one round trip, so that a request pays
 for a dictionary and not for the network. Two things are kept: totals since Redis began, which
-Prometheus reads, and totals of each minute, from which the availability is measured; these outlive
-an outage of the database, so that its minutes are made up for afterwards.
+Prometheus reads, and of each minute how many calls of the API there were and how many failed, from
+which the availability is measured. The minutes outlive an outage of the database, and what Redis
+does not take is kept and written later, so that the minutes of both outages are made up for.
 
-Redis gone costs the counts of that time and nothing else.
+A process that has answered anything also says every now and then that it is alive. A minute without
+a call and without a sign of life is a minute of which nothing is known.
 """
 
 import atexit
@@ -14,7 +16,8 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -24,11 +27,14 @@ from django.http import HttpRequest, HttpResponse
 from tracker import clock
 
 TOTALS = "monitoring:requests"
-MINUTES_KEPT = 2 * 3600  # seconds
+MINUTES_KEPT = timedelta(hours=25)
 EVERY = 1.0  # second between two writes of a process
+ALIVE_EVERY = 20.0  # seconds between two signs of life while nobody calls
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
-UNCOUNTED = ("/healthz", "/readyz", "/metrics", "/static/")
+# These are answered while nothing else works, so that they would thin out what fails.
+PROBES = frozenset({"/healthz", "/readyz", "/metrics", "/status", "/status.json"})
 _TIMEOUT = 1.0
+GOOD, FAILED = "good", "failed"
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -42,13 +48,31 @@ class CountingMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         response = self.get_response(request)
-        if not request.path.startswith(UNCOUNTED):
-            seconds = time.perf_counter() - started
+        if not _is_probe(request.path):
             _pending.add(
-                group=group_of(request), status=response.status_code, seconds=seconds,
-                at=clock.now(),
+                group=group_of(request), status=response.status_code,
+                seconds=time.perf_counter() - started, at=clock.now(),
+                outcome=_outcome(request, response),
             )  # fmt: skip
+        _pending.stir()
         return response
+
+
+def _is_probe(path: str) -> bool:
+    return path in PROBES or path.startswith("/static/")
+
+
+def _outcome(request: HttpRequest, response: HttpResponse) -> str | None:
+    """Whether a call of the API failed by an error of ours; none for what is no call of it.
+
+    An address that does not exist costs nothing and proves nothing. An exchange that does not
+    answer is not an error of ours (``tracker.errors.DomainError.ours``).
+    """
+    unknown = response.status_code == 404 and request.resolver_match is None
+    if unknown or not request.path.startswith("/api/"):
+        return None
+    ours = getattr(response, "ours", True)
+    return FAILED if response.status_code >= 500 and ours else GOOD
 
 
 def group_of(request: HttpRequest) -> str:
@@ -69,34 +93,61 @@ class _Pending:
         self._totals: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
         self._minutes: Counter[tuple[int, str]] = Counter()
-        self._timer: threading.Timer | None = None
+        self._writer: threading.Thread | None = None
+        self._counted = threading.Event()
 
-    def add(self, *, group: str, status: int, seconds: float, at: datetime) -> None:
-        minute = int(at.timestamp()) // 60
+    def add(
+        self, *, group: str, status: int, seconds: float, at: datetime, outcome: str | None
+    ) -> None:
         with self._lock:
             self._totals[f"n {group} {status}"] += 1
             self._totals[f"le {group} {bisect_left(BOUNDS, seconds)}"] += 1
             self._seconds[f"s {group}"] += seconds  # type: ignore[assignment]
-            self._minutes[minute, "total"] += 1
-            self._minutes[minute, "failed"] += status >= 500
-            if self._timer is None:
-                self._timer = threading.Timer(EVERY, self.write)
-                self._timer.daemon = True
-                self._timer.start()
+            if outcome:
+                self._minutes[_minute(at), outcome] += 1
+        self._counted.set()
 
-    def write(self) -> None:
-        """Add what is pending to Redis; what cannot be written is lost."""
+    def stir(self) -> None:
+        """Have somebody write, who also says that this process is alive. Never raises: where no
+        thread can be started now, a later request starts it."""
+        if self._writer is not None and self._writer.is_alive():  # not in a child after a fork
+            return
+        with self._lock:
+            if self._writer is not None and self._writer.is_alive():
+                return
+            writer = threading.Thread(target=self._write_on, name="requests", daemon=True)
+            try:
+                writer.start()
+            except RuntimeError:
+                return
+            self._writer = writer
+
+    def _write_on(self) -> None:
+        while True:
+            self.write(alive_at=clock.now())
+            self._counted.wait(ALIVE_EVERY)
+            self._counted.clear()
+            time.sleep(EVERY)  # what comes meanwhile is written together
+
+    def write(self, *, alive_at: datetime | None = None) -> None:
+        """Add what is pending to Redis; what it does not take stays pending."""
         with self._lock:
             totals, seconds, minutes = self._totals, self._seconds, self._minutes
             self._totals, self._seconds, self._minutes = Counter(), Counter(), Counter()
-            self._timer = None
-        if not totals:
+        if not totals and alive_at is None:
             return
+        signs = Counter({(_minute(alive_at), "alive"): 1} if alive_at else {})
         try:
             with _client() as client:
-                _add(client, totals, seconds, minutes)
+                _add(client, totals, seconds, minutes + signs)
         except (redis.RedisError, OSError, ValueError):
-            return
+            self._put_back(totals, seconds, minutes)
+
+    def _put_back(self, totals: Counter, seconds: Counter, minutes: Counter) -> None:
+        with self._lock:
+            self._totals.update(totals)
+            self._seconds.update(seconds)
+            self._minutes.update(minutes)
 
 
 def _add(
@@ -105,14 +156,14 @@ def _add(
     seconds: Mapping[str, float],
     minutes: Mapping[tuple[int, str], int],
 ) -> None:
-    pipe = client.pipeline(transaction=False)
+    pipe = client.pipeline(transaction=True)  # all or nothing, since it may be written again
     for name, count in totals.items():
         pipe.hincrby(TOTALS, name, count)
     for name, spent in seconds.items():
         pipe.hincrbyfloat(TOTALS, name, spent)
     for (minute, name), count in minutes.items():
         pipe.hincrby(_key(minute), name, count)
-        pipe.expire(_key(minute), MINUTES_KEPT)
+        pipe.expire(_key(minute), int(MINUTES_KEPT.total_seconds()))
     pipe.execute()
 
 
@@ -125,18 +176,28 @@ def write() -> None:
     _pending.write()
 
 
-def of_minutes(minutes: Iterable[datetime]) -> dict[datetime, tuple[int, int]]:
-    """Requests and those that failed by an error of ours, in each minute; none in a minute is
-    (0, 0). Raises redis.RedisError."""
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """The calls of the API in one minute, those that failed by an error of ours, and whether there
+    is any sign that it could be called."""
+
+    total: int
+    failed: int
+    alive: bool
+
+
+def of_minutes(minutes: Iterable[datetime]) -> dict[datetime, Minute]:
+    """What is known of each minute. Raises redis.RedisError."""
     asked = list(minutes)
     with _client() as client:
         pipe = client.pipeline(transaction=False)
         for minute in asked:
-            pipe.hmget(_key(int(minute.timestamp()) // 60), "total", "failed")
+            pipe.hmget(_key(_minute(minute)), GOOD, FAILED, "alive")
         found = pipe.execute()
     return {
-        minute: (int(total or 0), int(failed or 0))
-        for minute, (total, failed) in zip(asked, found, strict=True)
+        minute: Minute(int(good or 0) + int(failed or 0), int(failed or 0), any(known))
+        for minute, known in zip(asked, found, strict=True)
+        for good, failed, _ in (known,)
     }
 
 
@@ -145,6 +206,10 @@ def totals() -> dict[str, float]:
     with _client() as client:
         found: Any = client.hgetall(TOTALS)
     return {name.decode(): float(value) for name, value in found.items()}
+
+
+def _minute(at: datetime) -> int:
+    return int(at.timestamp()) // 60
 
 
 def _key(minute: int) -> str:
