@@ -131,4 +131,5 @@ class Action(StrEnum):
     BACKUP_MADE = "system.backup.made"
     BACKUP_FAILED = "system.backup.failed"
     RESTORE_DRILLED = "system.restore.drilled"
+    ACTIVITY_CHECKED = "system.activity.checked"
     STAFF_ACTED = "staff.acted"

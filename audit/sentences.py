@@ -130,6 +130,7 @@ SENTENCES: Mapping[Action, str] = {
     Action.BACKUP_MADE: "A backup was made.",
     Action.BACKUP_FAILED: "A backup could not be made.",
     Action.RESTORE_DRILLED: "A backup was restored for a drill.",
+    Action.ACTIVITY_CHECKED: "The activity log was compared with its seals.",
     Action.STAFF_ACTED: "Support changed something.",
 }
 
