@@ -1,5 +1,7 @@
 """Whether errors are heard of: a report is sent the way that all are, and its taking is seen."""
 
+from typing import Any
+
 import urllib3
 from django.conf import settings
 from sentry_sdk.consts import EndpointType
@@ -29,11 +31,12 @@ def look_at_sentry(occasion: Occasion) -> str:
 def _send(dsn: Dsn, occasion: Occasion) -> str:
     """The library would swallow a refusal, so the envelope is sent by hand."""
     event_id = ids.new_id().hex
-    envelope = Envelope({"event_id": event_id})
-    envelope.add_event({
-        "event_id": event_id, "timestamp": occasion.now, "level": "info",
+    event: Any = {
+        "event_id": event_id, "timestamp": occasion.now.isoformat(), "level": "info",
         "platform": "python", "environment": settings.ENVIRONMENT, "message": "Launch checklist",
-    })  # fmt: skip
+    }  # fmt: skip
+    envelope = Envelope({"event_id": event_id})
+    envelope.add_event(event)
     auth = dsn.to_auth(_NAME)
     headers = {
         "Content-Type": "application/x-sentry-envelope", "X-Sentry-Auth": auth.to_header(),

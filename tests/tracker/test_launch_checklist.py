@@ -1,4 +1,4 @@
-"""`manage.py launch_checklist`: red on a bare system, green on one that is ready, each item alone."""
+"""`manage.py launch_checklist`: red on a bare system, green on a ready one, each item alone."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings as configured
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test.utils import override_settings
 
 from accounts.models import TotpDevice, User
@@ -164,7 +165,7 @@ def test_on_a_ready_system_everything_is_ticked_and_one_fault_crosses_one_item(
     webhook = f"{ready.url}/api/webhook/stripe"
     newest = DrillResult.objects.order_by("-ran_at")[:1].values("id")
     faults = [
-        ("settings", "BURST", mine(EXCHANGE_BASE_URLS={"kraken": "http://localhost"}), "EXCHANGE_B"),
+        ("settings", "elsewhere", mine(EXCHANGE_BASE_URLS={"kraken": "http://a"}), "EXCHANGE_B"),
         ("tls", "a header lost", held(ready, "hides", "strict-transport-security"), "HSTS"),
         ("tls", "healthz", held(ready, "broken", {"/healthz": "502 Gone"}), "502"),
         ("status", "page", held(ready, "broken", {"/status": "500 Oh"}), "/status"),
@@ -179,7 +180,7 @@ def test_on_a_ready_system_everything_is_ticked_and_one_fault_crosses_one_item(
         ("limits", "burst", mine(RATELIMIT_ENABLE=False), "AUTH_SHIELD"),
         ("legal", "nobody", mine(OPERATOR=SAFE["OPERATOR"] | {"address": ""}), "OPERATOR_ADDRESS"),
         ("legal", "example", mine(OPERATOR=SAFE["OPERATOR"] | {"email": "you@example.com"}),
-         "still says '@example.com'"),
+         "still says 'example.com'"),
         ("email", "console", mine(EMAIL_BACKEND="accounts.console_mail.EmailBackend"), "console"),
         ("email", "no server", mine(EMAIL_PORT=free_port()), "did not take it"),
         ("support", "unset", mine(SUPPORT_EMAIL=""), "not set"),
@@ -310,13 +311,10 @@ def test_the_activity_log_is_compared_once_a_week_and_operators_are_told_of_a_ch
 
 
 def _tamper() -> None:
-    from django.db import connection
-
     with tenancy.as_system("test"), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = origin")
-        cursor.execute("ALTER TABLE activity_logs DISABLE TRIGGER USER")
+        cursor.execute("ALTER TABLE activity_logs DISABLE TRIGGER only_erasure")
         cursor.execute(
             "UPDATE activity_logs SET outcome = 'refused' WHERE id = "
             "(SELECT id FROM activity_logs WHERE action = 'staff.acted' ORDER BY id LIMIT 1)"
         )
-        cursor.execute("ALTER TABLE activity_logs ENABLE TRIGGER USER")
+        cursor.execute("ALTER TABLE activity_logs ENABLE TRIGGER only_erasure")
