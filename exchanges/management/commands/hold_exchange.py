@@ -20,11 +20,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self.stdout.write(self._done(options["exchange"], **options))
+            self.stdout.write(self._done(**options))
         except holding.NotHeld as problem:
             raise CommandError(f"{problem}.") from None
 
-    def _done(self, exchange: str | None, *, minutes: int, release: bool, **options: Any) -> str:
+    def _done(self, *, exchange: str | None, minutes: int, release: bool, **options: Any) -> str:
         if exchange is None:
             rows = (f"{name}: {left}" for name, left in sorted(holding.held().items()))
             return "\n".join(rows) or "No exchange is left alone."
