@@ -1,8 +1,9 @@
 """Leaving an exchange alone by hand: for a ban, or while it is found out what goes wrong there.
 
 Two things are set. The key that a 429 sets holds back every call of every process that draws
-weight, whatever it is for; not the exchange's clock, and not streams of prices. The open circuit keeps accounts from being dispatched meanwhile, and tells people that the
-exchange is not read. When the time is over one account tries, and the others follow its answer.
+weight, whatever it is for; not the exchange's clock, and not streams of prices. The open circuit
+keeps accounts from being dispatched meanwhile, and tells people that the exchange is not read.
+When the time is over one account tries, and the others follow its answer.
 Both are undone by `release`.
 """
 
