@@ -6,7 +6,7 @@ PYTEST_WORKERS ?= 3
 SEEDS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check assurance bench chaos lock clean
+.PHONY: help install run test check audit assurance bench chaos lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,10 @@ check: install ## Lint, format, types, layers, migrations, deployment settings
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m tests.deploy_check
+
+audit: install ## Look for known holes in what production installs, and note the day
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/production.txt
+	$(BIN)/python -m tracker.dependencies
 
 assurance: install ## Print which promise (S01 …) is held by which tests
 	$(BIN)/python -m tests.assurance

@@ -7,8 +7,9 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import bounces, drill, subscriptions
+        from accounts import bounces, drill, launch, subscriptions
 
         subscriptions.subscribe()
         bounces.subscribe()
         drill.register()
+        launch.register()

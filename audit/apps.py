@@ -7,8 +7,9 @@ class AuditConfig(AppConfig):
     name = "audit"
 
     def ready(self) -> None:
-        from audit import checks, detection, drills  # noqa: F401  (checks register themselves)
+        from audit import checks, detection, drills, launch  # noqa: F401  (checks register themselves)
         from tracker.backups import drill
 
         detection.subscribe()
         drill.check("activity log", drills.look_at_seals, place=1)
+        launch.register()

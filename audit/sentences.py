@@ -130,6 +130,11 @@ SENTENCES: Mapping[Action, str] = {
     Action.BACKUP_MADE: "A backup was made.",
     Action.BACKUP_FAILED: "A backup could not be made.",
     Action.RESTORE_DRILLED: "A backup was restored for a drill.",
+    Action.EXCHANGE_HELD: "Operators had an exchange left alone.",
+    Action.EXCHANGE_RELEASED: "Operators had an exchange asked again.",
+    Action.QUEUE_DROPPED: "Operators dropped waiting work.",
+    Action.EVERY_SESSION_ENDED: "Operators signed everybody out.",
+    Action.ACTIVITY_CHECKED: "The activity log was compared with its seals.",
     Action.STAFF_ACTED: "Support changed something.",
 }
 

@@ -2,7 +2,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from audit import detection, digest, drills, log, metrics, sealing
+from audit import checking, detection, digest, drills, log, metrics, sealing, secrets_in_use
 from audit.webhooks import outbound
 from tracker import clock
 from tracker.backups import keys
@@ -64,3 +64,15 @@ def back_up(**kwargs: object) -> None:
     """
     keys.prune(now=clock.now())
     drills.back_up_if_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def check_activity_log(**kwargs: object) -> None:
+    """Compare the activity log with its seals, once a week. Looks hourly, so that none is lost."""
+    checking.check_if_due(now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def note_secrets(**kwargs: object) -> None:
+    """Remember since when each secret is in force. Runs daily; idempotent."""
+    secrets_in_use.note(now=clock.now())

@@ -11,3 +11,6 @@ class BillingConfig(AppConfig):
         # dj-stripe speaks to Stripe through the library's own settings; it is to ask nobody. Our
         # gateway has a client of its own.
         stripe.api_base = "http://dj-stripe-asks-nobody.invalid"
+        from billing import launch
+
+        launch.register()

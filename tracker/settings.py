@@ -154,6 +154,8 @@ DATABASES["default"]["OPTIONS"] |= {
     "connect_timeout": 5,
     "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
 }
+# Pinned requirements, and the note about when they were audited (`make audit`).
+REQUIREMENTS = BASE_DIR / "requirements"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis --------------------------------------------------------------------------------------
@@ -547,6 +549,8 @@ OPERATOR = {
     "email": os.environ.get("OPERATOR_EMAIL", ""),
     "country": os.environ.get("OPERATOR_COUNTRY", ""),
 }
+# Where people's requests for help arrive, and what answers to them come from.
+SUPPORT_EMAIL = os.environ.get("SUPPORT_EMAIL", "").strip()
 TERMS_VERSION = os.environ.get("TERMS_VERSION", "2026-11-01")
 PRIVACY_VERSION = os.environ.get("PRIVACY_VERSION", "2026-11-01")
 # Outside the database on purpose: it must survive a restore of an older backup.
@@ -601,6 +605,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
+    "audit.tasks.check_activity_log": {"queue": "exports"},
     "portfolios.tasks.sync_batch": {"queue": "sync"},
     "portfolios.tasks.derive_portfolio": {"queue": "derive"},
     "portfolios.tasks.extend_valuations": {"queue": "derive"},
@@ -625,6 +630,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "audit.tasks.send_operators_digest",
         "schedule": 3600.0,
     },
+    "audit.check-activity-log": {"task": "audit.tasks.check_activity_log", "schedule": 3600.0},
+    "audit.note-secrets": {"task": "audit.tasks.note_secrets", "schedule": 86400.0},
     "audit.back-up": {"task": "audit.tasks.back_up", "schedule": 3600.0},
     "billing.flush-usage": {"task": "billing.tasks.flush_usage", "schedule": 10.0},
     "billing.report-usage": {"task": "billing.tasks.report_usage", "schedule": 60.0},

@@ -236,6 +236,10 @@ TABLES: Mapping[str, Table] = {
         "whether the newest backup could be restored", "id", "ran_at", "backup", "backup_made_at",
         "ok", "seconds", "steps",
     ),
+    "audit.SecretInUse": _shared(
+        "since when each of our own secrets is in force", "id", "name", "fingerprint",
+        "first_seen_at",
+    ),
     "audit.SecurityAlert": _table(
         "noticing abuse of an account", SECURITY, expiry=_after(730, "resolved_at"),
         personal="id user kind severity evidence state created_at acknowledged_at resolved_at",

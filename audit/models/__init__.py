@@ -4,6 +4,7 @@ from audit.models.activity import ActivityLog, ActivitySeal, OutboxEntry, Unseal
 from audit.models.alerts import SecurityAlert, SecurityEvent, WebhookDelivery
 from audit.models.drills import DrillResult
 from audit.models.metrics import SessionActivity, UserMetric
+from audit.models.secrets import SecretInUse
 from audit.models.status import (
     ComponentDay,
     ComponentMinute,
@@ -27,6 +28,7 @@ __all__ = [
     "IncidentState",
     "IncidentUpdate",
     "OutboxEntry",
+    "SecretInUse",
     "SecurityAlert",
     "SecurityEvent",
     "SessionActivity",

@@ -205,5 +205,6 @@ ALL = [
         "POST", "/v1/checkout/sessions/{id}/expire", checkout.expire, "checkout.SessionExpireParams"
     ),
     *_of("/v1/billing_portal/sessions", "billing_portal.Session", create=checkout.create_portal),
+    *_of("/v1/webhook_endpoints", "WebhookEndpoint", list=happenings.list_endpoints),
     *_of("/v1/events", "Event", list=happenings.listed, retrieve=happenings.retrieve),
 ]

@@ -1,6 +1,6 @@
 """Events as they are asked for."""
 
-from billing.sandbox.wire import Object, missing, page
+from billing.sandbox.wire import Object, missing, now, page
 from billing.sandbox.world import Call, World
 
 
@@ -27,6 +27,19 @@ async def listed(world: World, call: Call) -> Object:
         if not kinds or any(_is(one["type"], kind) for kind in kinds)
     ]
     return page(found, asked, "/v1/events")
+
+
+async def list_endpoints(world: World, call: Call) -> Object:
+    """The addresses that are told, newest first; here all are told everything."""
+    found: list[Object] = [
+        {
+            "id": f"we_{number}", "object": "webhook_endpoint", "api_version": None,
+            "application": None, "created": now(), "description": None, "enabled_events": ["*"],
+            "livemode": False, "metadata": {}, "status": "enabled", "url": hook.url,
+        }
+        for number, hook in enumerate(world.events.hooks, 1)
+    ]  # fmt: skip
+    return page(found[::-1], call.asked, "/v1/webhook_endpoints")
 
 
 def _is(kind: str, wanted: str) -> bool:

@@ -39,6 +39,7 @@ from billing.stripe_gateway.facts import (
     Sheet,
     SubscriptionState,
 )
+from billing.stripe_gateway.listening import WebhookEndpoint, webhook_endpoints
 from billing.stripe_gateway.people import (
     create_customer,
     customer_exists,
@@ -74,6 +75,7 @@ __all__ = [
     "Sheet",
     "SubscriptionState",
     "Unavailable",
+    "WebhookEndpoint",
     "change",
     "checkout_url",
     "close_pages",
@@ -101,4 +103,5 @@ __all__ = [
     "save_product",
     "sheet",
     "subscribe",
+    "webhook_endpoints",
 ]

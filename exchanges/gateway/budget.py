@@ -285,6 +285,14 @@ def state(exchange: str, pools: Iterable[Pool]) -> BudgetState | None:
     )  # fmt: skip
 
 
+def stop_keys(exchange: str) -> list[str]:
+    """The keys in Redis that hold everybody back from an exchange, one for each address of ours."""
+    return [
+        _stop_key(_asked_from(exchange, proxies.label(proxy)))
+        for proxy in proxies.of_exchange(exchange)
+    ]
+
+
 def _used(granted: Mapping[bytes, bytes], now: float) -> float:
     """What slices that still count were granted, in either lane, as the script reckons."""
     return sum(

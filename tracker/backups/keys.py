@@ -9,6 +9,7 @@ while everybody else's stays readable.
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -33,19 +34,20 @@ def lines(run: Cursor) -> Iterator[bytes]:
         yield line.encode() + b"\n"
 
 
-def bring_back() -> tuple[str, int]:
-    """Put the newest keys into the restored database, for the people it has.
-
-    Returns the name of the copy they come from and how many there were. Raises NothingThere.
-    """
+def newest() -> tuple[str, list[Any]]:
+    """The newest copy's name, and its keys. Raises NothingThere, NotReadable."""
     names = store.key_copies()
     if not names:
         raise NothingThere("there is no copy of the data keys, so nothing sealed can be read")
     text = b"".join(manifest.read_part(names[-1], manifest.KEYS))
-    rows = [json.loads(line) for line in text.splitlines()]
+    return names[-1], [json.loads(line) for line in text.splitlines()]
+
+
+def bring_back(rows: list[Any]) -> int:
+    """Put keys into the restored database, for the people it has; returns how many."""
     with tenancy.as_system("restore data keys"), connection.cursor() as cursor:
         cursor.execute(_BRING_BACK, [json.dumps(rows)])
-        return names[-1], cursor.rowcount
+        return cursor.rowcount
 
 
 def prune(*, now: datetime) -> int:

@@ -25,9 +25,10 @@ def restore(made: Manifest, *, told: Told = making.silent) -> tuple[str, int]:
     Returns where the data keys came from and how many there were. Raises BackupError.
     """
     refuse_unless_empty()
+    source, wrapped = keys.newest()  # before the hours that the rest may take
     database = str(connection.settings_dict["NAME"])
     programs.restore(making.read_database(made, told), database=database)
-    return keys.bring_back()
+    return source, keys.bring_back(wrapped)
 
 
 def restore_files(made: Manifest, *, into: Path) -> int:
