@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).resolve().parent.parent
 PINS = PROJECT / "requirements" / "production.txt"
+
+
+# Packages whose licence stands in no field, only in the text that comes with them.
+READ_IN_TEXT = {"ta-lib": "BSD-2-Clause"}
 
 
 class NotWhole(Exception):
@@ -43,6 +48,8 @@ def bill() -> dict[str, Any]:
         for part in found["components"]
         if pins.get(canonicalize_name(part["name"])) == part.get("version")
     }
+    for name, part in kept.items():
+        _complete(name, part)
     missing = sorted(pins.keys() - kept.keys())
     unlicensed = sorted(name for name, part in kept.items() if not licences(part))
     if missing or unlicensed:
@@ -58,6 +65,13 @@ def licences(part: dict[str, Any]) -> list[str]:
         entry.get("expression") or entry["license"].get("id") or entry["license"].get("name")
         for entry in part.get("licenses", [])
     ]
+
+
+def _complete(name: str, part: dict[str, Any]) -> None:
+    """The old licence field, which cyclonedx-bom leaves out where a licence file is named too."""
+    told = READ_IN_TEXT.get(name) or metadata.metadata(name).get("License") or ""
+    if not licences(part) and told:
+        part["licenses"] = [{"license": {"name": told.splitlines()[0]}}]
 
 
 def _between(found: dict[str, Any], kept: set[str]) -> list[dict[str, Any]]:

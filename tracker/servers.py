@@ -58,8 +58,8 @@ def database(name: str, url: str, rules: Rules) -> Reached:
     try:
         found: dict[str, Any] = dict(environ.Env.db_url_config(url)) if url else {}
     except (environ.ImproperlyConfigured, ValueError):
-        found = {}
-    if not found:
+        url = ""
+    if not url:
         return Reached(dict(_UNSET), [f"{name} is not set or cannot be read."])
     if "postgresql" not in found.get("ENGINE", ""):
         return Reached(dict(_UNSET), [f"{name} is not a PostgreSQL URL."])
