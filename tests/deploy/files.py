@@ -22,6 +22,9 @@ def procfile() -> dict[str, list[str]]:
     return {name: words(command) for name, _, command in named}
 
 
+LONG_RUNNING = ("web", "live", "worker", "beat", "prices", "alerts")
+
+
 def words(command: str) -> list[str]:
     """A command's words, programs without the folder they are in and without what joins them."""
     found = shlex.split(command.replace("/srv/tracker/.venv/bin/", ""))
