@@ -66,7 +66,7 @@ def person(production):
 
 # --- at the door --------------------------------------------------------------------------------
 def test_all_parts_are_ready_through_nginx(production):
-    status, headers, body = production.send("GET", "/readyz")
+    status, _, body = production.send("GET", "/readyz")
     assert (status, set(json.loads(body)["parts"].values())) == (200, {"ok"})
 
 
