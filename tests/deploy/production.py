@@ -34,7 +34,7 @@ from tests.deploy.files import DOMAIN, LONG_RUNNING
 from tests.end_to_end.system import free_port
 from tests.servers import PROJECT
 
-START_SECONDS = 200
+START_SECONDS = 120
 _BIN = Path(sys.executable).parent
 _POOLER = """
 [databases]
@@ -66,7 +66,7 @@ class Production:
     token: str = ""
 
     def trust(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.folder / "fullchain.pem"))
+        return ssl.create_default_context(cafile=str(self.folder / "nginx" / "fullchain.pem"))
 
     def send(
         self,
