@@ -35,6 +35,7 @@ from tests.end_to_end.system import free_port
 from tests.servers import PROJECT
 
 START_SECONDS = 120
+_SHELL = ("/bin/sh", "sh ")
 _BIN = Path(sys.executable).parent
 _POOLER = """
 [databases]
@@ -107,7 +108,11 @@ class Production:
     def gunicorn(self) -> tuple[psutil.Process, list[psutil.Process]]:
         """The master and its workers."""
         family = psutil.Process(self.honcho.pid).children(recursive=True)
-        ours = [child for child in family if "tracker.gunicorn" in _words(child)]
+        # honcho starts it through a shell, whose words are the same.
+        ours = [
+            child for child in family
+            if "tracker.gunicorn" in _words(child) and not _words(child).startswith(_SHELL)
+        ]  # fmt: skip
         numbers = {child.pid for child in ours}
         workers = [child for child in ours if child.ppid() in numbers]
         (master,) = {child.ppid() for child in workers}
