@@ -35,6 +35,9 @@ from tests.end_to_end.system import free_port
 from tests.servers import PROJECT
 
 START_SECONDS = 120
+# Few days of history, and ten times the exchange's limits here and there: a first read is short.
+_LIMITS = {"ip": 60_000, "sapi": 120_000, "uid": 1_800_000}
+_EXCHANGE = Config(accounts=2, assets=4, trades=12, days=30, weight_limit=_LIMITS["ip"])
 _SHELL = ("/bin/sh", "sh ")
 _BIN = Path(sys.executable).parent
 _POOLER = """
@@ -119,8 +122,10 @@ class Production:
         return psutil.Process(master), workers
 
     def written(self) -> str:
-        """The end of what the processes wrote."""
-        return (self.folder / "output.txt").read_text()[-6000:]
+        """The end of what the processes wrote, without each request and each tick."""
+        lines = (self.folder / "output.txt").read_text().splitlines()
+        told = [line for line in lines if '"request"' not in line and "Sending due" not in line]
+        return "\n".join(told)[-6000:]
 
 
 class _Connection(http.client.HTTPSConnection):
@@ -147,7 +152,7 @@ def running(direct_url: str, redis_url: str) -> Iterator[Production]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         pooled = stack.enter_context(_pooler(folder, direct_url))
         cache = stack.enter_context(_redis_over_tls(folder, redis_url))
-        sandbox = stack.enter_context(testing.start(Config(accounts=2, assets=4, trades=12)))
+        sandbox = stack.enter_context(testing.start(_EXCHANGE))
         environment = _environment(folder, ports, sandbox.url) | {
             "DATABASE_URL": pooled, "REDIS_URL": cache, "DIRECT_DATABASE_URL": direct_url,
         }  # fmt: skip
@@ -171,7 +176,8 @@ def _environment(folder: Path, ports: dict[str, int], exchange: str) -> dict[str
         "EMAIL_PROVIDER": "smtps://127.0.0.1:1", "EMAIL_FROM": "tracker@example.com",
         "EMAIL_CONFIRMATION": "off", "PRIVATE_FILES": str(folder / "files"),
         "BACKUPS": str(folder / "backups"), "ERASURE_LOG": str(folder / "erasures.jsonl"),
-        "PRICE_EXCHANGES": "binance", "EXCHANGE_BASE_URLS": json.dumps({"binance": exchange}),
+        "EXCHANGE_BUDGETS": json.dumps({"binance": _LIMITS}), "PRICE_EXCHANGES": "binance",
+        "EXCHANGE_BASE_URLS": json.dumps({"binance": exchange}),
     }  # fmt: skip
 
 
