@@ -6,7 +6,7 @@ PYTEST_WORKERS ?= 3
 SEEDS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check audit assurance bench chaos lock clean
+.PHONY: help install run test check assurance bench chaos audit sbom lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ $(VENV)/.bench: $(VENV)/.installed requirements/bench.txt
 
 chaos: install ## Twelve kinds of fault in eight operations of the running system (SEEDS=1, or 1-3)
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS)
+
+sbom: install ## Write sbom.json, the bill of materials of production (CycloneDX)
+	$(BIN)/python -m tests.sbom sbom.json
 
 lock: install ## Pin requirements/*.in anew, with hashes
 	cd requirements && for name in base production development bench; do \

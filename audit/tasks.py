@@ -4,7 +4,7 @@ from celery import shared_task
 
 from audit import checking, detection, digest, drills, log, metrics, sealing, secrets_in_use
 from audit.webhooks import outbound
-from tracker import clock
+from tracker import clock, direct
 from tracker.backups import keys
 
 
@@ -62,8 +62,9 @@ def back_up(**kwargs: object) -> None:
 
     Copies of keys go when their time is over, also while no backup can be made.
     """
-    keys.prune(now=clock.now())
-    drills.back_up_if_due(now=clock.now())
+    with direct.connected():
+        keys.prune(now=clock.now())
+        drills.back_up_if_due(now=clock.now())
 
 
 @shared_task(ignore_result=True)

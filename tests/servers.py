@@ -17,6 +17,9 @@ def use_servers() -> None:
     os.environ.setdefault("ENVIRONMENT", "development")
     for name in ("EXCHANGE_BASE_URLS", "EXCHANGE_BUDGETS", "PRICE_EXCHANGES", "BURST_LIMITS"):
         os.environ.pop(name, None)
+    # Another PostgreSQL than the embedded one: CI's matrix of versions.
+    if os.environ.get("TEST_DATABASE_URL"):
+        os.environ["DATABASE_URL"] = os.environ["TEST_DATABASE_URL"]
     embedded.use_embedded_servers(os.environ, data_dir=embedded.DATA_DIR / "test")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
     base, _, _ = os.environ["REDIS_URL"].rpartition("/")

@@ -8,6 +8,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register, run
 from django.core.management.base import SystemCheckError
 from django.db import connection
 
+from tracker import rest_roles
+
 TAG = "settings"
 
 
@@ -68,6 +70,24 @@ def role_is_bound_by_policies(
             "The database role is a superuser or has BYPASSRLS, so row-level security does not "
             "bind it. Let an ordinary role own the database.",
             id="tracker.E900",
+        )
+    ]
+
+
+@register(Tags.database)
+def rest_roles_are_shut_out(
+    app_configs: Any, databases: Any = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Nobody but us reads our tables: not a platform's own REST interface either."""
+    found = rest_roles.still_open() if databases else []
+    if not found:
+        return []
+    table, role = found[0]
+    return [
+        Warning(
+            f"The role {role} of the platform's REST interface may use {len(found)} tables, such "
+            f"as {table}. `migrate` takes that away.",
+            id="tracker.W900",
         )
     ]
 

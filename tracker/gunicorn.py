@@ -14,8 +14,14 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
 threads = int(os.environ.get("WEB_THREADS", "16"))
 timeout = 60
+# At a stop or a reload, as long as a request may take; systemd and platforms wait longer.
 graceful_timeout = 30
 keepalive = 5
+# A worker gives its memory back after so many requests, no two at the same moment.
+max_requests = int(os.environ.get("WEB_MAX_REQUESTS", "20000"))
+max_requests_jitter = max_requests // 10
+# Settings give these processes the shorter limit of statements.
+raw_env = ["PROCESS_KIND=web"]
 limit_request_line = 4094
 limit_request_fields = 64
 # The structured log has one line a request already.

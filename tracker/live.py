@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -48,7 +49,7 @@ def user_channel(user_id: UUID) -> str:
 
 def channel(name: str) -> str:
     """A channel's full name: pub/sub spans all databases of a server, so ours is part of it."""
-    database = settings.REDIS_URL.rpartition("/")[2].partition("?")[0]
+    database = urlsplit(settings.REDIS_URL).path.strip("/")
     return f"live:{database if database.isdigit() else 0}:{name}"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import environ
 
-from tracker import files, mail, money
+from tracker import files, mail, money, servers
 from tracker.vault import Keyring, WeakKey
 
 money.set_precision()
@@ -133,16 +133,19 @@ if PRODUCTION and "*" in ALLOWED_HOSTS:
 TRUSTED_PROXY_COUNT = _int("TRUSTED_PROXY_COUNT", 0)
 
 # --- database -----------------------------------------------------------------------------------
-STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 30_000)
-_NO_DATABASE = {"ENGINE": "django.db.backends.postgresql", "NAME": "unset"}
-try:
-    DATABASES = {"default": env.db_url("DATABASE_URL")}
-    if "postgresql" not in DATABASES["default"].get("ENGINE", ""):
-        SETTINGS_PROBLEMS.append("DATABASE_URL is not a PostgreSQL URL.")
-        DATABASES = {"default": _NO_DATABASE}
-except (environ.ImproperlyConfigured, ValueError):
-    SETTINGS_PROBLEMS.append("DATABASE_URL is not set or cannot be read.")
-    DATABASES = {"default": _NO_DATABASE}
+# Hosts that are reached over a network of our own, where encryption may be left out.
+PRIVATE_NETWORK_HOSTS = env.list("PRIVATE_NETWORK_HOSTS", default=[])
+_rules = servers.Rules(production=PRODUCTION, private_hosts=PRIVATE_NETWORK_HOSTS)
+# "web" in gunicorn, whose callers do not wait for long; tracker.gunicorn sets it.
+_IN_WEB = os.environ.get("PROCESS_KIND") == "web"
+STATEMENT_TIMEOUT_MS = _int("STATEMENT_TIMEOUT_MS", 15_000 if _IN_WEB else 30_000)
+# "transaction": DATABASE_URL leads through a pooler that lends connections by the transaction.
+DATABASE_POOLER = os.environ.get("DATABASE_POOLER", "").strip() or "none"
+if DATABASE_POOLER not in ("none", servers.TRANSACTION):
+    SETTINGS_PROBLEMS.append("DATABASE_POOLER is neither 'none' nor 'transaction'.")
+_database = servers.database("DATABASE_URL", os.environ.get("DATABASE_URL", ""), _rules)
+SETTINGS_PROBLEMS += _database.problems
+DATABASES = {"default": _database.settings}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": _int("DATABASE_CONN_MAX_AGE", 60),
     "CONN_HEALTH_CHECKS": True,
@@ -150,18 +153,34 @@ DATABASES["default"] |= {
     "DISABLE_SERVER_SIDE_CURSORS": True,
 }
 DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"] |= {
-    "connect_timeout": 5,
-    "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
-}
+DATABASES["default"]["OPTIONS"] |= servers.options(
+    pooler=DATABASE_POOLER, statement_timeout_ms=STATEMENT_TIMEOUT_MS
+)
+# Past the pooler, for migrations and backups: see tracker.direct.
+DIRECT_DATABASE: dict[str, Any] = {}
+if os.environ.get("DIRECT_DATABASE_URL"):
+    _direct = servers.database("DIRECT_DATABASE_URL", os.environ["DIRECT_DATABASE_URL"], _rules)
+    SETTINGS_PROBLEMS += _direct.problems
+    DIRECT_DATABASE = _direct.settings
+    DIRECT_DATABASE.setdefault("OPTIONS", {})
+    DIRECT_DATABASE["OPTIONS"] |= servers.options(
+        pooler="none", statement_timeout_ms=STATEMENT_TIMEOUT_MS
+    )
+elif DATABASE_POOLER == servers.TRANSACTION:
+    SETTINGS_PROBLEMS.append(
+        "DATABASE_POOLER is 'transaction' without DIRECT_DATABASE_URL, which leads migrations and "
+        "backups past it."
+    )
 # Pinned requirements, and the note about when they were audited (`make audit`).
 REQUIREMENTS = BASE_DIR / "requirements"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis --------------------------------------------------------------------------------------
-REDIS_URL = os.environ.get("REDIS_URL", "")
-if not re.match(r"(rediss?|unix)://", REDIS_URL):
-    SETTINGS_PROBLEMS.append("REDIS_URL is not set or is not a redis:// URL.")
+REDIS_TLS_VERIFY = _switch("REDIS_TLS_VERIFY", default=True)
+REDIS_URL, _problems = servers.redis(
+    os.environ.get("REDIS_URL", ""), _rules, verify=REDIS_TLS_VERIFY
+)
+SETTINGS_PROBLEMS += _problems
 _CACHE: dict[str, Any] = {
     "BACKEND": "django_redis.cache.RedisCache",
     "LOCATION": REDIS_URL or "redis://unset.invalid",

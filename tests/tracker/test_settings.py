@@ -130,6 +130,25 @@ BAD: dict[str, tuple[dict[str, str | None], str]] = {
         PRODUCTION | {"DATABASE_URL": "sqlite:///db.sqlite3"},
         "DATABASE_URL is not a PostgreSQL URL.",
     ),
+    "DATABASE_URL that may be unencrypted": (
+        PRODUCTION | {"DATABASE_URL": "postgresql://t:x@db.invalid/t?sslmode=prefer"},
+        "DATABASE_URL asks for sslmode prefer, which may be unencrypted: use require, or "
+        "verify-full with sslrootcert.",
+    ),
+    "DATABASE_POOLER nonsense": (
+        PRODUCTION | {"DATABASE_POOLER": "session"},
+        "DATABASE_POOLER is neither 'none' nor 'transaction'.",
+    ),
+    "a pooler and no way past it": (
+        PRODUCTION | {"DATABASE_POOLER": "transaction"},
+        "DATABASE_POOLER is 'transaction' without DIRECT_DATABASE_URL, which leads migrations and "
+        "backups past it.",
+    ),
+    "REDIS_URL unencrypted": (
+        PRODUCTION | {"REDIS_URL": "redis://:x@cache.invalid/0"},
+        "REDIS_URL is not encrypted: use rediss://, or name its host in PRIVATE_NETWORK_HOSTS if "
+        "the way to it is your own.",
+    ),
     "LIVE_URL not encrypted": (
         PRODUCTION | {"LIVE_URL": "ws://live.example.com"},
         "LIVE_URL is not a wss:// address without a path.",
@@ -263,6 +282,32 @@ def test_good_settings_start():
         assert result.returncode == 0, result.stderr
 
 
+def _shown(environment: dict[str, str | None], expression: str) -> str:
+    show = (
+        f"import django; django.setup(); from django.conf import settings as s; print({expression})"
+    )
+    result = run(environment | {"DJANGO_SETTINGS_MODULE": "tracker.settings"}, "-c", show)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "limit"),
+    [
+        ({"PROCESS_KIND": "web"}, "-c statement_timeout=15000", "15000"),
+        (
+            {"DATABASE_POOLER": "transaction", "DIRECT_DATABASE_URL": "postgres://t@db.invalid/t"},
+            "None",
+            "30000",
+        ),
+    ],
+)
+def test_each_kind_of_process_limits_its_statements(changes, options, limit):
+    """Behind a pooler in transaction mode no start-up option does it."""
+    expression = "s.DATABASES['default']['OPTIONS'].get('options'), s.STATEMENT_TIMEOUT_MS"
+    assert _shown(PRODUCTION | changes, expression) == f"{options} {limit}"
+
+
 def test_production_settings_pass_the_deployment_check():
     """S50"""
     result = run(PRODUCTION, "manage.py", "check", "--deploy", "--fail-level", "WARNING")
@@ -311,7 +356,7 @@ def test_a_dollar_sign_in_the_passwords_of_the_servers_survives():
     """S56: %24 in the URL is a dollar sign in the password."""
     environment = PRODUCTION | {
         "DATABASE_URL": "postgresql://tracker:pa%24HOME@db.invalid/tracker",
-        "REDIS_URL": "redis://:pa$HOME@cache.invalid/0",
+        "REDIS_URL": "rediss://:pa$HOME@cache.invalid/0",
         "DJANGO_SETTINGS_MODULE": "tracker.settings",
     }
     show = (
@@ -319,4 +364,4 @@ def test_a_dollar_sign_in_the_passwords_of_the_servers_survives():
         "print(s.DATABASES['default']['PASSWORD'], s.REDIS_URL)"
     )
     result = run(environment, "-c", show)
-    assert result.stdout.split() == ["pa$HOME", "redis://:pa$HOME@cache.invalid/0"]
+    assert result.stdout.split() == ["pa$HOME", "rediss://:pa$HOME@cache.invalid/0"]

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from audit import drills
-from tracker import clock
+from tracker import clock, direct
 from tracker.backups import progress, store
 from tracker.backups.errors import BackupError
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
                 self.stdout.write(name)
             return
         try:
-            with progress.shown() as told:
+            with direct.connected(), progress.shown() as told:
                 back_up = drills.back_up_if_due if options["if_due"] else drills.back_up
                 made = back_up(now=clock.now(), told=told)
         except BackupError as error:

@@ -4,6 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from tracker import direct
 from tracker.backups import progress, restoring
 from tracker.backups.errors import BackupError
 
@@ -21,6 +22,10 @@ class Command(BaseCommand):
         parser.add_argument("--files", help="An empty folder for the private files.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with direct.connected():
+            self._restore(options)
+
+    def _restore(self, options: dict[str, Any]) -> None:
         try:
             with progress.shown() as told:
                 made = restoring.find(options["name"])

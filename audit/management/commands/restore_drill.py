@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from audit import drills
-from tracker import clock
+from tracker import clock, direct
 from tracker.backups import progress
 from tracker.backups.errors import BackupError
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            with progress.shown() as told:
+            with direct.connected(), progress.shown() as told:
                 result = drills.run(now=clock.now(), name=options["name"], told=told)
         except BackupError as error:
             raise CommandError(f"No drill was run: {error}.") from None
