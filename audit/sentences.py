@@ -130,6 +130,14 @@ SENTENCES: Mapping[Action, str] = {
     Action.BACKUP_MADE: "A backup was made.",
     Action.BACKUP_FAILED: "A backup could not be made.",
     Action.RESTORE_DRILLED: "A backup was restored for a drill.",
+    Action.SUPPORT_REQUEST_OPENED: "A support request was opened.",
+    Action.SUPPORT_REQUEST_WRITTEN: "A message was added to a support request.",
+    Action.SUPPORT_REQUEST_ANSWERED: "Support answered a request.",
+    Action.SUPPORT_REQUEST_NOTED: "Support made a note on a request.",
+    Action.SUPPORT_REQUEST_ASSIGNED: "Somebody of support took a request, or gave it on.",
+    Action.SUPPORT_REQUEST_SORTED: "Support changed what a request is about.",
+    Action.SUPPORT_REQUEST_CLOSED: "A support request was closed.",
+    Action.SUPPORT_REQUEST_RATED: "Help from support was rated.",
     Action.STAFF_ACTED: "Support changed something.",
 }
 
