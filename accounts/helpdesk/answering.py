@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.db.models import Q
 
 from accounts.helpdesk import telling, threads, wording
 from accounts.helpdesk.opening import worded
@@ -120,9 +121,11 @@ def assign(*, request_id: UUID, to: UUID | None, actor_id: UUID) -> None:
 
 def desk() -> Sequence[User]:
     """Active staff who may answer, by their address."""
-    backend = settings.AUTHENTICATION_BACKENDS[0]
-    people = User.objects.with_perm(ANSWER, backend=backend)
-    return list(people.filter(is_staff=True).order_by("email"))
+    app, codename = ANSWER.split(".")
+    right = Permission.objects.filter(content_type__app_label=app, codename=codename)
+    may = Q(is_superuser=True) | Q(user_permissions__in=right) | Q(groups__permissions__in=right)
+    people = User.objects.filter(may, is_staff=True, is_active=True)
+    return list(people.distinct().order_by("email"))
 
 
 # --- one at a time ------------------------------------------------------------------------------

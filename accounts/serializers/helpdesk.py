@@ -128,7 +128,7 @@ class SupportThreadSerializer(SupportRequestSerializer):
     """One request with everything that was written and what was sent along."""
 
     messages = SupportMessageSerializer(many=True, source="thread")
-    diagnostics = serializers.DictField(help_text="As it was kept.")  # type: ignore[assignment]
+    diagnostics = serializers.DictField(help_text="As it was kept.")
     snapshot = serializers.DictField(help_text="What we knew of the connection as it was opened.")
 
     class Meta(SupportRequestSerializer.Meta):

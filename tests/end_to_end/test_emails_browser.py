@@ -47,8 +47,8 @@ SHORT: dict[str, Any] = WEEK | {
     "closed_by": "time", "silent_days": 14, "reopening_days": 14,
     "included": "10,000", "goes_on": True, "export_id": "01a22dd5-9f39-74cb-9e3f-9a0b135d916a",
 }  # fmt: skip
-PERSONAL = ("subject", "name", "title", "note", "strategy", "label", "reason", "value", "contents", "host",
-            "exchange")  # fmt: skip
+PERSONAL = ("subject", "name", "title", "note", "strategy", "label", "reason", "value", "contents",
+            "host", "exchange")  # fmt: skip
 LENGTHY = SHORT | dict.fromkeys(PERSONAL, LONG)
 # Texts whose contrast with what is behind them is less than WCAG 2.2 asks for (1.4.3, level AA).
 FAINT = """() => {
