@@ -64,7 +64,7 @@ class SupportRequestAdmin(ReadOnlyAdmin):
     """What people ask. Nothing is changed by hand: each button is a service with its log entry."""
 
     list_display = (
-        "reference", "state", "category", "subject", "user", "plan", "assigned_to", "waits",
+        "reference", "state", "waits", "subject", "category", "user", "plan", "assigned_to",
         "first_response", "opened_at",
     )  # fmt: skip
     list_filter = (
@@ -183,8 +183,15 @@ def _page(request: HttpRequest, found: SupportRequest) -> dict[str, Any]:
         "categories": SupportCategory.choices, "longest": LONGEST_TEXT,
         "can_answer": request.user.has_perm(answering.ANSWER), "can_assign": may_assign,
         "desk": answering.desk() if may_assign else (),
+        "connection_url": _connection_url(found),
         "person_url": reverse("admin:accounts_user_change", args=[found.user_id]),
     }  # fmt: skip
+
+
+def _connection_url(found: SupportRequest) -> str:
+    """The page of a room above; empty where the request names no connection."""
+    key = found.connection_id
+    return reverse("admin:exchanges_exchangeconnection_change", args=[key]) if key else ""
 
 
 def _sentence(problem: DomainError) -> str:
@@ -322,7 +329,7 @@ def _figures(now: datetime) -> dict[str, Any]:
     drawn = [week for week in weeks if week.median is not None and week.p90 is not None]
     spans = {
         "median": [_hours(week.median) for week in drawn],
-        "p90": [_hours(week.p90) for week in drawn],
+        "90th percentile": [_hours(week.p90) for week in drawn],
     }
     given = figures.ratings(now=now, days=RATED_DAYS)
     return {
