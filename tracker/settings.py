@@ -317,6 +317,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "PortfolioStatusEnum": "portfolios.models.Status",
         "SyncStateEnum": "portfolios.models.SyncState",
+        "SupportStateEnum": "accounts.models.SupportRequest.State",
+        "SupportCategoryEnum": "accounts.models.helpdesk.SupportCategory",
         "ValuationScopeEnum": "portfolios.models.Scope",
         "ConnectionStateEnum": "exchanges.models.ConnectionState",
         "ImportStateEnum": "portfolios.models.ImportState",
