@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.helpdesk import threads
@@ -15,6 +16,7 @@ from accounts.models.helpdesk import (
 from tracker.api import StrictSerializer
 
 _MOST_LISTED = 20
+_PERHAPS_AN_INSTANT = serializers.DateTimeField(allow_null=True)
 
 
 def _said(most: int = 64) -> serializers.CharField:
@@ -87,6 +89,7 @@ class SupportMessageSerializer(serializers.Serializer):
     text = serializers.CharField()
     created_at = serializers.DateTimeField()
 
+    @extend_schema_field(serializers.ChoiceField(["you", "support"]))
     def get_by(self, row: SupportMessage) -> str:
         return "you" if row.kind == SupportMessage.Kind.PERSON else "support"
 
@@ -117,9 +120,11 @@ class SupportRequestSerializer(serializers.ModelSerializer):
     def _when(value: Any) -> Any:
         return serializers.DateTimeField().to_representation(value) if value else None
 
+    @extend_schema_field(_PERHAPS_AN_INSTANT)
     def get_closes_at(self, row: SupportRequest) -> Any:
         return self._when(threads.closes_at(row))
 
+    @extend_schema_field(_PERHAPS_AN_INSTANT)
     def get_reopens_until(self, row: SupportRequest) -> Any:
         return self._when(threads.reopens_until(row))
 
