@@ -35,6 +35,9 @@ class Event(StrEnum):
     BACKTEST_FINISHED = "backtest_finished"
     WEEKLY_SUMMARY = "weekly_summary"
     WEBHOOK_STOPPED = "webhook_stopped"
+    SUPPORT_OPENED = "support_opened"
+    SUPPORT_ANSWERED = "support_answered"
+    SUPPORT_CLOSED = "support_closed"
 
 
 class Rule(StrEnum):
@@ -92,6 +95,10 @@ RULES: Mapping[Event, Mapping[Channel, Rule]] = {
     Event.WEEKLY_SUMMARY: _rules(Rule.ON, Rule.OFF, Rule.ON, Rule.OFF),
     # Not by webhook: that is what has stopped.
     Event.WEBHOOK_STOPPED: _rules(Rule.ALWAYS, Rule.OFF, Rule.ALWAYS, Rule.NEVER),
+    # Who asked gets the answer; programs are not told what somebody writes with support.
+    Event.SUPPORT_OPENED: _BY_EMAIL_ALONE,
+    Event.SUPPORT_ANSWERED: _PUSH_AS_WELL,
+    Event.SUPPORT_CLOSED: _rules(Rule.ALWAYS, Rule.OFF, Rule.ALWAYS, Rule.NEVER),
 }
 
 

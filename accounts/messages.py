@@ -17,6 +17,7 @@ from django.template.loader import select_template
 from django.utils import timezone, translation
 
 from accounts import charts, limits, links, unsubscribing
+from accounts.helpdesk import telling
 from accounts.models import AccountLink, Delivery, User
 from accounts.notifications import Event
 from accounts.privacy import export, inventory
@@ -28,6 +29,7 @@ _INSTANTS = ("closes_at", "ends_at", "expires_at", "at")
 _DAYS = ("week_from", "week_until")
 _TITLES = 5  # that one message for several names
 _GATHERED = "gathered"
+_SUPPORT = (Event.SUPPORT_OPENED, Event.SUPPORT_ANSWERED, Event.SUPPORT_CLOSED)
 _NOT_FOR_THE_APP = (*limits.TARGETS, "link_id")
 LinkMaker = Callable[..., str]
 _link_makers: dict[Event, LinkMaker] = {}
@@ -73,6 +75,8 @@ def write(delivery: Delivery, *, now: datetime) -> Message:
     facts = facts_of(delivery) | _links(delivery, event, now)
     if unsubscribing.is_offered(delivery):
         facts["unsubscribe"] = unsubscribing.url(delivery)
+    if event == Event.SUPPORT_ANSWERED and not limits.is_gathering(delivery):
+        facts["answer"] = _answer(delivery)
     images = {}
     if event == Event.WEEKLY_SUMMARY and (chart := charts.of_days(facts.get("days", []))):
         images[charts.NAME], facts["chart"] = chart, charts.NAME
@@ -116,6 +120,8 @@ def _links(delivery: Delivery, event: Event, now: datetime) -> dict[str, str]:
     if event == Event.EXPORT_READY:
         export_id = UUID(delivery.parameters["export_id"])
         return {"link": export.url(user_id=delivery.user_id, export_id=export_id)}
+    if event in _SUPPORT:
+        return {"link": telling.link(delivery)}
     if maker := _link_makers.get(event):
         parameters = delivery.parameters
         return {"link": maker(user_id=delivery.user_id, parameters=parameters, now=now)}
@@ -188,6 +194,14 @@ def _link(delivery: Delivery, now: datetime) -> str:
     if row is None:
         raise Outdated
     return links.url(row)
+
+
+def _answer(delivery: Delivery) -> str:
+    """What support answered, whole and with its line ends: it is not kept in the delivery."""
+    text = telling.quoted(delivery)
+    if text is None:
+        raise Outdated
+    return text
 
 
 def _tidy(value: Any) -> Any:

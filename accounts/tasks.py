@@ -3,6 +3,7 @@ from uuid import UUID
 from celery import shared_task
 
 from accounts import delivery, idempotency, passwords
+from accounts.helpdesk import closing as helpdesk_closing
 from accounts.privacy import closing, export, retention
 from tracker import clock
 
@@ -74,3 +75,9 @@ def apply_retention(**kwargs: object) -> None:
     """Delete what has outlived its purpose. Runs daily; idempotent."""
     for _ in retention.apply(now=clock.now()):
         pass
+
+
+@shared_task(ignore_result=True)
+def close_silent_requests(**kwargs: object) -> None:
+    """Close support requests whose answer the person left unanswered. Runs hourly; idempotent."""
+    helpdesk_closing.close_silent(now=clock.now())

@@ -4,6 +4,7 @@ from accounts.views import (
     api_keys,
     auth,
     devices,
+    helpdesk,
     links,
     notifications,
     privacy,
@@ -54,4 +55,9 @@ urlpatterns = [
     path("me/passkeys", second_factor.PasskeysView.as_view()),
     path("me/passkeys/options", second_factor.PasskeyOptionsView.as_view()),
     path("me/passkeys/<uuid:id>", second_factor.PasskeyView.as_view()),
+    path("support/requests", helpdesk.SupportRequestsView.as_view()),
+    path("support/requests/<uuid:id>", helpdesk.SupportRequestView.as_view()),
+    path("support/requests/<uuid:id>/messages", helpdesk.SupportMessagesView.as_view()),
+    path("support/requests/<uuid:id>/close", helpdesk.SupportCloseView.as_view()),
+    path("support/requests/<uuid:id>/rating", helpdesk.SupportRatingView.as_view()),
 ]

@@ -135,6 +135,14 @@ SENTENCES: Mapping[Action, str] = {
     Action.QUEUE_DROPPED: "Operators dropped waiting work.",
     Action.EVERY_SESSION_ENDED: "Operators signed everybody out.",
     Action.ACTIVITY_CHECKED: "The activity log was compared with its seals.",
+    Action.SUPPORT_REQUEST_OPENED: "A support request was opened.",
+    Action.SUPPORT_REQUEST_WRITTEN: "A message was added to a support request.",
+    Action.SUPPORT_REQUEST_ANSWERED: "Support answered a request.",
+    Action.SUPPORT_REQUEST_NOTED: "Support made a note on a request.",
+    Action.SUPPORT_REQUEST_ASSIGNED: "Somebody of support took a request, or gave it on.",
+    Action.SUPPORT_REQUEST_SORTED: "Support changed what a request is about.",
+    Action.SUPPORT_REQUEST_CLOSED: "A support request was closed.",
+    Action.SUPPORT_REQUEST_RATED: "Help from support was rated.",
     Action.STAFF_ACTED: "Support changed something.",
 }
 

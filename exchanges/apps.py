@@ -7,6 +7,7 @@ class ExchangesConfig(AppConfig):
     name = "exchanges"
 
     def ready(self) -> None:
-        from exchanges import drill
+        from exchanges import drill, support
 
         drill.register()
+        support.register()

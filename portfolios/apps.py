@@ -7,6 +7,7 @@ class PortfoliosConfig(AppConfig):
     name = "portfolios"
 
     def ready(self) -> None:
-        from portfolios import subscriptions
+        from portfolios import subscriptions, support
 
         subscriptions.subscribe()
+        support.register()

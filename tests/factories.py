@@ -13,6 +13,7 @@ from django.db import connection as database
 from djstripe import models as djstripe
 
 from accounts import datakeys, webhooks
+from accounts.helpdesk import references
 from accounts.models import (
     AccountLink,
     ApiKey,
@@ -27,6 +28,8 @@ from accounts.models import (
     PushDevice,
     RecoveryCode,
     Session,
+    SupportMessage,
+    SupportRequest,
     TotpDevice,
     User,
     WebhookEndpoint,
@@ -252,6 +255,7 @@ def _accounts_rows(user: User) -> None:
     webhook(user)
     push_device(user)
     delivery(user)
+    support_answer(user)
 
 
 def session(user: User) -> Session:
@@ -303,6 +307,24 @@ def webhook(user: User) -> WebhookEndpoint:
         row.sealed_secret = webhooks.seal(row, "secret", "whsec_" + "A" * 43 + "=")
         row.save(force_insert=True)
     return row
+
+
+def support_request(user: User, **more: Any) -> SupportRequest:
+    """Something that this person asked support, and that waits for an answer."""
+    row = SupportRequest(user=user, **{"category": "app", "subject": "A question"} | more)
+    with tenancy.as_user(user.id):
+        references.insert(row)
+        SupportMessage.objects.create(user=user, request=row, kind="person", text="How?")
+    return row
+
+
+def support_answer(user: User, text: str = "Like this.") -> SupportMessage:
+    """What support answered such a question."""
+    now = clock.now()
+    row = support_request(user, state="answered", waiting_since=None, answered_at=now,
+                          first_answered_at=now)  # fmt: skip
+    with tenancy.as_user(user.id):
+        return SupportMessage.objects.create(user=user, request=row, kind="answer", text=text)
 
 
 def push_device(user: User, session_id: UUID | None = None) -> PushDevice:

@@ -338,6 +338,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "PortfolioStatusEnum": "portfolios.models.Status",
         "SyncStateEnum": "portfolios.models.SyncState",
+        "SupportStateEnum": "accounts.models.SupportRequest.State",
+        "SupportCategoryEnum": "accounts.models.helpdesk.SupportCategory",
         "ValuationScopeEnum": "portfolios.models.Scope",
         "ConnectionStateEnum": "exchanges.models.ConnectionState",
         "ImportStateEnum": "portfolios.models.ImportState",
@@ -481,6 +483,11 @@ if not re.fullmatch(r"https?://[^/\s]+", PUBLIC_URL) or (
     PRODUCTION and not PUBLIC_URL.startswith("https://")
 ):
     SETTINGS_PROBLEMS.append("PUBLIC_URL is not an https:// address without a path.")
+# Where the app opens links in e-mails, such as https://app.example.com; without it they say to open
+# the app.
+APP_URL = os.environ.get("APP_URL", "").rstrip("/")
+if APP_URL and not re.fullmatch(r"https://[^\s?#\"<>]+", APP_URL):
+    SETTINGS_PROBLEMS.append("APP_URL is not an https:// address.")
 # Where passkeys may be used besides PUBLIC_URL: the origins of other pages of ours …
 WEBAUTHN_ORIGINS = env.list("WEBAUTHN_ORIGINS", default=[])
 # … and the apps: "TEAMID.bundle.id", and {"package": ["SHA-256 fingerprint of its certificate"]}.
@@ -676,6 +683,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "accounts.erase-closed-accounts": {
         "task": "accounts.tasks.erase_closed_accounts",
+        "schedule": 3600.0,
+    },
+    "accounts.close-silent-requests": {
+        "task": "accounts.tasks.close_silent_requests",
         "schedule": 3600.0,
     },
     "accounts.apply-retention": {"task": "accounts.tasks.apply_retention", "schedule": 86400.0},

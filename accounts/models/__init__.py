@@ -1,6 +1,7 @@
 """Tables of `accounts`: people and what belongs to them alone."""
 
 from accounts.models.api_keys import ApiKey
+from accounts.models.helpdesk import CannedReply, SupportMessage, SupportRequest
 from accounts.models.notifications import (
     Delivery,
     EmailSuppression,
@@ -29,6 +30,7 @@ __all__ = [
     "AccountLink",
     "ApiKey",
     "BaseCurrency",
+    "CannedReply",
     "Consent",
     "CostBasisMethod",
     "CostBasisScope",
@@ -43,6 +45,8 @@ __all__ = [
     "PushDevice",
     "RecoveryCode",
     "Session",
+    "SupportMessage",
+    "SupportRequest",
     "Theme",
     "TotpDevice",
     "User",

@@ -26,7 +26,7 @@ from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
 
 from accounts import delivery, notifications, sessions, shield
-from accounts.models import ApiKey, DataKey, Session, User
+from accounts.models import ApiKey, DataKey, Session, SupportMessage, SupportRequest, User
 from accounts.models.notifications import Channel
 from accounts.notifications import Event
 from accounts.privacy import export, inventory, tombstones
@@ -234,6 +234,8 @@ def _delete_person(user_id: UUID, rows: int) -> bool:
     try:
         with tenancy.as_system("erasure"):
             SecurityAlert.objects.filter(handled_by=user_id).update(handled_by=None)
+            SupportRequest.objects.filter(assigned_to=user_id).update(assigned_to=None)
+            SupportMessage.objects.filter(author=user_id).update(author=None)
             person = User.objects.filter(id=user_id)
             if person._raw_delete(person.db):
                 activity.record(Action.USER_ERASED, user_id=None, rows=rows)

@@ -211,6 +211,23 @@ TABLES: Mapping[str, Table] = {
         personal="id user name confirmed transports aaguid backed_up created_at last_used_at",
         operational="sign_count", secret="credential_id credential_digest public_key",
     ),
+    "accounts.SupportRequest": _table(
+        "helping people who ask", expiry=_after(1095, "closed_at"),
+        personal="id user reference category subject state connection_id diagnostics snapshot "
+        "consented_at opened_at waiting_since first_answered_at answered_at last_message_at "
+        "closed_at closed_by rating rating_comment rated_at",
+        operational="assigned_to version",
+    ),
+    # With the notes that staff left each other: they are about the person (Art. 15). Without who
+    # of staff wrote what: that is about somebody else.
+    "accounts.SupportMessage": _table(
+        "helping people who ask", order="request id", kept="with the request",
+        personal="id user request kind text created_at", operational="author",
+    ),
+    "accounts.CannedReply": _shared(
+        "answers that are written once for many", "id", "title", "language", "category", "text",
+        "created_at",
+    ),
     # --- audit ----------------------------------------------------------------------------------
     "audit.ActivityLog": _table(
         "knowing who did what and when", SECURITY, erasure=Erasure.ANONYMISE,

@@ -57,12 +57,13 @@ def test_a_notice_says_what_happened_and_what_it_is_about(client_of, alice):
 
 @pytest.mark.parametrize("event", [e for e in Event if e.value not in (
     "confirm_email", "already_registered", "welcome", "confirm_new_email", "password_reset",
-    "account_closed")])  # fmt: skip
+    "account_closed", "support_opened")])  # fmt: skip
 def test_every_event_that_is_shown_in_the_app_has_a_title_and_a_sentence(client_of, alice, event):
     facts = {"kind": "account.strange_sign_in", "what": "totp_added", "days": [],
              "closes_at": NOW, "ends_at": NOW, "expires_at": NOW, "at": NOW, "name": "script",
              "reason": "It did not answer.", "strategy": "Crossing", "contents": "trades",
-             "new_masked": "n…w@example.com", "host": "example.com", "price": "1 USD"}  # fmt: skip
+             "new_masked": "n…w@example.com", "host": "example.com", "price": "1 USD",
+             "reference": "SR-7F3K2M", "subject": "A question", "reopening_days": 14}  # fmt: skip
     told(alice, event, **facts)
     [notice] = listed(client_of(alice))["results"]
     assert notice["title"]

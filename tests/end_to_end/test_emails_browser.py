@@ -43,10 +43,12 @@ SHORT: dict[str, Any] = WEEK | {
     "reason": "The disk is full.", "outcome": "done", "total_return": "+12.30 %",
     "host": "hooks.example.com", "exchange": "Kraken", "label": "Savings", "plan": "Pro",
     "before": "Free", "grew": True, "why": "refunded", "percent": 80, "calls": "8,000",
+    "reference": "SR-7F3K2M", "subject": "Trades are missing", "category": "the app",
+    "closed_by": "time", "silent_days": 14, "reopening_days": 14,
     "included": "10,000", "goes_on": True, "export_id": "01a22dd5-9f39-74cb-9e3f-9a0b135d916a",
 }  # fmt: skip
-PERSONAL = ("name", "title", "note", "strategy", "label", "reason", "value", "contents", "host",
-            "exchange")  # fmt: skip
+PERSONAL = ("subject", "name", "title", "note", "strategy", "label", "reason", "value", "contents",
+            "host", "exchange")  # fmt: skip
 LENGTHY = SHORT | dict.fromkeys(PERSONAL, LONG)
 # Texts whose contrast with what is behind them is less than WCAG 2.2 asks for (1.4.3, level AA).
 FAINT = """() => {
@@ -95,6 +97,8 @@ def written(user: User, facts: dict[str, Any]) -> dict[str, str]:
     """Each event's e-mail, and one that stands for several."""
     found = {}
     facts = facts | {"export_id": str(factories.ready_file(user).id)}
+    answer = factories.support_answer(user, f"Hello,\n\nlike {facts['name']}.\nGood luck!")
+    facts["support_message_id"] = str(answer.id)
     with tenancy.as_user(user.id):
         for event in Event:
             given = {k: v for k, v in facts.items() if k != "link"}

@@ -54,6 +54,7 @@ FACTORIES = {
     "transfer-matches": lambda user: factories.transfer_match(user),
     "transfers": lambda user: factories.noted_transfer(user),
     "reconciliation": lambda user: factories.discrepancy(user),
+    "support/requests": lambda user: factories.support_request(user),
     "problems": lambda user: factories.dismissed_problem(user),
 }
 
@@ -103,6 +104,10 @@ BODIES: dict[str, Any] = {
     "PUT /api/v1/transfers/{id}/note": {"meaning": "own_deposit"},
     "DELETE /api/v1/transfers/{id}/note": None,
     "POST /api/v1/reconciliation/{id}/repair": {"action": "book_adjustment"},
+    "GET /api/v1/support/requests/{id}": None,
+    "POST /api/v1/support/requests/{id}/messages": {"text": "And this."},
+    "POST /api/v1/support/requests/{id}/close": None,
+    "POST /api/v1/support/requests/{id}/rating": {"rating": 5},
     "POST /api/v1/problems/{id}/dismiss": None,
     "DELETE /api/v1/problems/{id}/dismiss": None,
 }

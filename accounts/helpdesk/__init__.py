@@ -1,0 +1,1 @@
+"""Support requests: what people ask, what staff answer, and how long that took."""
