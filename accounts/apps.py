@@ -7,8 +7,12 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
+        from django.db.models.signals import post_migrate
+
         from accounts import bounces, drill, subscriptions
+        from accounts.staff import roles
 
         subscriptions.subscribe()
         bounces.subscribe()
         drill.register()
+        post_migrate.connect(roles.sync_after_migrating)

@@ -23,6 +23,7 @@ from accounts.models.people import (
 )
 from accounts.models.privacy import Consent, DataExport
 from accounts.models.second_factor import Passkey, RecoveryCode, TotpDevice
+from accounts.models.support import SecondFactorReset, SupportAccess, SupportViewing
 from accounts.models.webhooks import WebhookEndpoint
 
 __all__ = [
@@ -42,7 +43,10 @@ __all__ = [
     "Passkey",
     "PushDevice",
     "RecoveryCode",
+    "SecondFactorReset",
     "Session",
+    "SupportAccess",
+    "SupportViewing",
     "Theme",
     "TotpDevice",
     "User",
