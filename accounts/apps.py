@@ -9,10 +9,13 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
-        from accounts import bounces, drill, subscriptions
+        from accounts import bounces, drill, messages, subscriptions
+        from accounts.events import Event
+        from accounts.second_factor import resets
         from accounts.staff import roles
 
         subscriptions.subscribe()
         bounces.subscribe()
         drill.register()
+        messages.link_maker(Event.SECOND_FACTOR_RESET, resets.link)
         post_migrate.connect(roles.sync_after_migrating)

@@ -15,6 +15,13 @@ from django import forms
 from django.http import HttpRequest
 
 
+class PersonForm(forms.Form):
+    """A form about one person, whom it is told before it is shown or read."""
+
+    def prepare(self, person_id: UUID) -> None:
+        """Fill in choices that depend on the person. Called inside ``as_system``."""
+
+
 @dataclass(frozen=True, slots=True)
 class PersonAct:
     """Something that staff does for or against one person: a service with a form before it.
@@ -31,7 +38,7 @@ class PersonAct:
     explanation: str
     permission: str
     run: Callable[..., str]
-    form: type[forms.Form] = forms.Form
+    form: type[forms.Form] = PersonForm
     # Name of the admin page where one goes on from here; else the person's own.
     leads_to: str = ""
 

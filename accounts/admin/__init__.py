@@ -1,5 +1,5 @@
 """Support's pages of `accounts`."""
 
-from accounts.admin import messages, people, privacy, second_factor
+from accounts.admin import acts, messages, people, privacy, second_factor, support_access
 
-__all__ = ["messages", "people", "privacy", "second_factor"]
+__all__ = ["acts", "messages", "people", "privacy", "second_factor", "support_access"]
