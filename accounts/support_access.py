@@ -52,12 +52,12 @@ class Standing:
     @property
     def given_at(self) -> datetime | None:
         """Since when, if at all."""
-        return self.access and self.access.given_at
+        return self.access.given_at if self.access else None
 
     @property
     def until(self) -> datetime | None:
         """Until when, if at all."""
-        return self.access and self.access.until
+        return self.access.until if self.access else None
 
 
 # --- the person ---------------------------------------------------------------------------------

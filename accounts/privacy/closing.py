@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from celery import current_app
@@ -50,7 +51,7 @@ def request(
             user.save(update_fields=["closes_at"])
             activity.record(
                 Action.USER_CLOSING, user_id=user_id, ip_address=ip_address, actor_id=actor_id,
-                closes_at=user.closes_at.isoformat(), **({"reason": reason} if reason else {}),
+                closes_at=user.closes_at.isoformat(), **_why(reason),
             )  # fmt: skip
             notifications.notify(
                 user_id=user_id, event=Event.ACCOUNT_CLOSING, dedupe=user.closes_at.isoformat(),
@@ -58,6 +59,10 @@ def request(
             )  # fmt: skip
         sessions.end(Session.objects.filter(user_id=user_id), reason="closing", now=now)
         return Closing(user.closes_at)
+
+
+def _why(reason: str) -> dict[str, Any]:
+    return {"reason": reason} if reason else {}
 
 
 def dispatch_due(*, now: datetime) -> int:
