@@ -137,7 +137,7 @@ def test_every_page_shows_what_the_app_shows_is_marked_and_written_down(alice, l
 def test_the_figures_are_those_of_the_api(alice, looking, client_of):
     home = client_of(alice).get("/portfolio").json()
     page = looking.get(screen(alice)).content.decode()
-    assert f"<td>{home['total']}</td>" in page
+    assert f"<td>{home['total_value']}</td>" in page
     shown = looking.get(screen(alice, "holdings")).context["parts"]
     listed = client_of(alice).get("/holdings").json()["results"]
     assert sum(len(part.rows) for part in shown) == len(listed) > 0
