@@ -37,15 +37,20 @@ def send(user: User, now: datetime) -> None:
     )  # fmt: skip
 
 
-def send_again(*, user_id: UUID, now: datetime) -> None:
-    """Another link, at most one a minute. Raises AlreadyConfirmed."""
+def send_again(*, user_id: UUID, now: datetime, actor_id: UUID | None = None) -> bool:
+    """Another link, at most one a minute; False when the last one is that young.
+
+    ``actor_id`` is the member of staff who asks for it. Raises AlreadyConfirmed.
+    """
     with tenancy.as_user(user_id):
         user = User.objects.select_for_update(no_key=True).get(id=user_id)
         if user.email_confirmed_at is not None:
             raise AlreadyConfirmed
-        if not links.sent_since(user_id, CONFIRM, now - PAUSE):
-            log.record(Action.EMAIL_CONFIRMATION_SENT, user_id=user_id)
-            send(user, now)
+        if links.sent_since(user_id, CONFIRM, now - PAUSE):
+            return False
+        log.record(Action.EMAIL_CONFIRMATION_SENT, user_id=user_id, actor_id=actor_id)
+        send(user, now)
+        return True
 
 
 def check(*, token: str, now: datetime) -> None:

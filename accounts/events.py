@@ -17,6 +17,8 @@ class Event(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     SECOND_FACTOR_CHANGED = "second_factor_changed"
+    SECOND_FACTOR_RESET = "second_factor_reset"
+    SUPPORT_ACCESS = "support_access"
     SECURITY_ALERT = "security_alert"
     EXPORT_READY = "export_ready"
     ACCOUNT_CLOSING = "account_closing"
@@ -76,6 +78,8 @@ RULES: Mapping[Event, Mapping[Channel, Rule]] = {
     Event.PASSWORD_RESET: _BY_EMAIL_ALONE,
     Event.PASSWORD_CHANGED: _PUSH_AS_WELL,
     Event.SECOND_FACTOR_CHANGED: _PUSH_AS_WELL,
+    Event.SECOND_FACTOR_RESET: _PUSH_AS_WELL,
+    Event.SUPPORT_ACCESS: _PUSH_AS_WELL,
     Event.SECURITY_ALERT: _rules(Rule.ON, Rule.ON, Rule.ALWAYS, Rule.OFF),
     Event.EXPORT_READY: _rules(Rule.ON, Rule.ON, Rule.ON, Rule.NEVER),
     Event.ACCOUNT_CLOSING: _PUSH_AS_WELL,
@@ -115,7 +119,7 @@ _SECURITY = frozenset({
     Event.CONFIRM_EMAIL, Event.ALREADY_REGISTERED, Event.WELCOME, Event.CONFIRM_NEW_EMAIL,
     Event.EMAIL_CHANGE_ANNOUNCED, Event.PASSWORD_RESET, Event.PASSWORD_CHANGED,
     Event.SECOND_FACTOR_CHANGED, Event.SECURITY_ALERT, Event.ACCOUNT_CLOSING, Event.ACCOUNT_CLOSED,
-    Event.API_KEY_CREATED,
+    Event.API_KEY_CREATED, Event.SECOND_FACTOR_RESET, Event.SUPPORT_ACCESS,
 })  # fmt: skip
 # Whoever took an account over could switch e-mail off; alerts of these severities always go.
 SERIOUS = frozenset({"high", "critical"})

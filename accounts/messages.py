@@ -25,7 +25,7 @@ from accounts.quiet_hours import zone_of
 
 PRODUCT = "Portfolio tracker"
 LONGEST_TEXT = 300  # of any one thing that a message quotes: names and notes are people's own
-_INSTANTS = ("closes_at", "ends_at", "expires_at", "at")
+_INSTANTS = ("closes_at", "ends_at", "expires_at", "due_at", "at")
 _DAYS = ("week_from", "week_until")
 _TITLES = 5  # that one message for several names
 _GATHERED = "gathered"

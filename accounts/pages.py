@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import addresses, confirmation, links, passwords, shield, unsubscribing
 from accounts.events import TITLES
 from accounts.models import AccountLink
+from accounts.second_factor import resets
 from tracker import clock
 from tracker.api import InvalidInput, OutOfOrder
 from tracker.errors import DomainError
@@ -120,6 +121,26 @@ def reset_password(request: HttpRequest) -> HttpResponse:
         request, "Password set",
         "Your password has changed, and every device is signed out. Please sign in again.",
     )  # fmt: skip
+
+
+@_link_page
+def cancel_second_factor_reset(request: HttpRequest) -> HttpResponse:
+    """``/cancel-second-factor-reset``: nobody lost anything, so every second factor stays."""
+    token = _token(request)
+    if request.method == "POST":
+        resets.cancel_by_link(token=token, now=clock.now())
+        return done(
+            request, "Cancelled",
+            "Your second factor stays as it is. If it was not you who wrote to support, set a new "
+            "password in the app: choose “Forgot password” where you sign in.",
+        )  # fmt: skip
+    resets.find_by_link(token)
+    context = {
+        "title": "Keep your second factor?", "button": "Keep it", "token": token,
+        "action": request.path,
+        "text": "Support was asked to remove every second factor of your account.",
+    }  # fmt: skip
+    return render(request, "public/confirm.html", context)
 
 
 @csrf_exempt  # mail programs send the form themselves (RFC 8058); the token is the proof

@@ -9,6 +9,7 @@ urlpatterns = [
     path("confirm-email", pages.confirm_email),
     path("confirm-new-email", pages.confirm_new_email),
     path("reset-password", pages.reset_password),
+    path("cancel-second-factor-reset", pages.cancel_second_factor_reset),
     path("unsubscribe", pages.unsubscribe),
     path("terms", legal.terms),
     path("privacy", legal.privacy),

@@ -5,6 +5,7 @@ from celery import shared_task
 from accounts import delivery, idempotency, passwords
 from accounts.helpdesk import closing as helpdesk_closing
 from accounts.privacy import closing, export, retention
+from accounts.second_factor import resets
 from tracker import clock
 
 
@@ -68,6 +69,12 @@ def erase_closed_accounts(**kwargs: object) -> None:
 def erase_closed_account(*, user_id: str, **kwargs: object) -> None:
     """Erase one person whose days of grace are over. A second run finishes or finds nothing."""
     closing.finish(user_id=UUID(user_id), now=clock.now())
+
+
+@shared_task(ignore_result=True)
+def apply_second_factor_resets(**kwargs: object) -> None:
+    """Remove second factors whose day of grace is over. Runs every five minutes; idempotent."""
+    resets.apply_due(now=clock.now())
 
 
 @shared_task(ignore_result=True)

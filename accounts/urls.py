@@ -10,6 +10,7 @@ from accounts.views import (
     privacy,
     second_factor,
     sessions,
+    support_access,
     webhooks,
 )
 
@@ -52,6 +53,8 @@ urlpatterns = [
     path("me/second-factor/totp", second_factor.TotpView.as_view()),
     path("me/second-factor/totp/confirm", second_factor.TotpConfirmView.as_view()),
     path("me/second-factor/recovery-codes", second_factor.RecoveryCodesView.as_view()),
+    path("me/second-factor/reset", support_access.WaitingResetView.as_view()),
+    path("me/support-access", support_access.SupportAccessView.as_view()),
     path("me/passkeys", second_factor.PasskeysView.as_view()),
     path("me/passkeys/options", second_factor.PasskeyOptionsView.as_view()),
     path("me/passkeys/<uuid:id>", second_factor.PasskeyView.as_view()),

@@ -22,6 +22,8 @@ from celery import current_app
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Coalesce, Least
 
+from audit import log as activity
+from audit.actions import Action
 from portfolios.cost import basis, lot_tables
 from portfolios.ledger import books
 from portfolios.models import AssetBasis, PortfolioState
@@ -85,9 +87,19 @@ def derive(*, user_id: UUID, now: datetime) -> bool:
 def rebuild(*, user_id: UUID, now: datetime) -> bool:
     """Compute everything of one person anew; False when a worker is at it and goes on with it."""
     with tenancy.as_user(user_id):
-        books.mark(user_id=user_id, touched=dict.fromkeys(lot_tables.assets(user_id=user_id), now))
-        books.everything_changed(user_id=user_id, now=now)
+        _mark_everything(user_id, now)
     return derive(user_id=user_id, now=now)
+
+
+def ask_to_rebuild(*, user_id: UUID, actor_id: UUID, now: datetime) -> None:
+    """Have a worker compute everything of one person anew. Call inside ``as_user``."""
+    _mark_everything(user_id, now)
+    activity.record(Action.REBUILD_REQUESTED, user_id=user_id, actor_id=actor_id)
+
+
+def _mark_everything(user_id: UUID, now: datetime) -> None:
+    books.mark(user_id=user_id, touched=dict.fromkeys(lot_tables.assets(user_id=user_id), now))
+    books.everything_changed(user_id=user_id, now=now)
 
 
 def _run(work: _Work, now: datetime) -> None:

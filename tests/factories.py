@@ -27,9 +27,12 @@ from accounts.models import (
     Passkey,
     PushDevice,
     RecoveryCode,
+    SecondFactorReset,
     Session,
+    SupportAccess,
     SupportMessage,
     SupportRequest,
+    SupportViewing,
     TotpDevice,
     User,
     WebhookEndpoint,
@@ -256,6 +259,22 @@ def _accounts_rows(user: User) -> None:
     push_device(user)
     delivery(user)
     support_answer(user)
+    supported(user)
+
+
+def supported(user: User) -> None:
+    """Support once looked on and was asked for a reset; both are over. Inside ``as_user``."""
+    once, staff_id = {"began_at": EARLIER, "ends_at": EARLIER, "ended_at": EARLIER}, ids.new_id()
+    access = SupportAccess.objects.create(
+        user=user, given_at=EARLIER, until=EARLIER, ended_at=EARLIER
+    )
+    SupportViewing.objects.create(
+        user=user, access=access, actor_id=staff_id, reason="a ticket", **once
+    )
+    SecondFactorReset.objects.create(
+        user=user, state="done", reason="lost phone", asked_by=staff_id, asked_at=EARLIER,
+        due_at=EARLIER, ended_at=EARLIER,
+    )  # fmt: skip
 
 
 def session(user: User) -> Session:

@@ -1,7 +1,8 @@
-"""What rooms bring to the support desk: figures for its front page, sections and acts for a person.
+"""What rooms bring to the support desk: figures for its front page, sections and acts for a person,
+pages of the app that staff may be shown.
 
-A leaf with three lists. Each room adds its own when its admin pages load; the pages that show
-them (`accounts/staff`) know no room above their own.
+A leaf with lists. Each room adds its own when its admin pages load; the pages that show them
+(`accounts/staff`) know no room above their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,13 @@ from uuid import UUID
 
 from django import forms
 from django.http import HttpRequest
+
+
+class PersonForm(forms.Form):
+    """A form about one person, whom it is told before it is shown or read."""
+
+    def prepare(self, person_id: UUID) -> None:
+        """Fill in choices that depend on the person. Called inside ``as_system``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,23 @@ class PersonAct:
     explanation: str
     permission: str
     run: Callable[..., str]
-    form: type[forms.Form] = forms.Form
+    form: type[forms.Form] = PersonForm
+    # Name of the admin page where one goes on from here; else the person's own.
+    leads_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A page of the app as the person sees it, for staff whom they let look on.
+
+    ``read`` is called as that person, with keywords ``person_id`` and ``now``, and returns what the
+    API would answer (a mapping of plain values, lists and mappings), of bounded length.
+    """
+
+    slug: str
+    title: str
+    read: Callable[..., Mapping[str, Any]]
+    rank: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +92,7 @@ class _Desk:
     acts: dict[str, PersonAct] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    screens: dict[str, Screen] = field(default_factory=dict)
 
 
 _desk = _Desk()
@@ -86,6 +111,21 @@ def add_section(section: Section) -> None:
 def add_figure(figure: Figure) -> None:
     """Show a tile on the front page."""
     _desk.figures.append(figure)
+
+
+def add_screen(screen: Screen) -> None:
+    """Show a page of the app to staff whom a person lets look on."""
+    _desk.screens[screen.slug] = screen
+
+
+def screens() -> Sequence[Screen]:
+    """Every page of the app that can be looked at, by rank."""
+    return sorted(_desk.screens.values(), key=lambda screen: screen.rank)
+
+
+def screen(slug: str) -> Screen | None:
+    """One of `screens`; None where it is unknown."""
+    return _desk.screens.get(slug)
 
 
 def acts(request: HttpRequest) -> Sequence[PersonAct]:

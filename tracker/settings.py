@@ -689,6 +689,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "accounts.tasks.close_silent_requests",
         "schedule": 3600.0,
     },
+    "accounts.apply-second-factor-resets": {
+        "task": "accounts.tasks.apply_second_factor_resets",
+        "schedule": 300.0,
+    },
     "accounts.apply-retention": {"task": "accounts.tasks.apply_retention", "schedule": 86400.0},
     "audit.scan-failures": {"task": "audit.tasks.scan_failures", "schedule": 60.0},
     "audit.deliver-webhooks": {"task": "audit.tasks.deliver_webhooks", "schedule": 60.0},

@@ -140,6 +140,30 @@ def as_lookup(*, email: str = "", api_key: str = "") -> Iterator[None]:
         yield
 
 
+@contextmanager
+def narrowed_to(user_id: UUID, *, read_only: bool = False) -> Iterator[None]:
+    """Inside ``as_system``: act for one user only, for this long, and as the system again after.
+
+    So that staff's pages can call what people's own pages call, and see no more than those. With
+    ``read_only`` PostgreSQL itself refuses to write meanwhile. Raises TenancyError elsewhere.
+    """
+    before = current()
+    if not before.system or not connection.in_atomic_block:
+        raise TenancyError("only the system can narrow itself to one user")
+    identity = Identity(user_id=str(user_id))
+    try:
+        with transaction.atomic():  # a savepoint: going back to it puts the settings back as well
+            _apply(identity)
+            setattr(connection, _MARK, identity)
+            if read_only:  # PostgreSQL takes it back when the savepoint is released
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION READ ONLY")
+            yield
+            _apply(before)
+    finally:
+        setattr(connection, _MARK, before)
+
+
 def current() -> Identity:
     """The identity of this thread's database connection."""
     return getattr(connection, _MARK, _NOBODY)

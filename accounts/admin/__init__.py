@@ -1,5 +1,21 @@
 """Support's pages of `accounts`."""
 
-from accounts.admin import helpdesk, messages, people, privacy, second_factor
+from accounts.admin import (
+    acts,
+    helpdesk,
+    messages,
+    people,
+    privacy,
+    second_factor,
+    support_access,
+)
 
-__all__ = ["helpdesk", "messages", "people", "privacy", "second_factor"]
+__all__ = [
+    "acts",
+    "helpdesk",
+    "messages",
+    "people",
+    "privacy",
+    "second_factor",
+    "support_access",
+]

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 
 from accounts import support
 from accounts.models import Session, User, normalize_email
+from accounts.staff import touching
 from audit.admin import AuditedAdmin
 from billing import plans
 from tracker import clock
@@ -127,7 +128,7 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = super().has_change_permission(request, obj)
-        return allowed and (obj is None or _may_touch(request, obj))
+        return allowed and (obj is None or touching.may_touch(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody is deleted by a form: erasure is a process of its own."""
@@ -180,11 +181,7 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
     def _touchable(self, request: HttpRequest, keys: list[UUID]) -> list[User]:
         """The chosen people, without those above the member of staff, and without themself."""
         people = User.objects.filter(id__in=keys).exclude(id=staff_id(request))
-        return [person for person in people if _may_touch(request, person)]
-
-
-def _may_touch(request: HttpRequest, person: User) -> bool:
-    return request.user.is_superuser or not (person.is_staff or person.is_superuser)
+        return [person for person in people if touching.may_touch(request, person)]
 
 
 @admin.register(Session)

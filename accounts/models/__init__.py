@@ -24,6 +24,7 @@ from accounts.models.people import (
 )
 from accounts.models.privacy import Consent, DataExport
 from accounts.models.second_factor import Passkey, RecoveryCode, TotpDevice
+from accounts.models.support import SecondFactorReset, SupportAccess, SupportViewing
 from accounts.models.webhooks import WebhookEndpoint
 
 __all__ = [
@@ -44,9 +45,12 @@ __all__ = [
     "Passkey",
     "PushDevice",
     "RecoveryCode",
+    "SecondFactorReset",
     "Session",
+    "SupportAccess",
     "SupportMessage",
     "SupportRequest",
+    "SupportViewing",
     "Theme",
     "TotpDevice",
     "User",

@@ -128,6 +128,16 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
                 condition=models.Q(closes_at__isnull=False),
             ),
         ]
+        # What staff may do for a person; who may is said in accounts.staff.roles.
+        permissions = [
+            ("resend_confirmation", "Can send the confirmation of an address again"),
+            ("end_sessions", "Can end the sessions of a person"),
+            ("lock_out", "Can lock a person out and let them in again"),
+            ("ask_reset_second_factor", "Can ask for the reset of a second factor"),
+            ("view_as", "Can see the app as a person who agreed"),
+            ("start_export", "Can have a copy of a person's data made"),
+            ("start_erasure", "Can close an account, which erases it"),
+        ]
 
     def __str__(self) -> str:
         return self.email

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from celery import current_app
@@ -33,10 +34,14 @@ class Closing:
     backups: str = inventory.BACKUPS
 
 
-def request(*, user_id: UUID, ip_address: str | None, now: datetime) -> Closing:
+def request(
+    *, user_id: UUID, ip_address: str | None, now: datetime, actor_id: UUID | None = None,
+    reason: str = "",
+) -> Closing:  # fmt: skip
     """Close an account after the days of grace; everywhere signed out at once.
 
-    Asked again, the first date stays. Raises SubscriptionActive.
+    ``actor_id`` and ``reason`` are those of staff who do it for the person. Asked again, the first
+    date stays. Raises SubscriptionActive.
     """
     with tenancy.as_user(user_id):
         user = User.objects.select_for_update(no_key=True).get(id=user_id)
@@ -45,8 +50,8 @@ def request(*, user_id: UUID, ip_address: str | None, now: datetime) -> Closing:
             user.closes_at = now + settings.CLOSING_GRACE
             user.save(update_fields=["closes_at"])
             activity.record(
-                Action.USER_CLOSING, user_id=user_id, ip_address=ip_address,
-                closes_at=user.closes_at.isoformat(),
+                Action.USER_CLOSING, user_id=user_id, ip_address=ip_address, actor_id=actor_id,
+                closes_at=user.closes_at.isoformat(), **_why(reason),
             )  # fmt: skip
             notifications.notify(
                 user_id=user_id, event=Event.ACCOUNT_CLOSING, dedupe=user.closes_at.isoformat(),
@@ -54,6 +59,10 @@ def request(*, user_id: UUID, ip_address: str | None, now: datetime) -> Closing:
             )  # fmt: skip
         sessions.end(Session.objects.filter(user_id=user_id), reason="closing", now=now)
         return Closing(user.closes_at)
+
+
+def _why(reason: str) -> dict[str, Any]:
+    return {"reason": reason} if reason else {}
 
 
 def dispatch_due(*, now: datetime) -> int:

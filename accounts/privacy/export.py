@@ -70,8 +70,11 @@ class Download:
 
 
 # --- asking -------------------------------------------------------------------------------------
-def request(*, user_id: UUID, now: datetime) -> DataExport:
-    """Ask for a copy; asked twice is the one that is being made, or was within the hour."""
+def request(*, user_id: UUID, now: datetime, actor_id: UUID | None = None) -> DataExport:
+    """Ask for a copy; asked twice is the one that is being made, or was within the hour.
+
+    ``actor_id`` is the member of staff who asks for the person.
+    """
     with tenancy.as_user(user_id):
         if young := _young(user_id, now):
             return young
@@ -79,7 +82,9 @@ def request(*, user_id: UUID, now: datetime) -> DataExport:
         DataExport.objects.bulk_create([row], ignore_conflicts=True)
         found = DataExport.objects.filter(user_id=user_id, state__in=_OPEN).get()
         if found.id == row.id:
-            activity.record(Action.EXPORT_REQUESTED, user_id=user_id, export_id=str(row.id))
+            activity.record(
+                Action.EXPORT_REQUESTED, user_id=user_id, actor_id=actor_id, export_id=str(row.id)
+            )
             transaction.on_commit(lambda: _enqueue(row.id), robust=True)
         return found
 

@@ -160,6 +160,21 @@ TABLES: Mapping[str, Table] = {
         "last_used_address known_addresses revoked_at",
         secret="digest",
     ),
+    "accounts.SecondFactorReset": _table(
+        "removing the second factors of who lost them, after a day", SECURITY,
+        expiry=_after(365, "ended_at"),
+        personal="id user state reason asked_at due_at ended_at",
+        operational="asked_by cancelled_by",
+    ),
+    "accounts.SupportAccess": _table(
+        "letting support see what the app shows", expiry=_after(365, "until"),
+        personal="id user given_at until ended_at",
+    ),
+    "accounts.SupportViewing": _table(
+        "who of support looked on, and when", ACCOUNTABILITY, expiry=_after(365, "ends_at"),
+        personal="id user access reason began_at ends_at ended_at pages",
+        operational="actor_id",
+    ),
     "accounts.NotificationChoice": _table(
         "which messages the person wants", personal="id user event channel enabled"
     ),

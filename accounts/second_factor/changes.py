@@ -26,6 +26,9 @@ from audit.actions import Action
 from tracker import ids, tenancy
 from tracker.errors import DomainError, NotFound
 
+# The reason under which a caller may act as the system already.
+RESETTING = "reset second factor"
+
 
 class SecondFactorExists(DomainError):
     code = "second_factor_exists"
@@ -181,12 +184,13 @@ def remove_passkey(*, user_id: UUID, passkey_id: UUID, keep: UUID | None, now: d
 
 
 # --- operators ----------------------------------------------------------------------------------
-def reset(*, user_id: UUID, now: datetime) -> dict[str, int]:
+def reset(*, user_id: UUID, now: datetime, actor_id: UUID | None = None) -> dict[str, int]:
     """Remove every second factor of somebody who lost them all; says how many of each there were.
 
+    ``actor_id`` is the member of staff who asked for it; none where an operator did by a command.
     Ends all sessions. The password stays, and staff are led through enrolment when they come back.
     """
-    with tenancy.as_system("reset second factor"):
+    with tenancy.as_system(RESETTING):
         _lock(user_id)
         removed: dict[str, Any] = {
             "totp": TotpDevice.objects.filter(user_id=user_id, confirmed=True).count(),
@@ -197,7 +201,7 @@ def reset(*, user_id: UUID, now: datetime) -> dict[str, int]:
         Passkey.objects.filter(user_id=user_id).delete()
         recovery.clear(user_id=user_id)
         log.record(
-            Action.STAFF_ACTED, user_id=user_id, did="reset_second_factor",
+            Action.STAFF_ACTED, user_id=user_id, actor_id=actor_id, did="reset_second_factor",
             model=User._meta.label_lower, object_id=str(user_id), **removed,
         )  # fmt: skip
         _changed(user_id, "reset", None, now)

@@ -22,9 +22,19 @@ class StaffSite(admin.AdminSite):
         return super().has_permission(request)
 
     def get_urls(self) -> list[Any]:
-        from accounts.staff import pages  # models may be imported by now
+        from accounts.staff import acting, pages, viewing  # models may be imported by now
 
+        act, screen = acting.PersonActPage.as_view(), viewing.ScreenPage.as_view()
         own = [
+            path(
+                "people/<uuid:person_id>/do/<slug:slug>/", self.admin_view(act), name="person_act"
+            ),
+            path("people/<uuid:person_id>/as/", self.admin_view(screen), name="person_viewing"),
+            path(
+                "people/<uuid:person_id>/as/<slug:slug>/",
+                self.admin_view(screen),
+                name="person_screen",
+            ),
             path("second-factor/", pages.SecondStepPage.as_view(site=self), name="second_factor"),
             path("enrol/", pages.EnrolPage.as_view(site=self), name="enrol"),
             path(

@@ -1,5 +1,5 @@
 """Admin of `billing`."""
 
-from billing.admin import events, subscriptions
+from billing.admin import acts, events, subscriptions
 
-__all__ = ["events", "subscriptions"]
+__all__ = ["acts", "events", "subscriptions"]

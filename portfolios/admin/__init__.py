@@ -1,6 +1,7 @@
 """What support sees of `portfolios`; importing a module registers its classes."""
 
 from portfolios.admin import (
+    acts,
     alerts,
     derived,
     entries,
@@ -12,6 +13,6 @@ from portfolios.admin import (
 )
 
 __all__ = [
-    "alerts", "derived", "entries", "exports", "facts", "quarantine", "reconciliation",
+    "acts", "alerts", "derived", "entries", "exports", "facts", "quarantine", "reconciliation",
     "strategies",
 ]  # fmt: skip

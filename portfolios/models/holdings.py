@@ -99,6 +99,7 @@ class SyncRun(models.Model):
 
     class Meta:
         db_table = "sync_runs"
+        permissions = [("sync_now", "Can have a person's connections synced")]
         constraints = [
             # at most one run of a connection is open: asking twice gives the same run
             models.UniqueConstraint(

@@ -49,6 +49,7 @@ class PortfolioState(models.Model):
             # snapshots.take_due
             models.Index(fields=["next_snapshot_at"], name="portfolio_states_due"),
         ]
+        permissions = [("rebuild", "Can have a portfolio computed anew")]
 
     def __str__(self) -> str:
         return f"revision {self.ledger_revision}"

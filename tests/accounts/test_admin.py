@@ -252,7 +252,7 @@ def test_actions_need_the_permission_to_change(alice, client_of):
 def test_roles_are_written_to_the_log_when_added_changed_and_deleted(boss):
     client = signed_in(boss)
     client.post(reverse("admin:auth_group_add"), {"name": "support"})
-    group = Group.objects.get()
+    group = Group.objects.get(name="support")
     client.post(reverse("admin:auth_group_change", args=[group.id]), {"name": "lead"})
     client.post(reverse("admin:auth_group_delete", args=[group.id]), {"post": "yes"})
     entries = written()

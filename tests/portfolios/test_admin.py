@@ -192,6 +192,7 @@ def record_second_factors(user: User, *, number: int) -> None:
         user=user, name="phone", credential_id=DIGEST, credential_digest=digest,
         public_key=QUARANTINED,
     )  # fmt: skip
+    factories.supported(user)
 
 
 def record_messages(user: User, *, number: int) -> None:
