@@ -75,3 +75,14 @@ def test_who_tells_beside_another_comes_back_when_that_is_written(claim, board):
 
     threads.at_once(2, lambda number: (by_the_clock, at_the_end)[number]())
     assert seen == [("trades", 12)]
+
+
+def test_what_found_no_run_is_told_once_there_is_one(claim, board):
+    with tenancy.as_user(claim.user_id):
+        SyncRun.objects.update(state=SyncState.QUEUED)
+    board.tell()
+    assert told(claim) == ("", 0)
+    with tenancy.as_user(claim.user_id):
+        SyncRun.objects.update(state=SyncState.RUNNING)
+    board.tell()
+    assert told(claim) == ("trades", 12)
