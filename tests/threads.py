@@ -38,11 +38,20 @@ def in_a_thread(work: Callable[[], Any]) -> Any:
         connection.close()
 
 
+# Locks of rows name no database, but whoever waits for one holds one of a table as well. The
+# server serves other tests beside this one, and pg_stat_activity stands still in a transaction.
+_WAITING = """
+SELECT count(*) FROM pg_locks AS waiting WHERE NOT waiting.granted AND EXISTS (
+    SELECT FROM pg_locks AS held JOIN pg_database ON pg_database.oid = held.database
+    WHERE held.pid = waiting.pid AND pg_database.datname = current_database())
+"""
+
+
 def await_somebody_waiting() -> None:
-    """Until PostgreSQL says that somebody waits for us."""
+    """Until PostgreSQL says that somebody waits for us, in the database of this test."""
     for _ in range(100_000):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            cursor.execute(_WAITING)
             if cursor.fetchone()[0]:
                 return
     raise AssertionError("nobody waited")

@@ -17,6 +17,7 @@ UPDATE sync_runs SET phase = told.phase, calls_done = told.before + told.calls,
 FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[])
     AS told (connection_id, phase, before, calls, calls_left, seconds_left)
 WHERE sync_runs.connection_id = told.connection_id AND sync_runs.state = 'running'
+RETURNING sync_runs.connection_id
 """
 
 
@@ -37,18 +38,19 @@ class Board:
     def tell(self) -> None:
         """Write down what has changed since it was last told, and publish it.
 
-        Returns when all that was noted before is written, whoever writes it.
+        Returns when all that was noted before is written, whoever writes it. What found no run
+        that goes on counts as not told.
         """
         with self._telling:
             latest = dict(self._latest)
             changed = [item for key, item in latest.items() if self._told.get(key) is not item]
-            if changed:
-                self._write(changed)
-                self._told = latest
-        for item in changed:
+            written = self._write(changed) if changed else {}
+            self._told |= written
+        for item in written.values():
             self._publish(item)
 
-    def _write(self, changed: Sequence[Progress]) -> None:
+    def _write(self, changed: Sequence[Progress]) -> dict[UUID, Progress]:
+        """Returns what was written, by connection."""
         before = [self._claims[item.connection_id].calls_before for item in changed]
         with tenancy.as_system("note the progress of visits"), database.cursor() as cursor:
             cursor.execute(
@@ -59,6 +61,8 @@ class Board:
                     [item.calls_left for item in changed], [item.seconds_left for item in changed],
                 ],
             )  # fmt: skip
+            found = {connection_id for (connection_id,) in cursor.fetchall()}
+        return {item.connection_id: item for item in changed if item.connection_id in found}
 
     def _publish(self, item: Progress) -> None:
         claim = self._claims[item.connection_id]

@@ -1,12 +1,11 @@
 """Data keys: one per person, and master keys that can be exchanged under a running system."""
 
 import os
-import threading
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 
 from accounts import datakeys
 from accounts.models import DataKey
@@ -14,7 +13,7 @@ from audit.actions import Action
 from audit.models import ActivityLog
 from exchanges import credentials
 from exchanges.models import ExchangeCredential
-from tests import factories
+from tests import factories, threads
 from tracker import tenancy, vault
 from tracker.vault import Keyring, UnknownKey
 
@@ -76,20 +75,12 @@ def test_a_data_key_is_stored_only_wrapped(people):
 def test_two_at_once_get_the_same_data_key():
     """S21: or what one of them seals could never be opened."""
     user = factories.person("alice@example.com")
-    barrier, found = threading.Barrier(8), []
 
-    def obtain() -> None:
-        barrier.wait()
+    def obtain(number: int) -> bytes:
         with tenancy.as_user(user.id):
-            found.append(datakeys.obtain(user.id))
-        connection.close()
+            return datakeys.obtain(user.id)
 
-    threads = [threading.Thread(target=obtain) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8
+    found = threads.at_once(8, obtain)
     assert len(set(found)) == 1
 
 

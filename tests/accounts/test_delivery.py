@@ -1,12 +1,10 @@
 """E-mail on its way: through a real mail server, past its bad days, once."""
 
 import re
-import threading
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from accounts import delivery, links
 from accounts.models import AccountLink, Delivery, User
@@ -14,7 +12,7 @@ from accounts.notifications import Event, notify
 from accounts.tasks import send_delivery
 from audit.actions import Action
 from audit.models import ActivityLog
-from tests import factories
+from tests import factories, threads
 from tests.accounts.loopback import MailServer
 from tracker import clock, ids, mail, tenancy
 
@@ -109,19 +107,8 @@ def test_the_task_sends_what_was_queued(alice, server):
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_workers_with_one_message_one_sends_it(server):
     alice = factories.person("alice@example.com")
-    row, barrier = told(alice), threading.Barrier(8)
-    outcomes = []
-
-    def work() -> None:
-        barrier.wait()
-        outcomes.append(sent(row))
-        connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    row = told(alice)
+    outcomes = threads.at_once(8, lambda _: sent(row))
     assert sorted(outcomes) == [False] * 7 + [True]
     assert len(server.received) == 1
 

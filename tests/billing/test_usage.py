@@ -1,7 +1,6 @@
 """Calls are counted once, written once, shown, warned of, billed and stopped where it was said."""
 
 import itertools
-import threading
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +8,6 @@ from decimal import Decimal
 import pytest
 import redis
 import time_machine
-from django.db import connection
 from django.http import HttpResponse, HttpResponseNotModified, HttpResponseServerError
 from django.test import RequestFactory
 
@@ -17,7 +15,7 @@ from accounts.models import Delivery
 from audit import log
 from billing import counting, entitlements, plans, throttling, usage
 from billing.models import BillingAccount, MeterReport, UsageBatch, UsageDay, UsageMonth
-from tests import factories
+from tests import factories, threads
 from tests.api_client import ApiClient
 from tests.billing.test_subscribing import tier_of
 from tracker import clock, tenancy
@@ -138,20 +136,13 @@ def test_none_of_a_hundred_calls_in_twenty_threads_is_lost():
     """S28"""
     alice = factories.person("alice@example.com", subscription_tier="pro")
     clients = [ApiClient(alice) for _ in range(20)]
-    barrier = threading.Barrier(20)
 
-    def call(api):
-        barrier.wait()
+    def call(number: int) -> None:
         for _ in range(5):
-            api.get(DATA)
+            clients[number].get(DATA)
         usage.flush(now=clock.now())  # meanwhile, twenty times
-        connection.close()
 
-    threads = [threading.Thread(target=call, args=(api,)) for api in clients]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    threads.at_once(20, call)
     usage.flush(now=clock.now())
     assert sum(calls for *_, calls in days_of(alice)) == 100
 

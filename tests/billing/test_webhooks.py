@@ -3,17 +3,15 @@
 import itertools
 import json
 import random
-import threading
 import time
 
 import pytest
-from django.db import connection
 
 from audit.actions import Action
 from audit.models import ActivityLog
 from billing import customers, reconciling, standing, tasks, webhooks
 from billing.models import BillingAccount, StripeEvent, Subscription
-from tests import broker
+from tests import broker, threads
 from tests.billing.conftest import News, signature
 from tests.billing.test_subscribing import acts, tier_of
 from tracker import clock, tenancy
@@ -143,20 +141,13 @@ def test_the_same_message_by_fifty_at_once_has_one_effect(alice, stripe, client_
     told = client_of(alice).post("/billing/subscription", {"tier": "pro"}).json()
     stripe.pay(told["payment"]["client_secret"])
     paid = next(event for event in news.fresh() if event["type"] == "invoice.paid")
-    barrier, statuses = threading.Barrier(50), []
 
-    def bring() -> None:
-        barrier.wait()
-        statuses.append(News(stripe).post(paid).status_code)
+    def bring(number: int) -> int:
+        status = News(stripe).post(paid).status_code
         webhooks.process(event_id=paid["id"], now=clock.now())
-        connection.close()
+        return status
 
-    threads = [threading.Thread(target=bring) for _ in range(50)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert statuses == [200] * 50
+    assert threads.at_once(50, bring) == [200] * 50
     assert [row.state for row in rows()] == ["done"]
     assert acts(alice) == [Action.SUBSCRIPTION_STARTED, Action.PLAN_CHANGED]
 
@@ -323,26 +314,14 @@ def test_grants_and_messages_at_once_do_not_lock_each_other_out(alice, stripe, c
     """Whatever writes a plan takes its turn on the person's own row first."""
     told = client_of(alice).post("/billing/subscription", {"tier": "pro"}).json()
     stripe.pay(told["payment"]["client_secret"])
-    barrier, problems = threading.Barrier(8), []
 
     def work(number: int) -> None:
-        barrier.wait()
-        try:
-            for _ in range(5):
-                if number % 2:
-                    customers.refresh(user_id=alice.id, now=clock.now())
-                else:
-                    with tenancy.as_system("test"):
-                        standing.settle(user_id=alice.id, now=clock.now())
-        except Exception as error:
-            problems.append(repr(error))
-        finally:
-            connection.close()
+        for _ in range(5):
+            if number % 2:
+                customers.refresh(user_id=alice.id, now=clock.now())
+            else:
+                with tenancy.as_system("test"):
+                    standing.settle(user_id=alice.id, now=clock.now())
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
+    threads.at_once(8, work)
     assert tier_of(alice) == "pro"

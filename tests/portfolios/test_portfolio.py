@@ -299,7 +299,7 @@ def test_snapshots_are_taken_daily_or_hourly_by_plan(synced, alice):
 
 
 def test_snapshots_are_thinned_to_one_per_interval(api, alice, exchange):
-    start = clock.now().replace(day=10, hour=0, minute=0, second=0, microsecond=0)
+    start = clock.now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=7)
     with tenancy.as_user(alice.id):
         PortfolioSnapshot.objects.bulk_create(
             PortfolioSnapshot(user=alice, taken_at=start - timedelta(hours=n), total_value=n,
