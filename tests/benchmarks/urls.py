@@ -63,10 +63,9 @@ _JSON_AGG = """
 def json_agg(request, user):
     """The same rows as PostgreSQL writes them: one query, for anybody, and nothing else."""
     ((body,),) = tenancy.read_as_user(user, _JSON_AGG, {"user_id": user})
-    body = body.encode()
-    return HttpResponse(
-        body, content_type="application/json", headers={"Content-Length": len(body)}
-    )
+    answer = HttpResponse(body, content_type="application/json")
+    answer["Content-Length"] = len(answer.content)
+    return answer
 
 
 class _TradeRow(serializers.ModelSerializer):
