@@ -22,12 +22,43 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+    """The database of this process is a copy of one that is migrated."""
+    from django.conf import settings
+
+    from tests import templates
+
+    name = templates.migrated(os.environ["DATABASE_URL"])
+    settings.DATABASES["default"]["TEST"]["TEMPLATE"] = name
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
     """Tests with committed rows empty all tables after themselves; the activity log allows it."""
-    with django_db_blocker.unblock():
-        from tests import emptying
+    from tests import emptying
 
+    with django_db_blocker.unblock():
         emptying.allow()
+        emptying.quickly()
+    yield
+    emptying.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _passwords_hashed_cheaply():
+    """Nearly every test makes people, and at its real cost each password takes a quarter second."""
+    from django.test import override_settings
+
+    with override_settings(PASSWORD_HASHERS=["tests.hashing.CheapHasher"]):
+        yield
+
+
+@pytest.fixture
+def real_hashing(settings):
+    """Passwords cost what they cost in production; named before whoever has one."""
+    from tracker import settings as written
+
+    settings.PASSWORD_HASHERS = written.PASSWORD_HASHERS
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 
-class CheaperHasher(BCryptSHA256PasswordHasher):
-    """Another cost than the one in force before."""
+class CheapHasher(BCryptSHA256PasswordHasher):
+    """The lowest cost there is: for tests, and what might have been in force years ago."""
 
     rounds = 4
 

@@ -109,10 +109,10 @@ def test_a_session_does_not_start_for_who_was_deactivated_or_erased_meanwhile(al
             sessions.start(user=person, device=Device(), now=clock.now())
 
 
-def test_the_hash_is_made_anew_when_its_cost_changed(api, alice, settings):
+def test_the_hash_is_made_anew_when_its_cost_changed(api, real_hashing, alice, settings):
     """S02"""
     before = alice.password
-    settings.PASSWORD_HASHERS = ["tests.hashing.CheaperHasher"]
+    settings.PASSWORD_HASHERS = ["tests.hashing.CheapHasher"]
     right = {"email": alice.email, "password": PASSWORD}
     assert api.post("/auth/login", right).status_code == 200
     with tenancy.as_system("test"):

@@ -1,32 +1,19 @@
 """S02: bcrypt, and hashed anew at the next sign-in when its cost was raised meanwhile."""
 
 import pytest
-from django.contrib.auth.hashers import BCryptSHA256PasswordHasher, make_password
+from django.contrib.auth.hashers import make_password
 
 from accounts.models import User
-from tests import factories
 from tests.conftest import PASSWORD
 from tracker import tenancy
 
 WRONG = "wrong horse battery staple"
 
 
-class CheapBcrypt(BCryptSHA256PasswordHasher):
-    """As it might have been years ago."""
-
-    rounds = 4
-
-
 @pytest.fixture
-def long_ago(db, settings):
+def long_ago(alice, real_hashing):
     """Somebody whose password was hashed at a lower cost."""
-    now = settings.PASSWORD_HASHERS
-    settings.PASSWORD_HASHERS = [f"{__name__}.CheapBcrypt"]
-    hashed = make_password(PASSWORD)
-    settings.PASSWORD_HASHERS = now
-    user = factories.person("alice@example.com")
-    store(user, hashed)
-    return user
+    return alice
 
 
 def store(user: User, hashed: str) -> None:

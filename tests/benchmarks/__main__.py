@@ -12,6 +12,7 @@ from tracker import embedded
 
 NAMES = (
     "home",
+    "lists",
     "snapshots",
     "hanging",
     "sync",

@@ -1,15 +1,18 @@
 """The project's addresses, and what the home screen is compared with."""
 
 from django.db import connection
+from django.http import HttpResponse
 from django.urls import path
-from rest_framework import generics, serializers
+from rest_framework import generics, serializers, viewsets
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.throttling import BurstThrottle
 from exchanges.models import Candle
-from portfolios.models import Holding
+from portfolios.models import Holding, Trade
 from tracker import tenancy
+from tracker.api import TimeCursorPagination
 from tracker.urls import handler400, handler403, handler404, handler500  # noqa: F401
 from tracker.urls import urlpatterns as project
 
@@ -44,6 +47,61 @@ class StockList(generics.ListAPIView):
 
     def get_queryset(self):
         return Holding.objects.filter(user_id=self.request.user.id).select_related("asset__price")
+
+
+_JSON_AGG = """
+    SELECT json_agg(row_to_json(rows))::text FROM (
+        SELECT h.id, h.connection_id AS connection, h.wallet, h.asset_id AS asset,
+               h.quantity::text, h.changed_at, h.last_confirmed_at, a.code, p.usd::text, p.source,
+               p.as_of
+        FROM holdings AS h JOIN assets AS a ON a.id = h.asset_id
+        JOIN prices AS p ON p.asset_id = a.id WHERE h.user_id = %(user_id)s
+    ) AS rows
+"""
+
+
+def json_agg(request, user):
+    """The same rows as PostgreSQL writes them: one query, for anybody, and nothing else."""
+    ((body,),) = tenancy.read_as_user(user, _JSON_AGG, {"user_id": user})
+    answer = HttpResponse(body, content_type="application/json")
+    answer["Content-Length"] = len(answer.content)
+    return answer
+
+
+class _TradeRow(serializers.ModelSerializer):
+    """The fields of our list of trades, as stock Django REST Framework would serialize them."""
+
+    exchange = serializers.CharField(source="connection.exchange_id")
+    base_code = serializers.CharField(source="base_asset.code")
+    quote_code = serializers.CharField(source="quote_asset.code")
+    fee_code = serializers.CharField(source="fee_asset.code", allow_null=True)
+
+    class Meta:
+        model = Trade
+        fields = [
+            "id", "connection", "exchange", "wallet", "exchange_id", "kind", "symbol", "side",
+            "base_asset", "base_code", "base_quantity", "quote_asset", "quote_code",
+            "quote_quantity", "price", "fee_asset", "fee_code", "fee_quantity", "occurred_at",
+        ]  # fmt: skip
+
+
+class StockTrades(viewsets.ModelViewSet):
+    """A stock ModelViewSet over the same trades, with the same pages, order and authentication."""
+
+    serializer_class = _TradeRow
+    pagination_class = TimeCursorPagination
+    renderer_classes = (JSONRenderer,)
+    filter_backends = ()
+    throttle_classes = ()
+
+    def list(self, request, *args, **kwargs):
+        with tenancy.as_user(request.user.id):
+            return super().list(request, *args, **kwargs)
+
+    def get_queryset(self):
+        return Trade.objects.filter(user_id=self.request.user.id).select_related(
+            "connection", "base_asset", "quote_asset", "fee_asset"
+        )
 
 
 class _CandleRow(serializers.ModelSerializer):
@@ -98,6 +156,8 @@ class Metered(Guarded):
 urlpatterns = [
     *project,
     path("reference/holdings", StockList.as_view()),
+    path("reference/json-agg/<uuid:user>", json_agg),
+    path("reference/trades", StockTrades.as_view({"get": "list"})),
     path("reference/candles/<uuid:asset>", StockCandles.as_view()),
     path("reference/bare", Bare.as_view()),
     path("reference/guarded", Guarded.as_view()),
