@@ -73,7 +73,7 @@ class ApiSchema(AutoSchema):
         said = operation.get("parameters", ())
         return Kind(
             signed_in={} not in operation.get("security", ()),
-            has_id="{" in self.path,
+            finds="{" in self.path or any(row["name"] == "cursor" for row in said),
             has_body="requestBody" in operation,
             has_query=any(row["in"] == "query" for row in said),
             once=self._is_once(),

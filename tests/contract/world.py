@@ -51,7 +51,12 @@ class World:
 def built() -> Iterator[World]:
     """Everything in one transaction that is rolled back at the end."""
     with ExitStack() as stack:
-        for each in (override_settings(**SETTINGS), _one_database_connection(), _no_names(), undone()):
+        for each in (
+            override_settings(**SETTINGS),
+            _one_database_connection(),
+            _no_names(),
+            undone(),
+        ):
             stack.enter_context(each)
         yield _made()
 

@@ -44,7 +44,7 @@ class Kind:
     """What of an operation decides which errors are possible by its kind."""
 
     signed_in: bool  # a token is asked for
-    has_id: bool
+    finds: bool  # by an id or a cursor, which may be nobody's or nothing's
     has_body: bool
     has_query: bool
     once: bool  # honours Idempotency-Key
@@ -76,7 +76,7 @@ def _of_kind(kind: Kind) -> dict[str, set[str]]:
                   "429": {"too_many_attempts"}}  # fmt: skip
     else:  # the shield by address
         codes["429"] = {"too_many_attempts"}
-    if kind.has_id:
+    if kind.finds:
         codes["404"] = {"not_found"}
     if kind.has_query:
         codes["400"] = {"invalid_input", "bad_request"}
