@@ -76,7 +76,7 @@ def test_the_app_s_main_flows_run_through_the_generated_client(compiled, tmp_pat
 @pytest.mark.parametrize(
     ("was", "wrong"),
     [
-        ('"credentials_rejected"', '"credentials_refused"'),
+        ('case "exchange_key_rejected"', 'case "exchange_key_refused"'),
         ("seen.data.total_value", "seen.data.total"),
         ('"/api/v1/holdings"', '"/api/v1/holding"'),
         ("page_size: 500", 'page_size: "many"'),
