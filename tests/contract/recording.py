@@ -83,7 +83,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value[:MOST_ROWS]]
     if isinstance(value, str):
-        value = _SECRET.sub("<secret>", _JWT.sub("<token>", value))
+        value = _SECRET.sub("secret", _JWT.sub("<token>", value))
         return _HOST.sub("https://portfolio.example.com", value)[:MOST_TEXT]
     return value
 

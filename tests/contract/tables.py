@@ -21,8 +21,7 @@ django.setup()
 from jsonschema import Draft202012Validator  # noqa: E402  (after Django is set up)
 
 from tests.contract import recording  # noqa: E402
-from tests.tracker.routes import Route, every_route, schema  # noqa: E402
-from tests.tracker.test_schema import normalized  # noqa: E402
+from tests.tracker.routes import Route, every_route, normalized, schema  # noqa: E402
 from tracker.api import to_json  # noqa: E402
 from tracker.contract import errors, examples  # noqa: E402
 from tracker.contract.errors import TITLES  # noqa: E402
