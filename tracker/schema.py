@@ -119,5 +119,5 @@ def results_of(serializer: type[serializers.Serializer]) -> serializers.Serializ
     """The shape of an unpaged list: ``{"results": [...]}``."""
     name = serializer.__name__.removesuffix("Serializer") + "List"
     shape = inline_serializer(name, {"results": serializer(many=True)})
-    shape.is_whole_answer = True
+    shape.is_whole_answer = True  # type: ignore[attr-defined]
     return shape
