@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_WORKERS ?= 3
 SEEDS ?= 1
+EXAMPLES ?= 500
+RECORDED ?= var/recorded
+CONTRACT := DJANGO_SETTINGS_MODULE=tracker.settings $(BIN)/python -m tests.contract
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check assurance bench chaos audit sbom lock clean
+.PHONY: help install run test check schema schema-released contract examples assurance bench chaos audit sbom lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 install: $(VENV)/.installed ## Create the virtual environment with pinned, hashed requirements
 
@@ -31,6 +34,23 @@ check: install ## Lint, format, types, layers, migrations, deployment settings
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m tests.deploy_check
+	$(BIN)/python -m tests.contract.breaking
+
+schema: install ## Write docs/openapi.json, the schema that apps are generated from
+	$(CONTRACT).document
+
+schema-released: install ## The same, and promise it: with a release
+	$(CONTRACT).document --release
+
+contract: install ## Call every operation with made-up input (EXAMPLES=500 each)
+	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --timeout 3600 tests/contract tests/end_to_end/test_client.py
+
+examples: install ## Record real answers anew: examples and error codes of the schema
+	rm -rf $(RECORDED)
+	-RECORD_TO=$(RECORDED) $(BIN)/python -m pytest -p tests.contract.recording -n $(PYTEST_WORKERS) \
+	  tests/accounts tests/audit tests/billing tests/exchanges tests/portfolios tests/tracker
+	$(CONTRACT).tables $(RECORDED)
+	$(CONTRACT).document
 
 audit: install ## Look for known holes in what production installs, and note the day
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/production.txt

@@ -532,6 +532,9 @@ def manual_price(user: User, code: str = "COIN", day: date = _EARLIER_DAY) -> Ma
         )
 
 
+_EVIDENCE = {"seconds_apart": 0, "units_apart": "0", "same_txid": False, "certainty": "0.9"}
+
+
 def transfer_match(user: User) -> TransferMatch:
     """A pair that was found and not confirmed yet."""
     connected = connection(user, label=ids.new_id().hex)
@@ -539,7 +542,7 @@ def transfer_match(user: User) -> TransferMatch:
     back = transfer(user, connected, "deposit", "back")
     with tenancy.as_user(user.id):
         return TransferMatch.objects.create(
-            user=user, withdrawal=out, deposit=back, origin="automatic"
+            user=user, withdrawal=out, deposit=back, origin="automatic", evidence=_EVIDENCE
         )
 
 
@@ -575,7 +578,9 @@ def dismissed_problem(user: User) -> ProblemDismissal:
 def _decisions(user: User, connected: ExchangeConnection, number: int) -> None:
     out = transfer(user, connected, "withdrawal", f"out-{number}")
     back = transfer(user, connected, "deposit", f"back-{number}")
-    TransferMatch.objects.create(user=user, withdrawal=out, deposit=back, origin="person")
+    TransferMatch.objects.create(
+        user=user, withdrawal=out, deposit=back, origin="person", evidence=_EVIDENCE
+    )
     noted = transfer(user, connected, "deposit", f"noted-{number}")
     TransferNote.objects.create(user=user, transfer=noted, meaning="purchase")
     ManualPrice.objects.create(

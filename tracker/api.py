@@ -244,7 +244,18 @@ class StrictSerializer(Serializer):
 
 
 # --- reads --------------------------------------------------------------------------------------
-class TimeCursorPagination(CursorPagination):
+class OpaquePagination(CursorPagination):
+    """Pages by an opaque cursor, ``next`` and ``previous`` null where there is no other."""
+
+    def get_paginated_response_schema(self, schema: Any) -> dict[str, Any]:
+        """DRF's own says ``nullable``, which OpenAPI 3.1 does not know."""
+        shape = super().get_paginated_response_schema(schema)
+        for name in ("next", "previous"):
+            shape["properties"][name] = {"type": ["string", "null"], "format": "uri"}
+        return shape | {"required": ["next", "previous", "results"]}
+
+
+class TimeCursorPagination(OpaquePagination):
     """Newest first by ``occurred_at`` and id; the cursor is opaque and survives new rows."""
 
     page_size = settings.PAGE_SIZE

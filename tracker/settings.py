@@ -328,6 +328,11 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Portfolio tracker API",
     "DESCRIPTION": "What the mobile app reads and writes. Decimals are strings, instants are UTC.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "tracker.contract.errors.share",
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -361,7 +366,8 @@ SPECTACULAR_SETTINGS = {
         "PriceStatusEnum": ["complete", "stale", "unpriced"],
         "ReasonEnum": "portfolios.models.AdjustmentReason",
         "AlertKindEnum": "portfolios.models.AlertKind",
-        "AlertStateEnum": "portfolios.models.AlertState",
+        "PriceAlertStateEnum": "portfolios.models.AlertState",
+        "SecurityAlertStateEnum": "audit.models.SecurityAlert.State",
         "AlertDirectionEnum": "portfolios.models.AlertDirection",
         "DirectionEnum": ["deposit", "withdrawal", "internal"],
         "CoverageReasonEnum": [

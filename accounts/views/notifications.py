@@ -5,7 +5,6 @@ from uuid import UUID
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.generics import GenericAPIView
-from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -22,7 +21,7 @@ from accounts.serializers.notifications import (
     UnreadSerializer,
 )
 from tracker import clock, tenancy
-from tracker.api import ConditionalMixin, InvalidInput, TimeCursorPagination
+from tracker.api import ConditionalMixin, InvalidInput, OpaquePagination, TimeCursorPagination
 from tracker.schema import results_of
 
 
@@ -91,7 +90,7 @@ class ProveEmailView(APIView):
 
 
 # --- notices ------------------------------------------------------------------------------------
-class NoticePagination(CursorPagination):
+class NoticePagination(OpaquePagination):
     """Newest first, with how many are not read yet on every page."""
 
     page_size = TimeCursorPagination.page_size

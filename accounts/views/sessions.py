@@ -25,7 +25,9 @@ class SessionsView(ConditionalMixin, APIView):
         rows = sessions.listed(user_id=request.user.id, current=request.auth.id, now=clock.now())
         return Response({"results": SessionSerializer(rows, many=True).data})
 
-    @extend_schema(operation_id="sessions_end_others", tags=["sessions"], responses=EndedSerializer)
+    @extend_schema(
+        operation_id="sessions_end_others", tags=["sessions"], responses={200: EndedSerializer}
+    )
     def delete(self, request: Any) -> Response:
         """Sign out everywhere else."""
         ended = sessions.end_others(user_id=request.user.id, keep=request.auth.id, now=clock.now())

@@ -8,7 +8,6 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.generics import GenericAPIView
-from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -21,11 +20,11 @@ from portfolios.serializers.exports import FileExportSerializer, NewFileExportSe
 from portfolios.views.entries import valid
 from portfolios.views.lists import PollingIsFree
 from tracker import clock, tenancy
-from tracker.api import ConditionalMixin
+from tracker.api import ConditionalMixin, OpaquePagination
 from tracker.errors import DomainError
 
 
-class _NewestFirst(CursorPagination):
+class _NewestFirst(OpaquePagination):
     page_size = 20
     max_page_size = 100
     page_size_query_param = "page_size"

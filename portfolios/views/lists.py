@@ -7,7 +7,6 @@ from django.http import HttpResponse
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import GenericAPIView
-from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -27,7 +26,7 @@ from portfolios.serializers.lists import (
 from portfolios.sync import completeness, requests
 from portfolios.valuing import series, valuation
 from tracker import clock, tenancy
-from tracker.api import ConditionalMixin, TimeCursorPagination, conditional
+from tracker.api import ConditionalMixin, OpaquePagination, TimeCursorPagination, conditional
 from tracker.schema import results_of
 
 
@@ -66,7 +65,7 @@ class OwnedList(ConditionalMixin, GenericAPIView):
         return self.get_paginated_response(page)
 
 
-class ByIdPagination(CursorPagination):
+class ByIdPagination(OpaquePagination):
     """For rows without an instant of their own: in the order of their ids."""
 
     page_size = TimeCursorPagination.page_size
@@ -186,7 +185,7 @@ class SyncView(IdempotentPostMixin, ConditionalMixin, APIView):
         return Response(row, status=202)
 
 
-class _NewestFirst(CursorPagination):
+class _NewestFirst(OpaquePagination):
     page_size = 20
     max_page_size = 100
     page_size_query_param = "page_size"

@@ -33,6 +33,7 @@ class System:
     port: int
     sandbox_port: int
     output: Path
+    live_port: int = 0
     headers: dict[str, str] = field(default_factory=dict)
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -93,19 +94,19 @@ def running(folder: Path, **environment: str) -> Iterator[System]:
 
 
 def start(folder: Path, **environment: str) -> System:
-    port, sandbox_port = free_port(), free_port()
+    port, sandbox_port, live_port = free_port(), free_port(), free_port()
     output = folder / f"output-{port}.txt"
     env = {name: value for name, value in os.environ.items() if name not in _OWN}
     env |= {
         "DATA_DIR": str(folder / "data"), "PORT": str(port), "SANDBOX_PORT": str(sandbox_port),
-        "LIVE_PORT": str(free_port()), "STRIPE_PORT": str(free_port()), **environment,
+        "LIVE_PORT": str(live_port), "STRIPE_PORT": str(free_port()), **environment,
     }  # fmt: skip
     with output.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "run_local"], cwd=PROJECT, env=env,
             stdout=file, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
-    return System(process, port, sandbox_port, output)
+    return System(process, port, sandbox_port, output, live_port)
 
 
 def await_line(system: System, text: str, *, seconds: float = START_SECONDS) -> None:

@@ -1,5 +1,6 @@
 """Every route and method of the API, as the OpenAPI schema tells."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -44,3 +45,8 @@ def every_route() -> tuple[Route, ...]:
         for method, operation in operations.items()
         if method in METHODS
     )
+
+
+def normalized(path: str) -> str:
+    """An address with its ids unnamed, as the router and the schema both say it."""
+    return "/" + re.sub(r"<[^>]+>|\{[^}]+\}", "{}", path).lstrip("/")

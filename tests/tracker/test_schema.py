@@ -9,7 +9,9 @@ import yaml
 from django.core.management import call_command
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from tests.tracker.routes import every_route, schema
+from tests.contract import tables
+from tests.tracker.routes import every_route, normalized, schema
+from tracker.contract import errors, examples
 
 API = "api/v1/"
 
@@ -30,10 +32,6 @@ def methods_of(view: Any) -> set[str]:
     actions = getattr(view, "actions", None)
     names = actions or [name for name in view.cls.http_method_names if hasattr(view.cls, name)]
     return {name.upper() for name in names} - {"OPTIONS", "HEAD"}
-
-
-def normalized(path: str) -> str:
-    return "/" + re.sub(r"<[^>]+>|\{[^}]+\}", "{}", path).lstrip("/")
 
 
 def test_every_address_and_method_of_the_api_is_in_the_schema_and_nothing_else_is():
@@ -74,12 +72,48 @@ def test_operation_ids_are_unique_and_said_by_us():
     assert [name for name in names if name.startswith("api_v1_")] == []
 
 
-def test_every_operation_says_what_an_error_looks_like():
-    for route in every_route():
-        content = route.operation["responses"]["default"]["content"]["application/json"]
-        assert content["schema"]["$ref"].endswith("/Error"), route
+def operation_id(route: Any) -> str:
+    return route.operation["operationId"]
+
+
+@pytest.mark.parametrize("route", every_route(), ids=operation_id)
+def test_every_operation_says_what_it_does_and_every_error_that_it_can_give(route):
+    """Codes of its own stand in tracker/contract/codes.json; `make examples` records them."""
+    assert route.operation["summary"]
+    assert route.operation["description"]
+    assert route.operation["tags"]
+    said = tables.codes_of(route)
+    assert {"500", "503"} <= set(said)
+    assert all(said.values())
+    if {} not in route.operation["security"]:
+        assert {"401", "403"} <= set(said)
+    if "requestBody" in route.operation:
+        assert {"400", "413", "415"} <= set(said)
+    if route.has_id:
+        assert "not_found" in said["404"]
+
+
+def test_an_error_has_one_format_everywhere():
     error = schema()["components"]["schemas"]["Error"]
     assert set(error["properties"]) == {"code", "message", "details", "request_id"}
+    for route in every_route():
+        for status, response in route.operation["responses"].items():
+            if status[0] in "45":
+                shape = tables.resolved(response)["content"]["application/json"]["schema"]
+                assert shape["allOf"] == [{"$ref": "#/components/schemas/Error"}], (route, status)
+
+
+@pytest.mark.parametrize("route", every_route(), ids=operation_id)
+def test_every_operation_has_a_real_example_that_is_as_its_schema_says(route):
+    """A new operation: `make examples` records one from the tests that call it."""
+    example = examples.recorded().get(operation_id(route), {})
+    assert list(tables.faults(route, example)) == []
+
+
+def test_examples_and_codes_are_of_operations_that_are_there():
+    names = {operation_id(route) for route in every_route()}
+    assert set(examples.recorded()) <= names
+    assert set(errors.own()) <= names
 
 
 @pytest.mark.django_db
