@@ -132,3 +132,4 @@ class Action(StrEnum):
     BACKUP_FAILED = "system.backup.failed"
     RESTORE_DRILLED = "system.restore.drilled"
     STAFF_ACTED = "staff.acted"
+    PERSON_VIEWED = "staff.person_viewed"

@@ -131,6 +131,7 @@ SENTENCES: Mapping[Action, str] = {
     Action.BACKUP_FAILED: "A backup could not be made.",
     Action.RESTORE_DRILLED: "A backup was restored for a drill.",
     Action.STAFF_ACTED: "Support changed something.",
+    Action.PERSON_VIEWED: "Support looked at the account.",
 }
 
 # What anybody can do to an account without being signed in to it: it may have been somebody else.

@@ -279,7 +279,7 @@ class BaseAdmin(admin.ModelAdmin):
         return [
             Panel(
                 title=str(model._meta.verbose_name_plural),
-                url=_list_url(model, links),
+                url=list_url(model, links),
                 headers=[str(field.verbose_name) for field in fields],
                 rows=[[_cell(row, field) for field in fields] for row in rows[:PANEL_ROWS]],
             )
@@ -293,7 +293,7 @@ class BaseAdmin(admin.ModelAdmin):
                 continue
             if other.has_view_permission(request):
                 title = str(model._meta.verbose_name_plural)
-                yield Panel(title=title, url=_list_url(model, self._links_to(model, found)))
+                yield Panel(title=title, url=list_url(model, self._links_to(model, found)))
 
     def _links_to(self, model: type[models.Model], found: Any) -> dict[str, Any]:
         """What picks an object's rows: its person too, because every index begins with them."""
@@ -303,7 +303,8 @@ class BaseAdmin(admin.ModelAdmin):
         return links
 
 
-def _list_url(model: type[models.Model], links: dict[str, Any]) -> str:
+def list_url(model: type[models.Model], links: dict[str, Any]) -> str:
+    """Where the list of a model stands, narrowed by ``links``."""
     opts = model._meta
     page = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
     return f"{page}?{urlencode(links)}"

@@ -1,5 +1,5 @@
 """Support's pages of `accounts`."""
 
-from accounts.admin import messages, people, privacy, second_factor
+from accounts.admin import desk, messages, people, privacy, second_factor
 
-__all__ = ["messages", "people", "privacy", "second_factor"]
+__all__ = ["desk", "messages", "people", "privacy", "second_factor"]

@@ -1,5 +1,5 @@
 """Admin of `billing`."""
 
-from billing.admin import events, subscriptions
+from billing.admin import desk, events, subscriptions
 
-__all__ = ["events", "subscriptions"]
+__all__ = ["desk", "events", "subscriptions"]

@@ -3,6 +3,7 @@
 from portfolios.admin import (
     alerts,
     derived,
+    desk,
     entries,
     exports,
     facts,
@@ -12,6 +13,6 @@ from portfolios.admin import (
 )
 
 __all__ = [
-    "alerts", "derived", "entries", "exports", "facts", "quarantine", "reconciliation",
+    "alerts", "derived", "desk", "entries", "exports", "facts", "quarantine", "reconciliation",
     "strategies",
 ]  # fmt: skip
