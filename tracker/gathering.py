@@ -17,11 +17,11 @@ Rows = list[dict[str, Any]]
 def rows_of(lists: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, Rows]:
     """Each list by its SELECT, as dictionaries by column. Call inside a tenancy context.
 
-    What comes back is JSON: whole numbers, texts, booleans, lists; an instant is text that `at`
-    reads, and a SELECT gives decimals as text.
+    ``lists`` is text of ours, never what somebody typed. What comes back is JSON: whole numbers,
+    texts, booleans, lists; an instant is text that `at` reads, and a SELECT gives decimals as text.
     """
     parts = ", ".join(
-        f"'{name}', (SELECT coalesce(json_agg(r), '[]') FROM ({select}) AS r)"
+        f"'{name}', (SELECT coalesce(json_agg(r), '[]') FROM ({select}) AS r)"  # noqa: S608
         for name, select in lists.items()
     )
     with connection.cursor() as cursor:

@@ -59,7 +59,7 @@ def access(*, person_id: UUID, now: datetime) -> dict[str, Any]:
     """Sessions, second factors, keys for programs, phones. One query."""
     found = gathering.rows_of(_ACCESS, {"person": person_id, "now": now})
     return {
-        "facts": list(_second_factor(found)) + [("Sessions that run", found["running"][0]["number"])],
+        "facts": [*_second_factor(found), ("Sessions that run", found["running"][0]["number"])],
         "panels": [
             Panel(
                 "Sessions", list_url(Session, {_OF_PERSON: person_id}),
@@ -83,11 +83,11 @@ def access(*, person_id: UUID, now: datetime) -> dict[str, Any]:
 
 def _second_factor(found: dict[str, Rows]) -> Iterator[tuple[str, str]]:
     apps = [row for row in found["apps"] if row["confirmed"]]
-    used = f"since {written(apps[0]['confirmed_at'])}, last used " if apps else ""
-    yield (
-        "Authenticator app",
-        f"{used}{written(apps[0]['last_used_at'], 'never')}" if apps else "none",
-    )
+    app = "none"
+    if apps:
+        used = written(apps[0]["last_used_at"], "never")
+        app = f"since {written(apps[0]['confirmed_at'])}, last used {used}"
+    yield "Authenticator app", app
     names = [f"{row['name']} (last used {written(row['last_used_at'], 'never')})"
              for row in found["passkeys"]]  # fmt: skip
     yield "Passkeys", ", ".join(names) or "none"

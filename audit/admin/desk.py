@@ -171,12 +171,15 @@ def backups(*, now: datetime) -> Tile:
     made = list(rows.values_list("created_at", "details")[:14])
     trouble = drills.trouble(now=now)
     age = now - made[0][0] if made else None
-    late = age is None or age > BACKUP_LATE
-    level = Level.BAD if trouble or age is None or age > BACKUP_LOST else Level.FINE
+    level = Level.FINE
+    if trouble or age is None or age > BACKUP_LOST:
+        level = Level.BAD
+    elif age > BACKUP_LATE:
+        level = Level.WATCH
+    since = "was a backup made" if age is None else "since the last backup"
     return Tile(
-        "never" if age is None else in_words(age), Level.WATCH if late and level == Level.FINE else level,
-        f"{'no backup was made yet' if age is None else 'since the last backup'}. "
-        f"{trouble or 'The last restore drill was good.'}",
+        "never" if age is None else in_words(age), level,
+        f"{since}. {trouble or 'The last restore drill was good.'}",
         tuple((f"{at:%-d %b}", round(facts.get("bytes", 0) / 1e6, 1)) for at, facts in made[::-1]),
         "Size of the last backups, megabytes",
         url=list_url(DrillResult, {}), link="Restore drills",

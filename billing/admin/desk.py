@@ -58,7 +58,7 @@ def payments(*, person_id: UUID, now: datetime) -> dict[str, Any]:
         "panels": [
             Panel(
                 "Subscriptions", list_url(Subscription, {_OF_PERSON: person_id}),
-                ("Plan", "Status", "A month", "Period ends", "Ends then", "Owed since", "At Stripe"),
+                ("Plan", "Status", "A month", "Period ends", "Ends then", "Owed since", "Stripe"),
                 [(row["tier"], f"{row['status']} {row['withdrawn']}".strip(),
                   f"{row['price']} {row['currency'].upper()}", written(row["current_period_end"]),
                   "yes" if row["cancel_at_period_end"] else "no",

@@ -110,6 +110,10 @@ class SyncRun(models.Model):
         indexes = [
             # GET …/sync-runs and admin: newest first
             models.Index(fields=["user", "connection", "-requested_at"], name="sync_runs_newest"),
+            # admin: which visits failed, newest first, and how many of the last day
+            models.Index(
+                fields=["-id"], name="sync_runs_failed", condition=models.Q(state="failed")
+            ),
         ]  # fmt: skip
 
     def __str__(self) -> str:
