@@ -10,6 +10,7 @@ from decimal import Decimal
 
 WIDTH, HEIGHT = 720, 220
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 24
+SMALL_WIDTH, SMALL_HEIGHT = 240, 48
 _STEPS = 4  # of the scale
 _MOST_LABELS = 8
 LEVELS = 5
@@ -104,19 +105,21 @@ class Columns:
     columns: tuple[Column, ...]
     each: float  # how wide a column is
     sentence: str
-    width: int = 240
-    height: int = 48
+    width: int = SMALL_WIDTH
+    height: int = SMALL_HEIGHT
 
 
 def columns(values: Sequence[tuple[str, float]]) -> Columns:
     """Names and values in the order of time; what lies below zero is drawn as zero."""
     top = max((value for _, value in values), default=0) or 1
-    width, height = Columns.__dataclass_fields__["width"].default, 46
-    step = width / max(len(values), 1)
+    step = SMALL_WIDTH / max(len(values), 1)
     drawn = []
     for place, (name, value) in enumerate(values):
-        tall = round(max(height * value / top, 1.5 if value > 0 else 0), 1)
-        drawn.append(Column(name, value, round(place * step, 1), round(48 - tall, 1), tall))
+        least = 1.5 if value > 0 else 0  # to be seen at all
+        tall = round(max((SMALL_HEIGHT - 2) * value / top, least), 1)
+        drawn.append(
+            Column(name, value, round(place * step, 1), round(SMALL_HEIGHT - tall, 1), tall)
+        )
     return Columns(tuple(drawn), round(step * 0.8, 1), _in_words(values))
 
 

@@ -40,6 +40,7 @@ NAMES = (
     "backtest",
     "alerts",
     "backup",
+    "desk",
 )
 
 
