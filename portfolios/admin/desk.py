@@ -69,8 +69,8 @@ def connections(*, person_id: UUID, now: datetime) -> dict[str, Any]:
         "panels": [
             Panel(
                 "Connections", list_url(ExchangeConnection, {_OF_PERSON: person_id}),
-                ("Account", "State", "It means", "Last visit", "Last complete", "Next",
-                 "Read from", "to", "Feeds", "Not understood", "Key"),
+                ("Account", "State", "It means", "Last visit", "Last complete", "Next", "Read",
+                 "Not understood", "Key"),
                 [_connection(row) for row in rows],
             )
         ],
@@ -80,17 +80,25 @@ def connections(*, person_id: UUID, now: datetime) -> dict[str, Any]:
 def _connection(row: dict[str, Any]) -> tuple[Any, ...]:
     name = f"{row['name']} {row['label']}".strip()
     if row["kind"] != "exchange":
-        return (name, "kept by hand", "-", "-", "-", "-", "-", "-", "-", "-", "none")
+        return (name, "kept by hand", "-", "-", "-", "-", "-", "-", "none")
     state = f"{row['state']} ({row['reason']})" if row["reason"] else row["state"]
     failed = f"; {row['failures']} failures in a row" if row["failures"] else ""
     url = reverse("admin:exchanges_exchangeconnection_doctor", args=[row["id"]])
     return (
         format_html('<a href="{}">{}</a>', url, name), f"{state.replace('_', ' ')}{failed}",
         remedies.of(row["reason"]).meaning, _visit(row), written(row["last_complete_at"], "never"),
-        written(row["next_sync_at"], "none: stopped"), written(row["since"])[:10],
-        written(row["until"]), row["feeds"], row["quarantined"],
-        row["privileges"].replace("_", " "),
+        written(row["next_sync_at"], "none: stopped"), _coverage(row),
+        f"{row['quarantined']:,} rows", row["privileges"].replace("_", " "),
     )  # fmt: skip
+
+
+def _coverage(row: dict[str, Any]) -> str:
+    if not row["feeds"]:
+        return "nothing yet"
+    return (
+        f"{row['feeds']} feeds, all of them from {written(row['since'])[:10]} to "
+        f"{written(row['until'])}"
+    )
 
 
 def _visit(row: dict[str, Any]) -> str:

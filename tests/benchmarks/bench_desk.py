@@ -38,12 +38,12 @@ def measure() -> list[Result]:
     _derived(heavy, assets, now)
     _snapshots(heavy, now)
     staff = _supporter()
+    _run("ANALYZE")
     results = _person_page(signed_in(staff), heavy)
     _million_entries(accounts, assets, now)
     _million_acts(now)
     _million_visits(now)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    _run("ANALYZE")
     results += _lists(signed_in(staff), people[7])
     results += _home_and_search(signed_in(staff), people[7])
     rows.clear()
@@ -139,7 +139,7 @@ def _home_and_search(client: Client, person: User) -> list[Result]:
 
 
 # --- rows ---------------------------------------------------------------------------------------
-def _run(statement: str, parameters: dict[str, Any]) -> None:
+def _run(statement: str, parameters: dict[str, Any] | None = None) -> None:
     with tenancy.as_system("benchmark"), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(statement, parameters)
@@ -166,7 +166,7 @@ _ENTRIES = """
 
 def _trades_of(account: ExchangeConnection, assets: list[Asset], count: int, now: datetime) -> None:
     _insert_trades([account], assets, count, now)
-    _run(_ENTRIES, {})
+    _run(_ENTRIES)
 
 
 def _insert_trades(
@@ -233,7 +233,7 @@ def _million_entries(
 
 def _million_acts(now: datetime) -> None:
     noted = "ALTER TABLE activity_logs {} TRIGGER note"
-    _run(noted.format("DISABLE"), {})
+    _run(noted.format("DISABLE"))
     _run(
         """
         INSERT INTO activity_logs (id, user_id, action, outcome, details, request_id, created_at,
@@ -247,7 +247,7 @@ def _million_acts(now: datetime) -> None:
         """,
         {"now": now, "count": MANY, "people": PEOPLE},
     )
-    _run(noted.format("ENABLE"), {})
+    _run(noted.format("ENABLE"))
 
 
 def _million_visits(now: datetime) -> None:
