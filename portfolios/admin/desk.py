@@ -70,7 +70,7 @@ def connections(*, person_id: UUID, now: datetime) -> dict[str, Any]:
             Panel(
                 "Connections", list_url(ExchangeConnection, {_OF_PERSON: person_id}),
                 ("Account", "State", "It means", "Last visit", "Last complete", "Next", "Read",
-                 "Not understood", "Key"),
+                 "Rows not understood", "Key"),
                 [_connection(row) for row in rows],
             )
         ],
@@ -88,7 +88,7 @@ def _connection(row: dict[str, Any]) -> tuple[Any, ...]:
         format_html('<a href="{}">{}</a>', url, name), f"{state.replace('_', ' ')}{failed}",
         remedies.of(row["reason"]).meaning, _visit(row), written(row["last_complete_at"], "never"),
         written(row["next_sync_at"], "none: stopped"), _coverage(row),
-        f"{row['quarantined']:,} rows", row["privileges"].replace("_", " "),
+        f"{row['quarantined']:,}", row["privileges"].replace("_", " "),
     )  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def _coverage(row: dict[str, Any]) -> str:
     if not row["feeds"]:
         return "nothing yet"
     return (
-        f"{row['feeds']} feeds, all of them from {written(row['since'])[:10]} to "
+        f"feeds: {row['feeds']}; all of them from {written(row['since'])[:10]} to "
         f"{written(row['until'])}"
     )
 

@@ -19,6 +19,14 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
+            model_name="syncrun",
+            index=models.Index(
+                condition=models.Q(("error", ""), _negated=True),
+                fields=["error", "-id"],
+                name="sync_runs_by_error",
+            ),
+        ),
+        migrations.AddIndex(
             model_name="transfer",
             index=models.Index(fields=["exchange_id"], name="transfers_by_exchange_id"),
         ),

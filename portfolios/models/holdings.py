@@ -114,6 +114,10 @@ class SyncRun(models.Model):
             models.Index(
                 fields=["-id"], name="sync_runs_failed", condition=models.Q(state="failed")
             ),
+            # admin: the visits that ended with one error, newest first
+            models.Index(
+                fields=["error", "-id"], name="sync_runs_by_error", condition=~models.Q(error="")
+            ),
         ]  # fmt: skip
 
     def __str__(self) -> str:
