@@ -154,3 +154,4 @@ class Action(StrEnum):
     SUPPORT_REQUEST_CLOSED = "support.request.closed"
     SUPPORT_REQUEST_RATED = "support.request.rated"
     STAFF_ACTED = "staff.acted"
+    PERSON_VIEWED = "staff.person_viewed"

@@ -153,6 +153,7 @@ SENTENCES: Mapping[Action, str] = {
     Action.SUPPORT_REQUEST_CLOSED: "A support request was closed.",
     Action.SUPPORT_REQUEST_RATED: "Help from support was rated.",
     Action.STAFF_ACTED: "Support changed something.",
+    Action.PERSON_VIEWED: "Support looked at the account.",
 }
 
 # What anybody can do to an account without being signed in to it: it may have been somebody else.

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import models, transaction
@@ -89,6 +90,31 @@ def column(field: models.Field) -> Column:
     return shown
 
 
+@cache  # as above
+def person_column(field: models.Field) -> Column:
+    """A person in a list, as the way to their page."""
+
+    @admin.display(description=field.verbose_name, ordering=field.name)
+    def shown(row: Any) -> str:
+        key = getattr(row, field.attname)
+        if key is None:
+            return "-"
+        return format_html('<a href="{}">{}</a>', person_url(key), getattr(row, field.name))
+
+    shown.__name__ = field.name
+    return shown
+
+
+def person_url(key: UUID) -> str:
+    """Where a person's page stands."""
+    return reverse("admin:person", args=[key])
+
+
+def may_see_people(request: HttpRequest) -> bool:
+    """Whether a reader may open the page of a person."""
+    return request.user.has_perm("accounts.view_user")
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """A few rows of something else on the page of an object, with a link to all of them."""
@@ -145,8 +171,16 @@ class BaseAdmin(admin.ModelAdmin):
         return super().get_queryset(request).defer(*left_out)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """The columns, with numbers and instants written out."""
-        return [self._column(name) for name in super().get_list_display(request)]
+        """The columns, with numbers and instants written out, and people as links to them."""
+        links = may_see_people(request)
+        return [self._column(name, links) for name in super().get_list_display(request)]
+
+    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> Any:
+        """The first column leads to the row, unless it leads to a person: then the next one."""
+        if self.list_display_links or self.list_display_links is None:
+            return self.list_display_links
+        people = {person_column(field) for field in self.opts.concrete_fields if _is_person(field)}
+        return [name for name in list_display if name not in people][:1]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """No question about a hidden column either: its answers would give it away bit by bit."""
@@ -162,9 +196,11 @@ class BaseAdmin(admin.ModelAdmin):
         ]
         return [*sealed, *self.hidden]
 
-    def _column(self, name: Any) -> Any:
+    def _column(self, name: Any, links: bool = False) -> Any:
         own = {field.name: field for field in self.opts.concrete_fields}
-        return column(own[name]) if name in own else name
+        if name not in own:
+            return name
+        return person_column(own[name]) if links and _is_person(own[name]) else column(own[name])
 
     # --- searching --------------------------------------------------------------------------
     def get_search_results(
@@ -247,6 +283,8 @@ class BaseAdmin(admin.ModelAdmin):
         if found is not None:
             context["linked_lists"] = list(self._linked_lists(request, found))
             context["panels"] = self.panels(request, found)
+            if may_see_people(request) and (person := _person_of(found)):
+                context["person_url"] = person_url(person)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def panels(self, request: HttpRequest, found: Any) -> list[Panel]:
@@ -279,7 +317,7 @@ class BaseAdmin(admin.ModelAdmin):
         return [
             Panel(
                 title=str(model._meta.verbose_name_plural),
-                url=_list_url(model, links),
+                url=list_url(model, links),
                 headers=[str(field.verbose_name) for field in fields],
                 rows=[[_cell(row, field) for field in fields] for row in rows[:PANEL_ROWS]],
             )
@@ -293,7 +331,7 @@ class BaseAdmin(admin.ModelAdmin):
                 continue
             if other.has_view_permission(request):
                 title = str(model._meta.verbose_name_plural)
-                yield Panel(title=title, url=_list_url(model, self._links_to(model, found)))
+                yield Panel(title=title, url=list_url(model, self._links_to(model, found)))
 
     def _links_to(self, model: type[models.Model], found: Any) -> dict[str, Any]:
         """What picks an object's rows: its person too, because every index begins with them."""
@@ -303,7 +341,16 @@ class BaseAdmin(admin.ModelAdmin):
         return links
 
 
-def _list_url(model: type[models.Model], links: dict[str, Any]) -> str:
+def _is_person(field: models.Field) -> bool:
+    return isinstance(field, models.ForeignKey) and field.related_model is get_user_model()
+
+
+def _person_of(row: Any) -> UUID | None:
+    return row.pk if isinstance(row, get_user_model()) else getattr(row, "user_id", None)
+
+
+def list_url(model: type[models.Model], links: dict[str, Any]) -> str:
+    """Where the list of a model stands, narrowed by ``links``."""
     opts = model._meta
     page = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
     return f"{page}?{urlencode(links)}"

@@ -6,9 +6,11 @@ numbers stand beside each chart as a table for those who cannot see it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 WIDTH, HEIGHT = 720, 220
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 24
+SMALL_WIDTH, SMALL_HEIGHT = 240, 48
 _STEPS = 4  # of the scale
 _MOST_LABELS = 8
 LEVELS = 5
@@ -83,6 +85,93 @@ def bars(values: Iterable[tuple[str, int, str]]) -> list[Bar]:
     rows = list(values)
     longest = max((value for _, value, _ in rows), default=0) or 1
     return [Bar(name, value, round(100 * value / longest, 1), note) for name, value, note in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a small chart over time."""
+
+    name: str
+    value: float
+    x: float
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A small chart over time, from zero to its highest column, with the same in a sentence."""
+
+    columns: tuple[Column, ...]
+    each: float  # how wide a column is
+    sentence: str
+    width: int = SMALL_WIDTH
+    height: int = SMALL_HEIGHT
+
+
+def columns(values: Sequence[tuple[str, float]]) -> Columns:
+    """Names and values in the order of time; what lies below zero is drawn as zero."""
+    top = max((value for _, value in values), default=0) or 1
+    step = SMALL_WIDTH / max(len(values), 1)
+    drawn = []
+    for place, (name, value) in enumerate(values):
+        least = 1.5 if value > 0 else 0  # to be seen at all
+        tall = round(max((SMALL_HEIGHT - 2) * value / top, least), 1)
+        drawn.append(
+            Column(name, value, round(place * step, 1), round(SMALL_HEIGHT - tall, 1), tall)
+        )
+    return Columns(tuple(drawn), round(step * 0.8, 1), _in_words(values))
+
+
+def _in_words(values: Sequence[tuple[str, float]]) -> str:
+    if not values:
+        return "Nothing to draw."
+    (first, _), (last, now) = values[0], values[-1]
+    highest, most = max(values, key=lambda pair: pair[1])
+    least = min(value for _, value in values)
+    return (
+        f"From {first} to {last}: between {least:,.10g} and {most:,.10g} (on {highest}); "
+        f"the last is {now:,.10g}."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One value over time with gaps where it is not known, from its lowest to its highest."""
+
+    runs: tuple[str, ...]  # what stands together, as points of SVG
+    dots: tuple[tuple[float, float], ...]  # what stands alone
+    high: Decimal
+    low: Decimal
+    first: str
+    last: str
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    top: int = TOP
+    base: int = HEIGHT - BOTTOM
+
+
+def curve(values: Sequence[tuple[str, Decimal | None]]) -> Curve | None:
+    """Labels and values in the order of time; None where no value is known."""
+    known = [value for _, value in values if value is not None]
+    if not known:
+        return None
+    low, high = min(known), max(known)
+    groups: list[list[tuple[float, float]]] = [[]]
+    for place, (_, value) in enumerate(values):
+        if value is None:
+            groups.append([])
+            continue
+        share = float((value - low) / (high - low)) if high > low else 0.5
+        down = round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - share), 1)
+        groups[-1].append((_across(place, len(values)), down))
+    return Curve(
+        tuple(" ".join(f"{x:g},{y:g}" for x, y in run) for run in groups if len(run) > 1),
+        tuple(run[0] for run in groups if len(run) == 1),
+        high, low, values[0][0], values[-1][0],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from billing import views as billing
 from portfolios.live import pages
 from portfolios.views import exports
 from tracker import health
+from tracker.monitoring import desk as _desk  # noqa: F401  (brings the queues to the admin)
 from tracker.monitoring import metrics
 from tracker.monitoring import pages as monitoring_pages
 

@@ -2,6 +2,7 @@
 
 from accounts.admin import (
     acts,
+    desk,
     helpdesk,
     messages,
     people,
@@ -12,6 +13,7 @@ from accounts.admin import (
 
 __all__ = [
     "acts",
+    "desk",
     "helpdesk",
     "messages",
     "people",

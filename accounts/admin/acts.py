@@ -5,9 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.db.models import Exists, OuterRef, Q
 
 from accounts import confirmation, support, support_access
-from accounts.models import User, normalize_email
+from accounts.models import SecondFactorReset, SupportViewing, User, normalize_email
 from accounts.privacy import closing, export
 from accounts.second_factor import resets
 from accounts.serializers.auth import MeSerializer
@@ -101,11 +102,35 @@ def _settings(*, person_id: UUID, now: datetime) -> dict[str, Any]:
     return dict(MeSerializer(User.objects.get(id=person_id)).data)
 
 
+# --- when there is anything to do -----------------------------------------------------------------
+def _is_not_confirmed(*, actor_id: UUID, now: datetime) -> Q:
+    return Q(email_confirmed_at=None)
+
+
+def _is_let_in(*, actor_id: UUID, now: datetime) -> Q:
+    return Q(is_active=True)
+
+
+def _is_locked_out(*, actor_id: UUID, now: datetime) -> Q:
+    return Q(is_active=False)
+
+
+def _is_to_be_reset(*, actor_id: UUID, now: datetime) -> Exists:
+    waiting = SecondFactorReset.State.WAITING
+    return Exists(SecondFactorReset.objects.filter(user=OuterRef("pk"), state=waiting))
+
+
+def _is_looked_at(*, actor_id: UUID, now: datetime) -> Exists:
+    running = SupportViewing.objects.filter(actor_id=actor_id, ended_at=None, ends_at__gt=now)
+    return Exists(running.filter(user=OuterRef("pk")))
+
+
+# --- what is offered ------------------------------------------------------------------------------
 _ACTS = (
     PersonAct(
         "resend-confirmation", "Send the confirmation again",
         "Sends another link to confirm the address, at most one a minute.",
-        "accounts.resend_confirmation", _resend,
+        "accounts.resend_confirmation", _resend, applies=_is_not_confirmed,
     ),
     PersonAct(
         "end-sessions", "End all sessions",
@@ -115,10 +140,11 @@ _ACTS = (
     PersonAct(
         "lock-out", "Lock out",
         "Deactivates the account and signs it out everywhere. Nothing is deleted.",
-        "accounts.lock_out", _lock_out,
+        "accounts.lock_out", _lock_out, applies=_is_let_in,
     ),
     PersonAct(
         "let-in", "Let in again", "Ends a lock-out.", "accounts.lock_out", _let_in,
+        applies=_is_locked_out,
     ),
     PersonAct(
         "reset-second-factor", "Reset second factor",
@@ -130,7 +156,7 @@ _ACTS = (
     PersonAct(
         "keep-second-factor", "Cancel the reset of the second factor",
         "Every second factor stays. The person is told.",
-        "accounts.ask_reset_second_factor", _cancel_reset,
+        "accounts.ask_reset_second_factor", _cancel_reset, applies=_is_to_be_reset,
     ),
     PersonAct(
         "start-export", "Make a copy of their data",
@@ -151,7 +177,7 @@ _ACTS = (
     ),
     PersonAct(
         "stop-viewing", "Stop seeing what they see", "Ends your viewing before its time.",
-        "accounts.view_as", _stop_viewing,
+        "accounts.view_as", _stop_viewing, applies=_is_looked_at,
     ),
 )  # fmt: skip
 for _act in _ACTS:

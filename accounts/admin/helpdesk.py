@@ -21,6 +21,7 @@ from audit.admin import AuditedAdmin
 from tracker import charts, clock, desk
 from tracker.admin import ReadOnlyAdmin, one_of, staff_id
 from tracker.api import InvalidInput
+from tracker.desk import Level, Tile
 from tracker.errors import DomainError
 
 WEEKS, RATED_DAYS = 12, 90
@@ -184,7 +185,7 @@ def _page(request: HttpRequest, found: SupportRequest) -> dict[str, Any]:
         "can_answer": request.user.has_perm(answering.ANSWER), "can_assign": may_assign,
         "desk": answering.desk() if may_assign else (),
         "connection_url": _connection_url(found),
-        "person_url": reverse("admin:accounts_user_change", args=[found.user_id]),
+        "person_url": reverse("admin:person", args=[found.user_id]),
     }  # fmt: skip
 
 
@@ -348,14 +349,20 @@ def _hours(span: timedelta | None) -> int:
 
 
 # --- what the support desk shows of it ----------------------------------------------------------
-def tile(*, now: datetime) -> dict[str, Any]:
-    """For the front page: how many wait, how long the longest has, and the list of them."""
+def tile(*, now: datetime) -> Tile:
+    """For the front page: how many wait and since when, by how long they have. Two queries."""
     found = figures.queue(now=now)
-    return {
-        "waiting": found.waiting, "overdue": found.overdue, "unassigned": found.unassigned,
-        "longest": figures.worded(found.longest), "is_wrong": found.overdue > 0,
-        "url": reverse(_QUEUE_URL) + "?waiting=yes",
-    }  # fmt: skip
+    hours = figures.OVERDUE // timedelta(hours=1)
+    level = Level.WATCH if found.unassigned else Level.FINE
+    return Tile(
+        f"{found.waiting:,}", Level.BAD if found.overdue else level,
+        f"wait for an answer, the longest since {figures.worded(found.longest)}; {found.overdue:,} "
+        f"longer than {hours} hours, {found.unassigned:,} nobody's."
+        if found.waiting else "wait for an answer.",
+        tuple((age, float(many)) for age, many in figures.waiting_by_age(now=now).items() if many),
+        "Requests that wait by how long they have", by_name=True,
+        url=reverse(_QUEUE_URL) + "?waiting=yes", link="Requests that wait",
+    )  # fmt: skip
 
 
 def of_person(*, person_id: UUID, now: datetime) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from accounts.staff import touching
 from audit.admin import AuditedAdmin
 from billing import plans
 from tracker import clock
-from tracker.admin import ReadOnlyAdmin, column, one_of, staff_id
+from tracker.admin import ReadOnlyAdmin, column, one_of, person_url, staff_id
 
 _PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 _CREATED: Any = column(User._meta.get_field("created_at"))
@@ -70,7 +70,7 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
 
     form, add_form, change_password_form = UserForm, NewUserForm, PasswordForm
     list_display = (
-        "email", "is_active", "subscription_tier", "is_staff", "currency", "created_at",
+        "email", "is_active", "subscription_tier", "is_staff", "currency", "created_at", "page",
     )  # fmt: skip
     list_filter = (
         "is_active", "is_staff", one_of("subscription_tier", plans.table()),
@@ -150,6 +150,10 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
     @admin.display(description="base currency")
     def currency(self, user: User) -> str:
         return user.base_currency  # the code itself: Django's label of it reads "Usd"
+
+    @admin.display(description="page")
+    def page(self, user: User) -> str:
+        return format_html('<a href="{}">Page of the person</a>', person_url(user.id))
 
     @admin.display(description="password")
     def password_link(self, user: User) -> str:

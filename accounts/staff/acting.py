@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
@@ -63,10 +63,7 @@ def acted_on(request: HttpRequest, person_id: UUID) -> User:
 
 def page_of(person_id: UUID) -> str:
     """Where a person is shown to staff."""
-    try:
-        return reverse("admin:person", args=[person_id])
-    except NoReverseMatch:
-        return reverse("admin:accounts_user_change", args=[person_id])
+    return reverse("admin:person", args=[person_id])
 
 
 def _act(request: HttpRequest, slug: str) -> PersonAct:

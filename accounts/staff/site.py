@@ -22,7 +22,13 @@ class StaffSite(admin.AdminSite):
         return super().has_permission(request)
 
     def get_urls(self) -> list[Any]:
-        from accounts.staff import acting, pages, viewing  # models may be imported by now
+        from accounts.staff import (  # models may be imported by now
+            acting,
+            finding,
+            pages,
+            person,
+            viewing,
+        )
 
         act, screen = acting.PersonActPage.as_view(), viewing.ScreenPage.as_view()
         own = [
@@ -41,8 +47,17 @@ class StaffSite(admin.AdminSite):
                 "passkey-options/", pages.PasskeyOptions.as_view(site=self), name="passkey_options"
             ),
             path("start-again/", pages.StartAgain.as_view(), name="start_again"),
-        ]
+            path("people/<uuid:key>/", self.admin_view(person.PersonPage.as_view(site=self)),
+                 name="person"),
+            path("find/", self.admin_view(finding.FindPage.as_view(site=self)), name="find"),
+        ]  # fmt: skip
         return own + super().get_urls()
+
+    def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The front page: tiles that answer whether anything is wrong, above Django's list."""
+        from accounts.staff import home
+
+        return super().index(request, {**home.shown(request), **(extra_context or {})})
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: Any = None) -> Any:

@@ -50,9 +50,14 @@ class ActivityLog(models.Model):
                 name="activity_by_actor",
                 condition=models.Q(actor__isnull=False),
             ),
+            # admin: whom the request concerned whose id somebody reads to support
+            models.Index(
+                fields=["request_id"], name="activity_by_request",
+                condition=~models.Q(request_id=""),
+            ),
             # audit.metrics.roll_up: a day of everybody, in a table that grows by time
             BrinIndex(fields=["created_at"], name="activity_by_time"),
-        ]
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.action} at {self.created_at:%Y-%m-%d %H:%M:%S}"

@@ -1,5 +1,5 @@
 """Admin of `billing`."""
 
-from billing.admin import acts, events, subscriptions
+from billing.admin import acts, desk, events, subscriptions
 
-__all__ = ["acts", "events", "subscriptions"]
+__all__ = ["acts", "desk", "events", "subscriptions"]

@@ -4,6 +4,7 @@ from portfolios.admin import (
     acts,
     alerts,
     derived,
+    desk,
     entries,
     exports,
     facts,
@@ -13,6 +14,7 @@ from portfolios.admin import (
 )
 
 __all__ = [
-    "acts", "alerts", "derived", "entries", "exports", "facts", "quarantine", "reconciliation",
+    "acts", "alerts", "derived", "desk", "entries", "exports", "facts", "quarantine",
+    "reconciliation",
     "strategies",
 ]  # fmt: skip

@@ -94,6 +94,9 @@ class Transfer(models.Model):
         indexes = [
             # GET /transfers and admin: one person's transfers, newest first
             models.Index(fields=["user", "-occurred_at", "-id"], name="transfers_by_user"),
+            # admin: whose transfer is this id of the exchange's or of the chain's
+            models.Index(fields=["exchange_id"], name="transfers_by_exchange_id"),
+            models.Index(fields=["txid"], name="transfers_by_txid", condition=~models.Q(txid="")),
         ]
 
     def __str__(self) -> str:

@@ -111,6 +111,14 @@ class SyncRun(models.Model):
         indexes = [
             # GET …/sync-runs and admin: newest first
             models.Index(fields=["user", "connection", "-requested_at"], name="sync_runs_newest"),
+            # admin: which visits failed, newest first, and how many of the last day
+            models.Index(
+                fields=["-id"], name="sync_runs_failed", condition=models.Q(state="failed")
+            ),
+            # admin: the visits that ended with one error, newest first
+            models.Index(
+                fields=["error", "-id"], name="sync_runs_by_error", condition=~models.Q(error="")
+            ),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from tests import factories, mail
 from tests.admin_client import signed_in
 from tests.conftest import PASSWORD
 from tracker import clock, desk, tenancy
+from tracker.desk import Level
 
 LIST = "admin:accounts_supportrequest_changelist"
 READS = ("view_supportrequest",)
@@ -329,7 +330,9 @@ def test_the_front_page_and_the_page_of_a_person_are_told(alice, bob, rf):
     with tenancy.as_system("test"):
         told = helpdesk.tile(now=clock.now())
         section = helpdesk.of_person(person_id=alice.id, now=clock.now())
-    assert (told["waiting"], told["overdue"], told["longest"]) == (2, 1, "2 d 1 h")
+    assert (told.number, told.level) == ("2", Level.BAD)
+    assert "the longest since 2 d 1 h; 1 longer than 24 hours, 2 nobody's." in told.says
+    assert dict(told.values) == {"up to 4 hours": 1, "1 to 3 days": 1}
     assert section["requests"] == [late]
     request = rf.get("/")
     request.user = staff(*READS)

@@ -41,6 +41,7 @@ NAMES = (
     "backtest",
     "alerts",
     "backup",
+    "desk",
 )
 
 

@@ -1,4 +1,4 @@
-"""Row-level security on what 0008 made, and a group for each role of staff.
+"""Row-level security on what 0009 made, and a group for each role of staff.
 
 What the groups may do is filled in when all migrations are through (accounts.staff.roles): on a
 fresh database no permission exists before.
@@ -19,7 +19,7 @@ def _make_groups(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0008_support_desk"),
+        ("accounts", "0009_support_desk"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 

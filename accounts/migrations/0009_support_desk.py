@@ -10,7 +10,7 @@ import tracker.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0007_tenancy"),
+        ("accounts", "0008_support_requests"),
     ]
 
     operations = [
