@@ -71,7 +71,6 @@ TABLE: Mapping[str, Row] = {
     "accounts.SupportAccess": _OF_A_PERSON,
     "accounts.SupportViewing": _OF_A_PERSON,
     "accounts.SupportRequest": _row("view answer_supportrequest", lead="assign_supportrequest"),
-    "accounts.SupportMessage": _OF_A_PERSON,
     "accounts.CannedReply": _row("view", lead="add change delete"),
     "accounts.Consent": _OF_A_PERSON,
     "accounts.ApiKey": _OF_A_PERSON,

@@ -31,7 +31,8 @@ from tracker import clock, desk, tenancy
 from tracker.desk import Figure, Level, Tile
 
 TILES = [
-    "Service", "Service levels", "Queues", "Failed syncs", "Quarantine", "Security alerts",
+    "Service", "Service levels", "Queues", "Support requests", "Failed syncs",
+    "Quarantine", "Security alerts",
     "Stripe's messages", "Alerts to ourselves", "People's webhooks", "Messages", "Backups",
     "Sign-ups", "Active people", "Revenue",
 ]  # fmt: skip

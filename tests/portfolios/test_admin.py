@@ -19,6 +19,7 @@ from django.urls import reverse
 
 from accounts.models import (
     ApiKey,
+    CannedReply,
     Consent,
     DataExport,
     DataKey,
@@ -38,6 +39,7 @@ from audit.actions import Action
 from audit.models import (
     ActivityLog,
     ComponentDay,
+    DrillResult,
     Incident,
     SecurityAlert,
     SecurityEvent,
@@ -82,7 +84,13 @@ QUARANTINED = b"canary-quarantined-page-77aa"
 DIGEST = b"canary-digest-of-32-bytes-length"
 PHONE = "canary-token-of-a-phone-3d1e"
 MODELS = list(admin.site._registry)
-WRITABLE = {User, Group, PlanGrant, Incident}  # a grant is given by a form, and then stands
+WRITABLE = {
+    User,
+    Group,
+    PlanGrant,
+    Incident,
+    CannedReply,
+}  # a grant is given by a form, and then stands
 READ_ONLY = [model for model in MODELS if model not in WRITABLE]
 
 
@@ -135,6 +143,8 @@ def record_facts(connection: ExchangeConnection, *, number: int = 0) -> None:
     part, _ = StatusComponent.objects.get_or_create(key="api", defaults={"title": "API"})
     ComponentDay.objects.get_or_create(component=part, day=now.date() - timedelta(days=number))
     Incident.objects.create(title=f"incident {number}")
+    DrillResult.objects.create(ran_at=now, ok=True, steps=[])
+    CannedReply.objects.create(title=f"reply {number}", language="en", text="Thank you.")
     with tenancy.as_system("test"):
         trade = Trade.objects.create(
             **fact, exchange_id=f"trade-{number}", kind="fill", symbol="BTC/USDT", side="buy",
@@ -181,6 +191,7 @@ def record_facts(connection: ExchangeConnection, *, number: int = 0) -> None:
     factories.drawn_backtest(connection.user)
     factories.webhook(connection.user)
     factories.file_export(connection.user)
+    factories.support_request(connection.user)
     with tenancy.as_system("test"):
         FileImport.objects.update(content=QUARANTINED)
 
@@ -507,7 +518,7 @@ def test_pausing_and_resuming(connection, staff):
     assert Action.CONNECTION_PAUSED in body  # who did what stands beside the connection
     links = {"details__connection_id": connection.id, "user__id__exact": connection.user_id}
     listed = shown(client.get(page(ActivityLog, **links)))
-    assert listed.count("staff@example.com</td>") == 2
+    assert listed.count("staff@example.com</a></td>") == 2
 
 
 def test_sync_now_queues_one_run_after_the_commit(
