@@ -5,7 +5,6 @@ from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import GenericAPIView
-from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -28,14 +27,10 @@ from tracker.api import ConditionalMixin, InvalidInput, TimeCursorPagination
 _STATES = SupportRequest.State.values
 
 
-class SupportPagination(CursorPagination):
+class SupportPagination(TimeCursorPagination):
     """Those that were written to last come first."""
 
-    page_size = TimeCursorPagination.page_size
-    max_page_size = TimeCursorPagination.max_page_size
-    page_size_query_param = "page_size"
     ordering = ("-last_message_at", "-id")
-    invalid_cursor_message = TimeCursorPagination.invalid_cursor_message
 
 
 class SupportRequestsView(IdempotentPostMixin, ConditionalMixin, GenericAPIView):

@@ -23,6 +23,8 @@ _KEPT = {204: OpenApiResponse(description="Every second factor stays.")}
 
 
 class SupportAccessView(IdempotentPostMixin, ConditionalMixin, APIView):
+    throttle_classes = ()
+
     @extend_schema(
         operation_id="me_support_access_read", tags=["support"], responses=SupportAccessSerializer
     )
@@ -54,6 +56,8 @@ class SupportAccessView(IdempotentPostMixin, ConditionalMixin, APIView):
 
 
 class WaitingResetView(ConditionalMixin, APIView):
+    throttle_classes = ()
+
     @extend_schema(
         operation_id="me_second_factor_reset_read", tags=["second factor"],
         responses=WaitingResetSerializer,

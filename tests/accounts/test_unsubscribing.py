@@ -117,11 +117,11 @@ def test_that_it_was_a_link_is_logged_once(alice, browser):
 def test_what_can_be_switched_off_has_the_link_in_all_places_and_nothing_else_has(alice, event):
     from accounts.messages import render, write
 
-    file = factories.ready_file(alice)
+    file, answered = factories.ready_file(alice), factories.support_answer(alice)
     with tenancy.as_user(alice.id):
         row = Delivery(user=alice, event=event, channel="email", parameters={})
         row.parameters = {k: v for k, v in FACTS.items() if k != "closes_at"}
-        row.parameters["export_id"] = str(file.id)
+        row.parameters |= {"export_id": str(file.id), "support_message_id": str(answered.id)}
         message = write(row, now=clock.now())
     assert ("/unsubscribe?token=" in message.text) is can_be_switched_off(event, Channel.EMAIL)
     assert ("/unsubscribe?token=" in message.html) is can_be_switched_off(event, Channel.EMAIL)

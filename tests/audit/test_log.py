@@ -15,7 +15,8 @@ from django.conf import settings as project
 from django.db import connection as database
 
 from accounts import links
-from accounts.models import EmailSuppression
+from accounts.models import EmailSuppression, TotpDevice
+from accounts.second_factor import resets
 from audit import log
 from audit.actions import Action
 from audit.alerts import raise_alert
@@ -151,6 +152,28 @@ def entering(kind: str, body: Any) -> Callable[[Any, Any], Answer]:
 
 def posting(path: str, body: Any = None) -> Callable[[Any, Any], Answer]:
     return lambda api, user: api.post(path, body)
+
+
+def ending_access(api: Any, user: Any) -> Answer:
+    api.post("/me/support-access", {"hours": 1})
+    return api.delete("/me/support-access")
+
+
+def keeping_factors(api: Any, user: Any) -> Answer:
+    with tenancy.as_system("test"):
+        TotpDevice.objects.create(user=user, name="phone", sealed_seed=b"sealed", confirmed=True)
+        resets.ask(user_id=user.id, actor_id=ids.new_id(), reason="#1", now=clock.now())
+    return api.delete("/me/second-factor/reset")
+
+
+def about_request(what: str, body: dict[str, Any]) -> Callable[[Any, Any], Answer]:
+    """On a request of theirs that support has answered."""
+
+    def call(api: Any, user: Any) -> Answer:
+        answered = factories.support_answer(user).request_id
+        return api.post(f"/support/requests/{answered}/{what}", body)
+
+    return call
 
 
 ACTS: dict[str, Act] = {
@@ -409,6 +432,26 @@ ACTS: dict[str, Act] = {
     "PATCH /billing/usage": Act(
         lambda api, user: api.patch("/billing/usage", {"spending_cap": "5.00"}),
         Action.SPENDING_CAP_SET,
+    ),
+    "POST /me/support-access": Act(
+        lambda api, user: api.post("/me/support-access", {"hours": 1}), Action.SUPPORT_ACCESS_GIVEN
+    ),
+    "DELETE /me/support-access": Act(ending_access, Action.SUPPORT_ACCESS_ENDED),
+    "DELETE /me/second-factor/reset": Act(keeping_factors, Action.SECOND_FACTOR_RESET_CANCELLED),
+    "POST /support/requests": Act(
+        lambda api, user: api.post(
+            "/support/requests", {"category": "app", "subject": "A question", "text": "How?"}
+        ),
+        Action.SUPPORT_REQUEST_OPENED,
+    ),
+    "POST /support/requests/{id}/messages": Act(
+        about_request("messages", {"text": "And why?"}), Action.SUPPORT_REQUEST_WRITTEN
+    ),
+    "POST /support/requests/{id}/close": Act(
+        about_request("close", {}), Action.SUPPORT_REQUEST_CLOSED
+    ),
+    "POST /support/requests/{id}/rating": Act(
+        about_request("rating", {"rating": 5}), Action.SUPPORT_REQUEST_RATED
     ),
     "POST /connections/{id}/sync": Act(unanswering("/sync", "POST"), Action.SYNC_REQUESTED),
     "POST /connections/{id}/test": Act(

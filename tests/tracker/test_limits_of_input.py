@@ -240,6 +240,8 @@ BODIES = {
     "/api/v1/reconciliation/{id}/repair": {"action": "fetch_window"},
     "/api/v1/transfers/{id}/note": {"meaning": "lost"},
     "/api/v1/strategies/{id}/watch": {"interval": "1d"},
+    "/api/v1/support/requests/{id}/messages": {"text": "How?"},
+    "/api/v1/support/requests/{id}/rating": {"rating": 5},
 }
 
 

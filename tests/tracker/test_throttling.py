@@ -178,7 +178,7 @@ def test_the_setting_switches_the_limits_off(alice, limits):
 
 # --- what does not count ------------------------------------------------------------------------
 # What concerns the account and not what is in it.
-ACCOUNT = {"auth", "me", "sessions", "devices", "api-keys", "billing"}
+ACCOUNT = {"auth", "me", "sessions", "devices", "api-keys", "billing", "support"}
 POLLED = {
     "GET /api/v1/connections/{id}/sync-runs", "GET /api/v1/exports", "GET /api/v1/exports/{id}",
     "GET /api/v1/backtests/{id}", "GET /api/v1/notifications", "POST /api/v1/notifications/read",

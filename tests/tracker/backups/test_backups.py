@@ -128,8 +128,10 @@ def stub(folder: Path, name: str, script: str) -> None:
 
 
 def databases() -> list[str]:
+    """Scratch databases of this process's tests; others run beside it."""
+    own = f"{connection.settings_dict['NAME']}%restore_drill"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", ["%restore_drill"])
+        cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [own])
         return [name for (name,) in cursor.fetchall()]
 
 
