@@ -317,6 +317,12 @@ def test_devices_and_acts_are_listed(steps):
     assert acts["results"][0]["action"] == "session.all_ended"
 
 
+def test_support_is_asked(steps):
+    asked, _ = answer(steps["Ask support"])
+    assert (asked["state"], asked["category"]) == ("open", "figures")
+    assert asked["reference"].startswith("SR-")
+
+
 def test_a_copy_of_the_data_is_made_and_the_account_closed(steps):
     export, _ = answer(steps["A copy of everything"])
     assert export["state"] == "waiting"
