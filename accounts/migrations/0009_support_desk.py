@@ -15,6 +15,12 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AlterModelOptions(
+            name="notificationsettings", options={"verbose_name_plural": "notification settings"}
+        ),
+        migrations.AlterModelOptions(
+            name="delivery", options={"verbose_name_plural": "deliveries"}
+        ),
+        migrations.AlterModelOptions(
             name="user",
             options={
                 "permissions": [

@@ -52,6 +52,7 @@ class NotificationSettings(models.Model):
     summary_due_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "notification settings"
         db_table = "notification_settings"
         constraints = [
             models.CheckConstraint(
@@ -167,6 +168,7 @@ class Delivery(models.Model):
     read_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "deliveries"
         db_table = "deliveries"
         constraints = [
             models.UniqueConstraint(

@@ -11,6 +11,9 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name="webhookdelivery", options={"verbose_name_plural": "webhook deliveries"}
+        ),
         migrations.AddIndex(
             model_name="activitylog",
             index=models.Index(

@@ -107,6 +107,7 @@ class WebhookDelivery(models.Model):
     delivered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "webhook deliveries"
         db_table = "webhook_deliveries"
         constraints = [
             models.UniqueConstraint(fields=["alert", "endpoint"], name="webhook_deliveries_once"),

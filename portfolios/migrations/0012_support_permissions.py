@@ -10,6 +10,9 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AlterModelOptions(
+            name="assetbasis", options={"verbose_name_plural": "asset bases"}
+        ),
+        migrations.AlterModelOptions(
             name="portfoliostate",
             options={"permissions": [("rebuild", "Can have a portfolio computed anew")]},
         ),

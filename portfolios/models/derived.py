@@ -49,6 +49,7 @@ class AssetBasis(models.Model):
     waits_from = models.DateTimeField(null=True, blank=True, help_text="First entry that waits.")
 
     class Meta:
+        verbose_name_plural = "asset bases"
         db_table = "asset_bases"
         constraints = [
             models.UniqueConstraint(fields=["user", "asset"], name="asset_bases_once"),
