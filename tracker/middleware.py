@@ -8,7 +8,7 @@ import structlog
 from django.conf import settings
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError, close_old_connections, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 
 from tracker import api, ids, network, tenancy
 from tracker.logs import get_logger
@@ -71,7 +71,7 @@ class OutageMiddleware:
         if isinstance(error, (OperationalError, InterfaceError)):
             close_old_connections()
             return api.unavailable(request)
-        if not request.path.startswith("/api/"):
+        if isinstance(error, Http404) or not request.path.startswith("/api/"):
             return None
         log.exception("api.failed", error=type(error).__name__)
         got_request_exception.send(sender=type(self), request=request)  # Sentry listens here

@@ -229,6 +229,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "tracker.monitoring.requests.CountingMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tracker.middleware.RequestIdMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -557,6 +558,18 @@ if not DEFAULT_FROM_EMAIL:
 EMAIL_TIMEOUT = 10
 EXPO_ACCESS_TOKEN = os.environ.get("EXPO_ACCESS_TOKEN", "")
 EXPO_URL = os.environ.get("EXPO_URL", "https://exp.host")
+
+# --- what browsers may do with our pages --------------------------------------------------------
+# No script that is not a file of ours. Styles stand in pages too: widths of bars, Django's admin.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"], "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"], "object-src": ["'none'"], "base-uri": ["'none'"],
+        "form-action": ["'self'"], "frame-ancestors": ["'none'"],
+    }
+}  # fmt: skip
+# Whether the schema and the page to try it are shown to whoever asks.
+API_DOCS = _switch("API_DOCS", default=DEBUG)
 
 # --- live connections ---------------------------------------------------------------------------
 # Of one process of serve_stream; each takes some tens of kilobytes.

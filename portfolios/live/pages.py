@@ -8,11 +8,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from portfolios.live import asyncapi, messages
+from tracker.described import require_docs
 
 
 @require_safe
 def description(request: HttpRequest) -> HttpResponse:
-    """``/api/live-schema``: AsyncAPI, for anybody, like the description of the API."""
+    """``/api/live-schema``: AsyncAPI, shown like the description of the API."""
+    require_docs()
     return JsonResponse(asyncapi.document(url=settings.LIVE_URL))
 
 

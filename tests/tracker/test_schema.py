@@ -121,10 +121,14 @@ def test_schema_and_docs_need_no_token_and_no_foreign_host(client):
     """S53: the page's scripts and styles are served by ourselves."""
     page = client.get("/api/docs")
     assert page.status_code == 200
-    html = page.content.decode()
+    html = page.content.decode().replace("&amp;", "&")
+    assert re.findall(r"<script(?![^>]*src=)", html) == []  # S50: none stands in the page
     loaded = re.findall(r"""(?:src|href)=["']([^"']+)["']""", html)
+    loaded = [address.removeprefix("http://testserver") for address in loaded]
     assert len(loaded) >= 3
-    assert [address for address in loaded if not address.startswith("/static/")] == []
+    assert [
+        address for address in loaded if not address.startswith(("/static/", "/api/docs?"))
+    ] == []
     assert re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", html.lower()) == []
     for address in loaded:
         answer = client.get(address)
@@ -132,3 +136,26 @@ def test_schema_and_docs_need_no_token_and_no_foreign_host(client):
     document = client.get("/api/schema")
     assert document.status_code == 200
     assert set(yaml.safe_load(document.content)["paths"]) == set(schema()["paths"])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/schema", "/api/docs", "/api/live-schema"])
+def test_schema_and_docs_are_not_shown_unless_told(client, settings, path):
+    """S53"""
+    settings.API_DOCS = True
+    assert client.get(path).status_code == 200
+    settings.API_DOCS = False
+    assert client.get(path).status_code == 404
+    assert client.get("/").headers["Location"] == "/status"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/docs", "/status", "/admin/login/", "/terms", "/healthz"])
+def test_no_page_lets_in_scripts_that_are_no_file_of_ours(client, path):
+    """S50"""
+    policy = client.get(path, follow=True).headers["Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    scripts = rules.get("script-src", rules["default-src"]).split()
+    assert set(scripts) <= {"'self'", "'none'"}
+    assert rules["frame-ancestors"] == "'none'"
+    assert rules["base-uri"] == "'none'"
