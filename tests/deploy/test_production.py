@@ -21,6 +21,7 @@ from django.db import connections
 from psycopg import sql
 from websockets.sync.client import connect
 
+from tests import emptying
 from tests.deploy import production as deployments
 from tests.deploy.files import DOMAIN
 from tests.processes import database_url
@@ -38,6 +39,7 @@ def production(django_db_setup, django_db_blocker):
             pytest.skip("needs the embedded PostgreSQL")
         template = urlsplit(database_url()).path.strip("/")
         connections.close_all()
+        emptying.close()
     name = f"{template}_deployed"
     with psycopg.connect(usual, autocommit=True) as admin:
         named = [sql.Identifier(name), sql.Identifier(template)]
