@@ -14,7 +14,7 @@ from django.urls import path
 
 from billing import figures, grants, plans
 from billing.models import BillingAccount, Invoice, MeterReport, PlanGrant, Subscription
-from tracker import charts, clock
+from tracker import charts, clock, touching
 from tracker.admin import BaseAdmin, ReadOnlyAdmin, one_of, staff_id
 
 DAYS, MONTHS, WEEKS = 90, 6, 12
@@ -176,6 +176,8 @@ class PlanGrantAdmin(BaseAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Give the plan by the service, which logs it and lets it be in force."""
+        if not touching.may_act_on_key(request, obj.user_id):
+            raise PermissionDenied
         now = clock.now()
         made = grants.grant(
             user_id=obj.user_id, tier=form.cleaned_data["tier"], now=now,
