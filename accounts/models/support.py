@@ -16,7 +16,7 @@ class SecondFactorReset(models.Model):
         WAITING = "waiting"
         DONE = "done"
         CANCELLED = "cancelled"
-        NOT_NEEDED = "not_needed"  # the person showed a second factor meanwhile, or is gone
+        NOT_NEEDED = "not_needed"  # one was shown or added meanwhile, or they are locked out
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     user = models.ForeignKey(
