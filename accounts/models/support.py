@@ -3,6 +3,8 @@
 Staff are named by their ids alone: a row outlives the account of who acted.
 """
 
+from datetime import datetime
+
 from django.db import models
 
 from accounts.models.people import User
@@ -114,3 +116,8 @@ class SupportViewing(models.Model):
 
     def __str__(self) -> str:
         return f"viewing of {self.began_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def ended_early_at(self) -> datetime | None:
+        """When somebody ended it before its time; one that ran out was ended by nobody."""
+        return self.ended_at if self.ended_at and self.ended_at < self.ends_at else None
