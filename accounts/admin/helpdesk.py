@@ -331,25 +331,26 @@ class CannedReplyAdmin(AuditedAdmin):
 # --- charts -------------------------------------------------------------------------------------
 def _figures(now: datetime) -> dict[str, Any]:
     weeks = figures.weeks(now=now, count=WEEKS)
-    drawn = [week for week in weeks if week.median is not None and week.p90 is not None]
     spans = {
-        "median": [_hours(week.median) for week in drawn],
-        "90th percentile": [_hours(week.p90) for week in drawn],
+        "median": [_hours(week.median) for week in weeks],
+        "90th percentile": [_hours(week.p90) for week in weeks],
     }
     given = figures.ratings(now=now, days=RATED_DAYS)
     return {
         "weeks": [
             (week, figures.worded(week.median), figures.worded(week.p90)) for week in weeks
         ],
-        "chart": charts.line_chart(spans, [f"{week.since:%-d %b}" for week in drawn]),
-        "drawn": drawn, "rated": sum(given.values()), "rated_days": RATED_DAYS,
+        "chart": charts.line_chart(spans, [f"{week.since:%-d %b}" for week in weeks]),
+        "drawn": any(week.answered for week in weeks),
+        "rated": sum(given.values()), "rated_days": RATED_DAYS,
         "ages": charts.bars((n, many, "") for n, many in figures.waiting_by_age(now=now).items()),
         "ratings": charts.bars((f"{stars} of 5", many, "") for stars, many in given.items()),
     }  # fmt: skip
 
 
-def _hours(span: timedelta | None) -> int:
-    return round((span or timedelta()) / timedelta(hours=1))
+def _hours(span: timedelta | None) -> float | None:
+    """To a tenth; None where nothing was answered, which is no time at all."""
+    return None if span is None else round(span / timedelta(hours=1), 1)
 
 
 # --- what the support desk shows of it ----------------------------------------------------------
