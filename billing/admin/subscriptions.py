@@ -19,6 +19,7 @@ from tracker.admin import BaseAdmin, ReadOnlyAdmin, one_of, staff_id
 
 DAYS, MONTHS, WEEKS = 90, 6, 12
 LONGEST_GRANT = 366  # days
+REVENUE = "billing.view_revenue"  # of everybody together; one person's is another matter
 
 
 @admin.register(BillingAccount)
@@ -60,7 +61,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
     def revenue(self, request: HttpRequest) -> HttpResponse:
         """Recurring revenue, churn, conversion, and use of the API."""
-        if not self.has_view_permission(request):
+        if not request.user.has_perm(REVENUE):
             raise PermissionDenied
         context = self.admin_site.each_context(request) | _shown() | {
             "title": "Revenue and usage", "opts": self.opts,
