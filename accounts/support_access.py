@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Value
+from django.db.models.functions import Least
 
 from accounts import notifications
 from accounts.models import SupportAccess, SupportViewing, User
@@ -67,7 +68,7 @@ def give(*, user_id: UUID, hours: int, now: datetime) -> Standing:
         raise InvalidInput.of("hours", f"From 1 to {MOST_HOURS} hours.")
     with tenancy.as_user(user_id):
         _lock(user_id)
-        SupportAccess.objects.filter(user_id=user_id, ended_at=None).update(ended_at=now)
+        _end_access(user_id, now)
         row = SupportAccess.objects.create(
             user_id=user_id, given_at=now, until=now + timedelta(hours=hours)
         )
@@ -83,9 +84,10 @@ def end(*, user_id: UUID, now: datetime) -> None:
     """Support sees nothing any more, at the next page that is asked for."""
     with tenancy.as_user(user_id):
         _lock(user_id)
-        ended = SupportAccess.objects.filter(user_id=user_id, ended_at=None).update(ended_at=now)
-        SupportViewing.objects.filter(user_id=user_id, ended_at=None).update(ended_at=now)
-        if ended:
+        was_allowed = in_force(user_id=user_id, now=now) is not None
+        _end_access(user_id, now)
+        _end_viewings(now, user_id=user_id)
+        if was_allowed:
             log.record(Action.SUPPORT_ACCESS_ENDED, user_id=user_id)
 
 
@@ -120,7 +122,7 @@ def begin(*, user_id: UUID, actor_id: UUID, reason: str, now: datetime) -> Suppo
         raise NoSupportAccess
     if found := running(user_id=user_id, actor_id=actor_id, now=now):
         return found
-    _close(user_id, actor_id, now)
+    _end_viewings(now, user_id=user_id, actor_id=actor_id)
     row = SupportViewing.objects.create(
         user_id=user_id, access=access, actor_id=actor_id, reason=reason.strip(), began_at=now,
         ends_at=min(now + LONGEST, access.until),
@@ -161,7 +163,7 @@ def stop(*, user_id: UUID, actor_id: UUID, now: datetime) -> None:
     """This member of staff looks on no longer. Call inside ``as_system``. Raises ViewingOver."""
     if running(user_id=user_id, actor_id=actor_id, now=now) is None:
         raise ViewingOver
-    _close(user_id, actor_id, now)
+    _end_viewings(now, user_id=user_id, actor_id=actor_id)
     log.record(Action.SUPPORT_VIEWING_ENDED, user_id=user_id, actor_id=actor_id)
 
 
@@ -172,10 +174,16 @@ def _lock(user_id: UUID) -> None:
         raise NotFound
 
 
-def _close(user_id: UUID, actor_id: UUID, now: datetime) -> None:
-    """Also one whose time was over, so that another can begin."""
-    mine = SupportViewing.objects.filter(user_id=user_id, actor_id=actor_id, ended_at=None)
-    mine.update(ended_at=now)
+def _end_access(user_id: UUID, now: datetime) -> None:
+    """Now, or when it ran out by itself; so that there is one at most."""
+    rows = SupportAccess.objects.filter(user_id=user_id, ended_at=None)
+    rows.update(ended_at=Least("until", Value(now)))
+
+
+def _end_viewings(now: datetime, **whose: UUID) -> None:
+    """Now, or when they ran out by themselves; so that another can begin."""
+    rows = SupportViewing.objects.filter(**whose, ended_at=None)
+    rows.update(ended_at=Least("ends_at", Value(now)))
 
 
 def _tell(user_id: UUID, what: str, key: UUID, *, ends_at: datetime, now: datetime) -> None:

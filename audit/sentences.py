@@ -34,7 +34,7 @@ SENTENCES: Mapping[Action, str] = {
     Action.PASSKEY_REMOVED: "A passkey was removed.",
     Action.SECOND_FACTOR_RESET_ASKED: "Support was asked to remove every second factor.",
     Action.SECOND_FACTOR_RESET_CANCELLED: "Removing every second factor was cancelled.",
-    Action.SECOND_FACTOR_RESET_NOT_NEEDED: "Every second factor stays, because one was used.",
+    Action.SECOND_FACTOR_RESET_NOT_NEEDED: "Removing every second factor was not needed any more.",
     Action.SUPPORT_ACCESS_GIVEN: "Support was let see what the app shows.",
     Action.SUPPORT_ACCESS_ENDED: "Support may no longer see what the app shows.",
     Action.SUPPORT_VIEWING_BEGAN: "Support began to look at what the app shows.",

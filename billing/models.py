@@ -87,6 +87,7 @@ class Subscription(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "id"], name="subscriptions_owner"),
         ]
+        permissions = [("view_revenue", "Can see what all subscriptions are worth together")]
         indexes = [
             # admin and revenue: newest first, and what ended when
             models.Index(fields=["-started_at"], name="subscriptions_newest"),

@@ -26,7 +26,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from tracker import money
+from tracker import money, touching
 
 COUNTED = 10_000
 MATCHES = 200
@@ -260,13 +260,33 @@ class BaseAdmin(admin.ModelAdmin):
             return super().response_action(request, queryset, *args)
 
     def chosen(self, request: HttpRequest, queryset: models.QuerySet) -> list[Any]:
-        """The ids of what an action is for; none, and a message, when they are too many."""
-        keys = list(queryset.order_by().values_list("pk", flat=True)[: CHOSEN_AT_ONCE + 1])
-        if len(keys) > CHOSEN_AT_ONCE:
+        """The ids of what an action is for, without rows of people on whom it may not act.
+
+        None, and a message, when they are too many. Every action begins with this.
+        """
+        owners = dict(
+            queryset.order_by().values_list("pk", self._owner())[: CHOSEN_AT_ONCE + 1]
+        )  # fmt: skip
+        if len(owners) > CHOSEN_AT_ONCE:
             text = f"Please choose at most {CHOSEN_AT_ONCE} at once; nothing was done."
             self.message_user(request, text, messages.ERROR)
             return []
-        return keys
+        return self._without_the_protected(request, owners)
+
+    def _owner(self) -> Any:
+        """The column that says whose a row is; where there is none, it is nobody's."""
+        if self.model is get_user_model():
+            return "pk"
+        named = any(field.attname == "user_id" for field in self.opts.concrete_fields)
+        return "user_id" if named else models.Value(None)
+
+    def _without_the_protected(self, request: HttpRequest, owners: dict[Any, Any]) -> list[Any]:
+        allowed = touching.among(request, filter(None, owners.values())) | {None}
+        kept = [key for key, owner in owners.items() if owner in allowed]
+        if left_out := len(owners) - len(kept):
+            text = f"{touching.REFUSED}; left out: {left_out}."
+            self.message_user(request, text, messages.ERROR)
+        return kept
 
     def tell(self, request: HttpRequest, text: str, *, done: int, skipped: int) -> None:
         """Say how many an action was done for, and how many it did not apply to."""

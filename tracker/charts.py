@@ -7,6 +7,7 @@ numbers stand beside each chart as a table for those who cannot see it.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 
 WIDTH, HEIGHT = 720, 220
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 24
@@ -26,12 +27,16 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series: its name, its points as SVG wants them, its last value and where that is."""
+    """One series: its name, its points as SVG wants them, its last value and where that is.
+
+    ``runs`` are the same points apart where a value is not known.
+    """
 
     name: str
     points: str
-    last: int
+    last: float | None
     end: tuple[float, float] | None
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class LineChart:
     lines: tuple[Line, ...]
     scale: tuple[Mark, ...]
     labels: tuple[Mark, ...]
-    rows: tuple[tuple[str, tuple[int, ...]], ...]  # the same as a table
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]  # the same as a table
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -59,16 +64,22 @@ class Bar:
     note: str = ""
 
 
-def line_chart(series: Mapping[str, Sequence[int]], labels: Sequence[str]) -> LineChart:
-    """Series of the length of ``labels``, drawn from left to right."""
-    top = round_up(max((max(values, default=0) for values in series.values()), default=0))
+def line_chart(series: Mapping[str, Sequence[float | None]], labels: Sequence[str]) -> LineChart:
+    """Series of the length of ``labels``, drawn from left to right; None is a gap."""
+    known = [value for values in series.values() for value in values if value is not None]
+    top = round_up(max(known, default=0))
     across = [_across(place, len(labels)) for place in range(len(labels))]
     lines = []
     for name, values in series.items():
-        points = [(x, _down(value, top)) for x, value in zip(across, values, strict=True)]
-        text = " ".join(f"{x:g},{y:g}" for x, y in points)
+        places = [
+            None if value is None else (x, _down(value, top))
+            for x, value in zip(across, values, strict=True)
+        ]
+        points = [place for place in places if place is not None]
         last = values[-1] if values else 0
-        lines.append(Line(name, text, last, points[-1] if points else None))
+        lines.append(
+            Line(name, _text(points), last, points[-1] if points else None, _runs(places))
+        )  # fmt: skip
     every = -(-len(labels) // _MOST_LABELS) or 1
     return LineChart(
         lines=tuple(lines),
@@ -78,6 +89,18 @@ def line_chart(series: Mapping[str, Sequence[int]], labels: Sequence[str]) -> Li
         labels=tuple(Mark(across[n], labels[n]) for n in range(0, len(labels), every)),
         rows=tuple(zip(labels, zip(*series.values(), strict=True), strict=True)),
     )
+
+
+def _runs(places: Sequence[tuple[float, float] | None]) -> tuple[str, ...]:
+    """Unbroken stretches; a point by itself stands twice, or nothing would be drawn."""
+    found = [
+        list(run) for known, run in groupby(places, key=lambda place: place is not None) if known
+    ]
+    return tuple(_text(run * 2 if len(run) == 1 else run) for run in found)
+
+
+def _text(points: Iterable[tuple[float, float] | None]) -> str:
+    return " ".join(f"{point[0]:g},{point[1]:g}" for point in points if point is not None)
 
 
 def bars(values: Iterable[tuple[str, int, str]]) -> list[Bar]:
@@ -196,7 +219,7 @@ def level(share: float) -> int:
     return 0 if share <= 0 else min(LEVELS, 1 + int(share * LEVELS))
 
 
-def round_up(value: int) -> int:
+def round_up(value: float) -> int:
     """The end of a scale: the next 4, 8, 20, 40, 80, 200 …, which four steps divide evenly."""
     power = 1
     while True:
@@ -211,5 +234,5 @@ def _across(place: int, count: int) -> float:
     return round(LEFT + room * (place / (count - 1) if count > 1 else 0.5), 1)
 
 
-def _down(value: int, top: int) -> float:
+def _down(value: float, top: int) -> float:
     return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top), 1)

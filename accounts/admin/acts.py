@@ -77,7 +77,10 @@ def _erase(*, person_id: UUID, actor_id: UUID, now: datetime, reason: str, email
         found = closing.request(
             user_id=person_id, ip_address=None, now=now, actor_id=actor_id, reason=reason
         )
-    return f"Everything will be deleted on {_instant(found.closes_at)}, unless they sign in."
+    when = f"Everything will be deleted on {_instant(found.closes_at)}"
+    if User.objects.filter(id=person_id, is_active=False).exists():
+        return f"{when}. They are locked out, so they cannot cancel it by signing in."
+    return f"{when}, unless they sign in."
 
 
 def _view(*, person_id: UUID, actor_id: UUID, now: datetime, reason: str) -> str:
@@ -149,8 +152,8 @@ _ACTS = (
     PersonAct(
         "reset-second-factor", "Reset second factor",
         "Removes every second factor after 24 hours and signs the person out everywhere. They are "
-        "told at once and can cancel it; when they show a second factor meanwhile, nothing is "
-        "removed.",
+        "told at once and can cancel it; when they show or add a second factor meanwhile, nothing "
+        "is removed.",
         "accounts.ask_reset_second_factor", _ask_reset, ReasonForm,
     ),
     PersonAct(
@@ -166,7 +169,8 @@ _ACTS = (
     PersonAct(
         "start-erasure", "Close the account",
         "Signs the person out everywhere, and deletes everything after the days of grace. They "
-        "are told, and signing in before then cancels it.",
+        "are told, and signing in before then cancels it. Who is locked out cannot sign in: let "
+        "them in again if they are to have that choice.",
         "accounts.start_erasure", _erase, ErasureForm,
     ),
     PersonAct(

@@ -18,7 +18,7 @@ from accounts.helpdesk import answering, canned, figures, references
 from accounts.models import CannedReply, SupportMessage, SupportRequest
 from accounts.models.helpdesk import LONGEST_TEXT, SupportCategory
 from audit.admin import AuditedAdmin
-from tracker import charts, clock, desk
+from tracker import charts, clock, desk, touching
 from tracker.admin import ReadOnlyAdmin, one_of, staff_id
 from tracker.api import InvalidInput
 from tracker.desk import Level, Tile
@@ -140,6 +140,8 @@ class SupportRequestAdmin(ReadOnlyAdmin):
         run = _ACTS.get(request.POST.get("act", ""))
         if run is None or not request.user.has_perm(run.permission):
             raise PermissionDenied
+        if not touching.may_act_on(request, found.user):
+            raise PermissionDenied
         text = request.POST.get("text", "").replace("\x00", "")[: LONGEST_TEXT + 1]
         try:
             said = run.do(request, found, text)
@@ -176,13 +178,15 @@ class SupportRequestAdmin(ReadOnlyAdmin):
 
 def _page(request: HttpRequest, found: SupportRequest) -> dict[str, Any]:
     """What the page of a request shows beside its fields."""
-    may_assign = request.user.has_perm(answering.ASSIGN)
+    may_act = touching.may_act_on(request, found.user)
+    may_assign = may_act and request.user.has_perm(answering.ASSIGN)
     rows = SupportMessage.objects.filter(user_id=found.user_id, request=found)
     return {
         "thread": list(rows.select_related("author").order_by("id")),
         "canned": canned.offered(found), "version": found.version,
         "categories": SupportCategory.choices, "longest": LONGEST_TEXT,
-        "can_answer": request.user.has_perm(answering.ANSWER), "can_assign": may_assign,
+        "can_answer": may_act and request.user.has_perm(answering.ANSWER),
+        "can_assign": may_assign,
         "desk": answering.desk() if may_assign else (),
         "connection_url": _connection_url(found),
         "person_url": reverse("admin:person", args=[found.user_id]),
@@ -327,25 +331,26 @@ class CannedReplyAdmin(AuditedAdmin):
 # --- charts -------------------------------------------------------------------------------------
 def _figures(now: datetime) -> dict[str, Any]:
     weeks = figures.weeks(now=now, count=WEEKS)
-    drawn = [week for week in weeks if week.median is not None and week.p90 is not None]
     spans = {
-        "median": [_hours(week.median) for week in drawn],
-        "90th percentile": [_hours(week.p90) for week in drawn],
+        "median": [_hours(week.median) for week in weeks],
+        "90th percentile": [_hours(week.p90) for week in weeks],
     }
     given = figures.ratings(now=now, days=RATED_DAYS)
     return {
         "weeks": [
             (week, figures.worded(week.median), figures.worded(week.p90)) for week in weeks
         ],
-        "chart": charts.line_chart(spans, [f"{week.since:%-d %b}" for week in drawn]),
-        "drawn": drawn, "rated": sum(given.values()), "rated_days": RATED_DAYS,
+        "chart": charts.line_chart(spans, [f"{week.since:%-d %b}" for week in weeks]),
+        "drawn": any(week.answered for week in weeks),
+        "rated": sum(given.values()), "rated_days": RATED_DAYS,
         "ages": charts.bars((n, many, "") for n, many in figures.waiting_by_age(now=now).items()),
         "ratings": charts.bars((f"{stars} of 5", many, "") for stars, many in given.items()),
     }  # fmt: skip
 
 
-def _hours(span: timedelta | None) -> int:
-    return round((span or timedelta()) / timedelta(hours=1))
+def _hours(span: timedelta | None) -> float | None:
+    """To a tenth; None where nothing was answered, which is no time at all."""
+    return None if span is None else round(span / timedelta(hours=1), 1)
 
 
 # --- what the support desk shows of it ----------------------------------------------------------

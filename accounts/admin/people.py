@@ -1,7 +1,6 @@
 """People, their sessions and the roles of staff, for support."""
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.auth import admin as auth_admin
@@ -13,10 +12,9 @@ from django.utils.html import format_html
 
 from accounts import support
 from accounts.models import Session, User, normalize_email
-from accounts.staff import touching
 from audit.admin import AuditedAdmin
 from billing import plans
-from tracker import clock
+from tracker import clock, touching
 from tracker.admin import ReadOnlyAdmin, column, one_of, person_url, staff_id
 
 _PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
@@ -128,7 +126,7 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = super().has_change_permission(request, obj)
-        return allowed and (obj is None or touching.may_touch(request, obj))
+        return allowed and (obj is None or touching.may_act_on(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody is deleted by a form: erasure is a process of its own."""
@@ -163,29 +161,24 @@ class UserAdmin(AuditedAdmin, auth_admin.UserAdmin):
     @admin.action(permissions=["change"], description="Deactivate, and end all sessions")
     def deactivate_people(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         keys = self.chosen(request, queryset)
-        people = self._touchable(request, keys)
+        people = list(User.objects.filter(id__in=keys))
         support.deactivate(users=people, actor_id=staff_id(request), now=clock.now())
         self.tell(request, "Deactivated", done=len(people), skipped=len(keys) - len(people))
 
     @admin.action(permissions=["change"], description="Let in again")
     def reactivate_people(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         keys = self.chosen(request, queryset)
-        people = self._touchable(request, keys)
+        people = list(User.objects.filter(id__in=keys))
         support.reactivate(users=people, actor_id=staff_id(request))
         self.tell(request, "Let in again", done=len(people), skipped=len(keys) - len(people))
 
     @admin.action(permissions=["change"], description="End all sessions")
     def end_their_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         keys = self.chosen(request, queryset)
-        people = self._touchable(request, keys)
+        people = list(User.objects.filter(id__in=keys))
         ended = support.end_sessions(users=people, actor_id=staff_id(request), now=clock.now())
         text = f"{ended} sessions ended, of people"
         self.tell(request, text, done=len(people), skipped=len(keys) - len(people))
-
-    def _touchable(self, request: HttpRequest, keys: list[UUID]) -> list[User]:
-        """The chosen people, without those above the member of staff, and without themself."""
-        people = User.objects.filter(id__in=keys).exclude(id=staff_id(request))
-        return [person for person in people if touching.may_touch(request, person)]
 
 
 @admin.register(Session)

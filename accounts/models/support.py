@@ -3,6 +3,8 @@
 Staff are named by their ids alone: a row outlives the account of who acted.
 """
 
+from datetime import datetime
+
 from django.db import models
 
 from accounts.models.people import User
@@ -16,7 +18,7 @@ class SecondFactorReset(models.Model):
         WAITING = "waiting"
         DONE = "done"
         CANCELLED = "cancelled"
-        NOT_NEEDED = "not_needed"  # the person showed a second factor meanwhile, or is gone
+        NOT_NEEDED = "not_needed"  # one was shown or added meanwhile, or they are locked out
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     user = models.ForeignKey(
@@ -114,3 +116,8 @@ class SupportViewing(models.Model):
 
     def __str__(self) -> str:
         return f"viewing of {self.began_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def ended_early_at(self) -> datetime | None:
+        """When somebody ended it before its time; one that ran out was ended by nobody."""
+        return self.ended_at if self.ended_at and self.ended_at < self.ends_at else None

@@ -30,7 +30,7 @@ from webauthn.helpers.structs import (
 )
 
 from accounts.models import Passkey, User
-from accounts.second_factor import challenges
+from accounts.second_factor import challenges, keeping
 from accounts.second_factor.errors import (
     PasskeyKnown,
     PasskeyRejected,
@@ -120,6 +120,7 @@ def store(key: NewKey, *, user_id: UUID, name: str, now: datetime) -> Passkey:
 
     Raises PasskeyKnown, TooManyPasskeys.
     """
+    waits = keeping.lock(user_id=user_id)
     digest = _digest(key.credential_id)
     mine = Passkey.objects.filter(user_id=user_id)
     if mine.filter(credential_digest=digest).exists():
@@ -132,6 +133,7 @@ def store(key: NewKey, *, user_id: UUID, name: str, now: datetime) -> Passkey:
         transports=key.transports, aaguid=key.aaguid, backed_up=key.backed_up, created_at=now,
     )  # fmt: skip
     passkey.save(force_insert=True)
+    keeping.shown(waits, now=now)
     return passkey
 
 
@@ -180,6 +182,7 @@ def read_answer(credential: Any, *, user_id: UUID | None, now: datetime) -> Answ
 
 def accept(answer: Answer, *, now: datetime) -> Passkey | None:
     """The passkey if it is this person's and the signature is good. Inside as_user or as_system."""
+    waits = keeping.lock(user_id=answer.user_id)
     digest = _digest(answer.parsed.raw_id)
     found = Passkey.objects.filter(user_id=answer.user_id, credential_digest=digest).first()
     if found is None:
@@ -193,7 +196,10 @@ def accept(answer: Answer, *, now: datetime) -> Passkey | None:
     except Exception as problem:
         log.warning("passkey.refused", passkey=str(found.id), error=type(problem).__name__)
         return None
-    return found if _count_up(found, verified, now) else None
+    if not _count_up(found, verified, now):
+        return None
+    keeping.shown(waits, now=now)
+    return found
 
 
 def _count_up(found: Passkey, verified: Any, now: datetime) -> bool:

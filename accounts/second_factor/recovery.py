@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from accounts.models import RecoveryCode
-from accounts.second_factor import sealing
+from accounts.second_factor import keeping, sealing
 
 COUNT, CODE_BYTES = 10, 10
 LENGTH = CODE_BYTES * 8 // 5
@@ -36,9 +36,13 @@ def accept(*, user_id: UUID, code: str, now: datetime) -> bool:
     plain = _plain(code)
     if len(plain) != LENGTH:
         return False
+    waits = keeping.lock(user_id=user_id)
     digest = sealing.digest(plain, user_id=user_id)
     unused = RecoveryCode.objects.filter(user_id=user_id, digest=digest, used_at=None)
-    return unused.update(used_at=now) == 1
+    if unused.update(used_at=now) != 1:
+        return False
+    keeping.shown(waits, now=now)
+    return True
 
 
 def left(*, user_id: UUID) -> int:

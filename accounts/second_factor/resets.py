@@ -2,7 +2,7 @@
 
 Whoever stole a password may try to talk support into it. So the person is told at once, on every
 way we have, and has a day to say no: by the link in the e-mail, or in the app where they are still
-signed in. Showing a second factor meanwhile says no as well: then none is lost.
+signed in. Showing or adding a second factor meanwhile says no as well (`keeping`).
 """
 
 import base64
@@ -15,11 +15,9 @@ from uuid import UUID
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 
-from accounts import notifications
 from accounts.messages import Outdated
-from accounts.models import Passkey, RecoveryCode, SecondFactorReset, TotpDevice, User
-from accounts.notifications import Event
-from accounts.second_factor import changes, methods
+from accounts.models import SecondFactorReset, User
+from accounts.second_factor import changes, keeping, methods
 from audit import log
 from audit.actions import Action
 from tracker import tenancy
@@ -71,7 +69,7 @@ def ask(*, user_id: UUID, actor_id: UUID, reason: str, now: datetime) -> SecondF
         Action.SECOND_FACTOR_RESET_ASKED, user_id=user_id, actor_id=actor_id, reset_id=str(row.id),
         reason=row.reason, due_at=row.due_at.isoformat(),
     )  # fmt: skip
-    _tell(row, "asked", now)
+    keeping.tell(row, "asked", now)
     return row
 
 
@@ -86,15 +84,15 @@ def cancel(*, user_id: UUID, now: datetime, by_staff: UUID | None = None) -> Non
 
     Call inside ``as_user`` or ``as_system``.
     """
-    row = _lock(user_id=user_id)
+    row = keeping.lock(user_id=user_id)
     if row is None:
         raise NotFound
-    _end(row, State.CANCELLED, now, cancelled_by=by_staff)
+    keeping.end(row, State.CANCELLED, now, cancelled_by=by_staff)
     log.record(
         Action.SECOND_FACTOR_RESET_CANCELLED, user_id=user_id, actor_id=by_staff,
         reset_id=str(row.id),
     )  # fmt: skip
-    _tell(row, "cancelled", now)
+    keeping.tell(row, "cancelled", now)
 
 
 def link(*, user_id: UUID, parameters: Mapping[str, Any], now: datetime) -> str:
@@ -146,56 +144,33 @@ def _signer() -> Signer:
 def apply_due(*, now: datetime) -> int:
     """Do what has waited for a day; returns how many second factors of people were removed.
 
-    One transaction each, and the row says whether it was done, so two sweeps do it once.
+    One transaction each, and the row says whether it was done, so two sweeps do it once. One that
+    fails is logged and tried again by the next sweep; the others do not wait for it.
     """
     with tenancy.as_system("find second factor resets"):
         due = SecondFactorReset.objects.filter(state=State.WAITING, due_at__lte=now)
-        found = list(due.order_by("due_at").values_list("user_id", flat=True)[:AT_ONCE])
-    return sum(_apply(user_id, now) for user_id in found)
+        found = list(due.order_by("due_at").values_list("id", "user_id")[:AT_ONCE])
+    return sum(_applied(reset_id, user_id, now) for reset_id, user_id in found)
+
+
+def _applied(reset_id: UUID, user_id: UUID, now: datetime) -> bool:
+    try:
+        return _apply(user_id, now)
+    except Exception as error:  # whatever it is, it is one person's
+        logger.error("second_factor.reset_failed", reset=str(reset_id), error=type(error).__name__)
+        return False
 
 
 def _apply(user_id: UUID, now: datetime) -> bool:
     with tenancy.as_system(changes.RESETTING):
         person = User.objects.select_for_update(no_key=True).filter(id=user_id).first()
-        row = _lock(user_id=user_id)
+        row = keeping.lock(user_id=user_id)
         if person is None or row is None or row.due_at > now:
             return False
-        if not person.is_active or _was_shown(row):
-            _end(row, State.NOT_NEEDED, now)
-            log.record(Action.SECOND_FACTOR_RESET_NOT_NEEDED, user_id=user_id, reset_id=str(row.id))
-            _tell(row, "not_needed", now)
+        if not person.is_active:
+            keeping.not_needed(row, "locked_out", now=now)
             return False
-        _end(row, State.DONE, now)
+        keeping.end(row, State.DONE, now)
         changes.reset(user_id=user_id, now=now, actor_id=row.asked_by)  # tells the person
         logger.info("second_factor.reset")
         return True
-
-
-def _was_shown(row: SecondFactorReset) -> bool:
-    """Whether the person proved themself with any second factor since it was asked for."""
-    mine = {"user_id": row.user_id}
-    return (
-        TotpDevice.objects.filter(**mine, last_used_at__gte=row.asked_at).exists()
-        or Passkey.objects.filter(**mine, last_used_at__gte=row.asked_at).exists()
-        or RecoveryCode.objects.filter(**mine, used_at__gte=row.asked_at).exists()
-    )
-
-
-# --- parts --------------------------------------------------------------------------------------
-def _lock(*, user_id: UUID) -> SecondFactorReset | None:
-    waits = SecondFactorReset.objects.select_for_update()
-    return waits.filter(user_id=user_id, state=State.WAITING).first()
-
-
-def _end(row: SecondFactorReset, state: str, now: datetime, **fields: Any) -> None:
-    row.state, row.ended_at = State(state), now
-    for name, value in fields.items():
-        setattr(row, name, value)
-    row.save(update_fields=["state", "ended_at", *fields])
-
-
-def _tell(row: SecondFactorReset, what: str, now: datetime) -> None:
-    notifications.notify(
-        user_id=row.user_id, event=Event.SECOND_FACTOR_RESET, dedupe=f"{row.id}:{what}", now=now,
-        what=what, reset_id=row.id, due_at=row.due_at,
-    )  # fmt: skip

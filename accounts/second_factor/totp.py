@@ -22,7 +22,7 @@ from django.db.models import QuerySet
 from django_otp.oath import TOTP
 
 from accounts.models import TotpDevice
-from accounts.second_factor import sealing
+from accounts.second_factor import keeping, sealing
 from accounts.second_factor.errors import CodeRejected
 from tracker import ids
 
@@ -66,6 +66,7 @@ def confirm(*, user_id: UUID, code: str, now: datetime) -> TotpDevice:
 
     Call inside as_user or as_system, with the person's row locked.
     """
+    waits = keeping.lock(user_id=user_id)
     device = _begun(user_id, now).order_by("-id").first()
     step = device and _matching_step(device, code, now)
     if device is None or step is None:
@@ -74,16 +75,19 @@ def confirm(*, user_id: UUID, code: str, now: datetime) -> TotpDevice:
     TotpDevice.objects.filter(id=device.id).update(
         confirmed=True, confirmed_at=now, last_step=step, last_used_at=now
     )
+    keeping.shown(waits, now=now)
     return device
 
 
 def accept(*, user_id: UUID, code: str, now: datetime) -> bool:
     """Whether the code is right and was not used; it is now. Raises SecondFactorUnreadable."""
+    waits = keeping.lock(user_id=user_id)
     device = TotpDevice.objects.filter(user_id=user_id, confirmed=True).first()
-    if device is None:
+    step = device and _matching_step(device, code, now)
+    if device is None or step is None or not _spend(device, step, now):
         return False
-    step = _matching_step(device, code, now)
-    return step is not None and _spend(device, step, now)
+    keeping.shown(waits, now=now)
+    return True
 
 
 def enrolment(seed: str, email: str, device_id: UUID) -> Enrolment:

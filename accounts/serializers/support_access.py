@@ -19,7 +19,9 @@ class SupportViewingSerializer(serializers.Serializer):
     began_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField(help_text="At the latest.")
     ended_at = serializers.DateTimeField(
-        allow_null=True, help_text="When it was ended before; null where nobody did."
+        source="ended_early_at",
+        allow_null=True,
+        help_text="When it was ended before; null where nobody did.",
     )
     reason = serializers.CharField()
     pages = serializers.IntegerField(help_text="How many pages were looked at.")

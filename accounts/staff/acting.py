@@ -15,8 +15,7 @@ from django.views import View
 from django.views.decorators.cache import never_cache
 
 from accounts.models import User
-from accounts.staff import touching
-from tracker import clock, desk
+from tracker import clock, desk, touching
 from tracker.admin import staff_id
 from tracker.desk import PersonAct, PersonForm
 from tracker.errors import DomainError

@@ -1,4 +1,8 @@
-"""The search box: from whatever stands in a ticket to the person."""
+"""The search box: from whatever stands in a ticket to the person.
+
+What is looked for is posted: addresses of people and keys have no place in an address, which
+servers log and browsers remember.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +15,6 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.staff.home import may_find
@@ -24,17 +27,24 @@ _TOO_LONG = f"That is longer than anything that can be found ({LONGEST} characte
 _UNREADABLE = "That holds a character that no address and no id has."
 
 
-@method_decorator([never_cache, require_safe], name="dispatch")
+@method_decorator(never_cache, name="dispatch")
 class FindPage(View):
-    """``/find/?q=``: one person leads straight to their page, several are listed."""
+    """One person leads straight to their page, several are listed."""
 
     site: Any = None
+    http_method_names = ["get", "head", "post"]
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """The page, or the way to the only person who is meant."""
+        """The box, and what can be looked for."""
         if not may_find(request):
             raise PermissionDenied
-        text = request.GET.get("q", "").strip()
+        return self._page(request, "", "", [])
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """What was found, or the way to the only person who is meant."""
+        if not may_find(request):
+            raise PermissionDenied
+        text = request.POST.get("q", "").strip()
         problem = _problem(text)
         hits = [] if problem or not text else _hits(request, text)
         people = {hit.person_id for hit in hits}

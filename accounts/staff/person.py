@@ -25,10 +25,9 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.privacy import tombstones
-from accounts.staff import touching
 from audit import log
 from audit.actions import Action
-from tracker import clock, desk
+from tracker import clock, desk, touching
 from tracker.admin import staff_id
 from tracker.desk import PersonAct, Section
 from tracker.logs import get_logger

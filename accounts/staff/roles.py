@@ -41,10 +41,13 @@ class Row:
         }[role])  # fmt: skip
 
 
-def _row(support: str = "", *, lead: str = "", finance: str = "", operations: str = "") -> Row:
+def _row(
+    support: str = "", *, lead: str = "", finance: str = "", operations: str = "",
+    auditor: str = "view",
+) -> Row:  # fmt: skip
     return Row(
         tuple(support.split()), tuple(lead.split()), tuple(finance.split()),
-        tuple(operations.split()), ("view",),
+        tuple(operations.split()), tuple(auditor.split()),
     )  # fmt: skip
 
 
@@ -94,7 +97,8 @@ TABLE: Mapping[str, Row] = {
     "audit.DrillResult": _MACHINERY,
     # --- billing --------------------------------------------------------------------------------
     "billing.BillingAccount": _MONEY,
-    "billing.Subscription": _MONEY,
+    # view_revenue: what all of them are worth together
+    "billing.Subscription": _row("view", finance="view view_revenue", auditor="view view_revenue"),
     "billing.Invoice": _MONEY,
     "billing.PlanGrant": _row("view", lead="add", finance="view add"),
     "billing.MeterReport": _ACCOUNTING,

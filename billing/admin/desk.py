@@ -194,7 +194,7 @@ def by_stripe_id(text: str) -> Iterator[Hit]:
 
 
 desk.add_section(Section("Billing", "billing.view_subscription", desk.PARTS, payments, rank=30))
-desk.add_figure(Figure("Revenue", "billing.view_subscription", revenue, rank=90))
+desk.add_figure(Figure("Revenue", "billing.view_revenue", revenue, rank=90))
 desk.add_figure(Figure("Stripe's messages", "billing.view_stripeevent", stripe_messages, rank=45))
 desk.add_finder(Finder("id of Stripe's (cus_…, sub_…, in_…, evt_…)", "billing.view_subscription",
                        by_stripe_id, rank=30))  # fmt: skip

@@ -14,11 +14,12 @@ from django.urls import path
 
 from billing import figures, grants, plans
 from billing.models import BillingAccount, Invoice, MeterReport, PlanGrant, Subscription
-from tracker import charts, clock
+from tracker import charts, clock, touching
 from tracker.admin import BaseAdmin, ReadOnlyAdmin, one_of, staff_id
 
 DAYS, MONTHS, WEEKS = 90, 6, 12
 LONGEST_GRANT = 366  # days
+REVENUE = "billing.view_revenue"  # of everybody together; one person's is another matter
 
 
 @admin.register(BillingAccount)
@@ -60,7 +61,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
     def revenue(self, request: HttpRequest) -> HttpResponse:
         """Recurring revenue, churn, conversion, and use of the API."""
-        if not self.has_view_permission(request):
+        if not request.user.has_perm(REVENUE):
             raise PermissionDenied
         context = self.admin_site.each_context(request) | _shown() | {
             "title": "Revenue and usage", "opts": self.opts,
@@ -176,6 +177,8 @@ class PlanGrantAdmin(BaseAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Give the plan by the service, which logs it and lets it be in force."""
+        if not touching.may_act_on_key(request, obj.user_id):
+            raise PermissionDenied
         now = clock.now()
         made = grants.grant(
             user_id=obj.user_id, tier=form.cleaned_data["tier"], now=now,

@@ -22,7 +22,7 @@ from exchanges.reports import Asked, BudgetState, PoolState
 from portfolios.models import SyncRun
 from portfolios.sync import diagnosis, support
 from portfolios.sync.diagnosis import FeedCoverage, Visited
-from tracker import charts, clock
+from tracker import charts, clock, touching
 from tracker.admin import staff_id
 
 
@@ -72,7 +72,7 @@ class DoctorAdmin(exchanges_admin.ConnectionAdmin):
     def replay(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """Have the connection's quarantine read again by a worker."""
         found = self._found(request, key)
-        if request.method != "POST" or not self._may_replay(request):
+        if request.method != "POST" or not self._may_replay(request, found):
             raise PermissionDenied
         rows = support.replay_connection(connection=found, actor_id=staff_id(request))
         text = f"Rows to be read again by a worker: {rows}."
@@ -94,9 +94,10 @@ class DoctorAdmin(exchanges_admin.ConnectionAdmin):
         other = self.admin_site._registry.get(model)
         return other is not None and other.has_view_permission(request)
 
-    def _may_replay(self, request: HttpRequest) -> bool:
+    def _may_replay(self, request: HttpRequest, found: ExchangeConnection) -> bool:
         other: Any = self.admin_site._registry.get(QuarantinedPage)
-        return other.has_view_permission(request) and other.has_act_permission(request)
+        may = other.has_view_permission(request) and other.has_act_permission(request)
+        return may and touching.may_act_on(request, found.user)
 
     def _shown(self, request: HttpRequest, found: ExchangeConnection) -> dict[str, Any]:
         now = clock.now()
@@ -112,7 +113,7 @@ class DoctorAdmin(exchanges_admin.ConnectionAdmin):
             replayable = sum(row.replayable for row in waiting)
             shown |= {
                 "waiting": waiting, "replayable": replayable,
-                "may_replay": self._may_replay(request),
+                "may_replay": self._may_replay(request, found),
             }  # fmt: skip
         if self._may_see(request, SyncRun):
             shown["visits"] = [_visit(visited) for visited in diagnosis.runs(found)]

@@ -1,5 +1,6 @@
 """The search box of the admin: from whatever stands in a ticket to the person."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -40,7 +41,7 @@ def permit(user: User, *codenames: str) -> None:
 
 
 def find(reader: User, text: str):
-    return signed_in(reader).get(reverse("admin:find"), {"q": text})
+    return signed_in(reader).post(reverse("admin:find"), {"q": text})
 
 
 def page_of(person: User) -> str:
@@ -152,7 +153,7 @@ def test_only_what_a_reader_may_see_is_looked_through(supporter, alice, alices):
 
 def test_it_is_closed_to_the_unverified(staff):
     """S52"""
-    answer = signed_in(staff, verified=False).get(reverse("admin:find"), {"q": "alice"})
+    answer = signed_in(staff, verified=False).post(reverse("admin:find"), {"q": "alice"})
     assert answer.status_code == 302
     assert "login" in answer["Location"]
 
@@ -183,8 +184,28 @@ def test_what_cannot_be_found_is_answered_kindly(staff, alice, text, said):
     assert said in body_of(find(staff, text))
 
 
-def test_a_post_is_refused(staff):
-    assert signed_in(staff).post(reverse("admin:find"), {"q": "a"}).status_code == 405
+def test_what_is_looked_for_stands_in_no_address(staff, alice):
+    """Addresses are logged by servers and remembered by browsers."""
+    client = signed_in(staff)
+    for page in (reverse("admin:index"), reverse("admin:find"), page_of(alice)):
+        [form] = re.findall(r'<form class="find"[^>]*>', body_of(client.get(page)))
+        assert 'method="post"' in form
+        assert f'action="{reverse("admin:find")}"' in form
+    asked = body_of(client.get(reverse("admin:find"), {"q": alice.email}))
+    assert alice.email not in asked
+    assert "Nobody was found" not in asked
+
+
+def test_no_other_site_asks_in_the_name_of_staff(staff, alice):
+    client = signed_in(staff)
+    client.handler.enforce_csrf_checks = True
+    assert client.post(reverse("admin:find"), {"q": alice.email}).status_code == 403
+    token = re.search(r'class="find".*?csrfmiddlewaretoken" value="([^"]+)"',
+                      body_of(client.get(reverse("admin:find"))), re.S)[1]  # fmt: skip
+    answer = client.post(
+        reverse("admin:find"), {"q": alice.email, "csrfmiddlewaretoken": token}
+    )  # fmt: skip
+    assert answer.status_code == 302
 
 
 # --- cost ---------------------------------------------------------------------------------------
@@ -195,7 +216,7 @@ def test_every_question_is_answered_by_an_index(staff, alice, alices):
         client = signed_in(staff)
         for text in ("4711-A", str(ids.new_id()), "cus_1", "sub_1", "in_1", "evt_1", "alexa"):
             with CaptureQueriesContext(database) as seen:
-                client.get(reverse("admin:find"), {"q": text})
+                client.post(reverse("admin:find"), {"q": text})
             asked += [
                 query["sql"] for query in seen if "LIMIT" in query["sql"] or "=" in query["sql"]
             ]

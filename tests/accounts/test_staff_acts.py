@@ -7,18 +7,19 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import time_machine
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.urls import reverse
 
 from accounts import messages, tasks
 from accounts.models import (
     DataExport,
     Delivery,
+    RecoveryCode,
     SecondFactorReset,
     Session,
-    TotpDevice,
     User,
 )
-from accounts.second_factor import methods
+from accounts.second_factor import changes, methods
 from accounts.staff import roles
 from audit.actions import Action
 from audit.models import ActivityLog
@@ -27,7 +28,7 @@ from portfolios.models import PortfolioState, SyncRun
 from tests import factories
 from tests.admin_client import signed_in
 from tests.conftest import PASSWORD
-from tests.second_factors import enrol, password_step
+from tests.second_factors import add_passkey, enrol, password_step
 from tracker import clock, desk, tenancy
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -142,12 +143,21 @@ def test_an_erasure_needs_the_address_typed_and_changes_nothing_without(alice, d
     assert refused(desk_of, alice, "start-erasure", email=alice.email)[0] == 200  # no reason
     with tenancy.as_system("test"):
         assert User.objects.get(id=alice.id).closes_at is None
-    do(desk_of, alice, "start-erasure", email=alice.email, **WHY)
+    assert "unless they sign in" in do(desk_of, alice, "start-erasure", email=alice.email, **WHY)
     with tenancy.as_system("test"):
         assert User.objects.get(id=alice.id).closes_at == START + timedelta(days=14)
     assert [row.event for row in rows(Delivery, alice) if row.channel == "email"] == [
         "account_closing"
     ]
+
+
+def test_who_is_locked_out_cannot_cancel_an_erasure_by_signing_in_and_that_is_said(alice, desk_of):
+    page = unescape(desk_of.get(address(alice, "start-erasure")).content.decode())
+    assert "Who is locked out cannot sign in" in page
+    do(desk_of, alice, "lock-out")
+    said = do(desk_of, alice, "start-erasure", email=alice.email, **WHY)
+    assert "cannot cancel it by signing in" in said
+    assert "unless they sign in" not in said
 
 
 def test_what_cannot_be_done_is_said_in_a_sentence(alice, desk_of):
@@ -184,14 +194,19 @@ def test_nobody_acts_on_staff_or_on_themself(alice, lead, desk_of):
 
 
 # --- the second factor, a day later -------------------------------------------------------------
-def reset_link(user: User) -> str:
+def sent_of(user: User, what: str) -> str:
+    """The e-mail about a reset that says so."""
     [row] = [
         row for row in rows(Delivery, user)
         if row.event == "second_factor_reset" and row.channel == "email"
-        and row.parameters["what"] == "asked"
+        and row.parameters["what"] == what
     ]  # fmt: skip
     with tenancy.as_system("test"):
-        text = messages.write(row, now=clock.now()).text
+        return messages.write(row, now=clock.now()).text
+
+
+def reset_link(user: User) -> str:
+    text = sent_of(user, "asked")
     [line] = [line for line in text.splitlines() if "/cancel-second-factor-reset" in line]
     return line.strip()
 
@@ -257,25 +272,118 @@ def test_the_person_cancels_in_the_app_and_staff_in_the_admin(alice, bob, lead, 
     assert rows(SecondFactorReset, alice)[0].cancelled_by is None
 
 
-@pytest.mark.parametrize("meanwhile", ["totp", "recovery_code", "locked out"])
-def test_nothing_is_removed_from_who_showed_a_second_factor_or_is_locked_out(
-    alice, lead, desk_of, the_time, client_of, meanwhile
+@pytest.mark.parametrize("meanwhile", ["totp", "recovery_code", "passkey", "passkey alone"])
+def test_nothing_is_removed_from_who_showed_a_second_factor(
+    alice, desk_of, the_time, client_of, meanwhile
 ):
     phone, codes = enrol(alice, START - timedelta(hours=1))
+    key, _ = add_passkey(alice)
     do(desk_of, alice, "reset-second-factor", **WHY)
     the_time.shift(timedelta(hours=2))
-    if meanwhile == "locked out":
-        do(signed_in(lead), alice, "lock-out")  # anew: two idle hours end a session
+    api = client_of()
+    if meanwhile == "passkey alone":
+        nonce = api.post("/auth/passkey/options").json()
+        done = api.post("/auth/passkey", {"passkey": key.get(nonce)})
     else:
-        proof = phone.code(clock.now()) if meanwhile == "totp" else codes[0]
-        challenge = password_step(client_of(), alice)["challenge"]
-        done = client_of().post(
-            "/auth/login/second-factor", {"challenge": challenge, meanwhile: proof}
-        )
-        assert done.status_code == 200
+        challenge = password_step(api, alice)["challenge"]
+        given = {"totp": phone.code(clock.now()), "recovery_code": codes[0]}
+        if meanwhile == "passkey":
+            options = api.post("/auth/passkey/options", {"challenge": challenge}).json()
+            given["passkey"] = key.get(options)
+        proof = {"challenge": challenge, meanwhile: given[meanwhile]}
+        done = api.post("/auth/login/second-factor", proof)
+    assert done.status_code == 200
+    stays_as_it_is(alice, the_time, ["totp", "passkey", "recovery_code"])
+
+
+@pytest.mark.parametrize("added", ["app", "passkey"])
+def test_nothing_is_removed_from_who_added_a_second_factor(alice, desk_of, the_time, added):
+    enrol(alice, START - timedelta(hours=1))
+    do(desk_of, alice, "reset-second-factor", **WHY)
+    the_time.shift(timedelta(hours=2))
+    if added == "app":
+        enrol(alice, clock.now())
+    else:
+        add_passkey(alice)
+    expected = ["totp", "recovery_code"] if added == "app" else ["totp", "passkey", "recovery_code"]
+    stays_as_it_is(alice, the_time, expected)
+
+
+def test_a_code_that_let_somebody_in_counts_after_it_went_with_the_lost_app(
+    alice, desk_of, the_time, client_of
+):
+    """The code's row and the app's are gone when the day is over, and so is what they said."""
+    _, codes = enrol(alice, START - timedelta(hours=1))
+    do(desk_of, alice, "reset-second-factor", **WHY)
+    the_time.shift(timedelta(hours=2))
+    challenge = password_step(client_of(), alice)["challenge"]
+    proof = {"challenge": challenge, "recovery_code": codes[0]}
+    assert client_of().post("/auth/login/second-factor", proof).status_code == 200
+    changes.remove_totp(user_id=alice.id, keep=None, now=clock.now())
+    assert rows(RecoveryCode, alice) == []
+    stays_as_it_is(alice, the_time, [])
+
+
+def stays_as_it_is(person: User, the_time, expected: list[str]) -> None:
+    """The reset ended as not needed, and a day later nothing has changed and nobody is put out."""
+    [row] = rows(SecondFactorReset, person)
+    assert (row.state, row.ended_at) == ("not_needed", clock.now())
+    factories.session(person)
     the_time.shift(timedelta(hours=23))
     tasks.apply_second_factor_resets()
-    with tenancy.as_system("test"):
-        assert TotpDevice.objects.filter(user=alice).count() == 1
+    assert methods(person.id) == expected
+    assert rows(Session, person)[-1].ended_at is None
+    assert rows(SecondFactorReset, person)[0].state == "not_needed"
+    assert told(person, "second_factor_reset").count(("email", "not_needed")) == 1
+    assert len(acts(person, Action.SECOND_FACTOR_RESET_NOT_NEEDED)) == 1
+    assert "used or added one since" in sent_of(person, "not_needed")
+
+
+@pytest.mark.parametrize("how", ["wrong code", "an app that is not confirmed"])
+def test_what_is_no_second_factor_keeps_no_reset_from_being_done(
+    alice, desk_of, the_time, client_of, how
+):
+    enrol(alice, START - timedelta(hours=1))
+    do(desk_of, alice, "reset-second-factor", **WHY)
+    if how == "wrong code":
+        proof = {"challenge": password_step(client_of(), alice)["challenge"], "totp": "000000"}
+        assert client_of().post("/auth/login/second-factor", proof).status_code == 401
+    else:
+        changes.begin_totp(user_id=alice.id, email=alice.email, now=clock.now())
+    the_time.shift(timedelta(hours=24))
+    tasks.apply_second_factor_resets()
+    assert methods(alice.id) == []
+
+
+def test_who_is_locked_out_keeps_their_second_factor_and_is_told_that_this_is_why(
+    alice, desk_of, the_time
+):
+    enrol(alice, START - timedelta(hours=1))
+    do(desk_of, alice, "reset-second-factor", **WHY)
+    do(desk_of, alice, "lock-out")
+    the_time.shift(timedelta(hours=25))
+    tasks.apply_second_factor_resets()
+    assert methods(alice.id) == ["totp", "recovery_code"]
     assert rows(SecondFactorReset, alice)[0].state == "not_needed"
-    assert ("email", "not_needed") in told(alice, "second_factor_reset")
+    text = sent_of(alice, "locked_out")
+    assert "Your account is locked" in text
+    assert "used" not in text
+
+
+def test_one_reset_that_fails_holds_up_no_other(alice, bob, desk_of, the_time):
+    for person in (alice, bob):
+        enrol(person, START - timedelta(hours=1))
+        do(desk_of, person, "reset-second-factor", **WHY)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            CREATE FUNCTION refuse_one() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'refused'; END $$;
+            """
+            f"CREATE TRIGGER refuse_one BEFORE UPDATE ON second_factor_resets FOR EACH ROW "
+            f"WHEN (NEW.user_id = '{alice.id}') EXECUTE FUNCTION refuse_one()"
+        )
+    the_time.shift(timedelta(hours=24))
+    tasks.apply_second_factor_resets()
+    assert [methods(person.id) for person in (alice, bob)] == [["totp", "recovery_code"], []]
+    assert rows(SecondFactorReset, alice)[0].state == "waiting"

@@ -235,6 +235,39 @@ def test_it_ends_at_once(alice, lead, looking, client_of, how):
     assert is_over(looking, alice)
 
 
+def ended(api) -> list[str | None]:
+    """When the viewings were ended before their time, the newest first."""
+    return [seen["ended_at"] for seen in api.get("/me/support-access").json()["viewings"]][:-1]
+
+
+@pytest.mark.parametrize("then", ["the person ends it", "another begins"])
+def test_a_viewing_that_ran_out_was_ended_by_nobody(
+    alice, lead, looking, client_of, the_time, then
+):
+    """However long after it something else ends: the history tells how long somebody looked."""
+    the_time.shift(timedelta(hours=3))
+    if then == "another begins":
+        begin(signed_in(lead), alice)
+        assert ended(client_of(alice)) == [None, None]
+        the_time.shift(timedelta(minutes=10))
+    client_of(alice).delete("/me/support-access")
+    early = ["2026-03-01T15:10:00Z"] if then == "another begins" else []
+    assert ended(client_of(alice)) == [*early, None]
+    with tenancy.as_system("test"):
+        first = SupportViewing.objects.filter(user=alice, actor_id=lead.id).order_by("id")[0]
+    assert first.ended_at == first.ends_at == START + timedelta(minutes=30)
+
+
+def test_a_consent_that_ran_out_is_not_ended_again(alice, client_of, the_time):
+    api = client_of(alice)
+    api.post("/me/support-access", {"hours": 1})
+    the_time.shift(timedelta(minutes=61))
+    assert client_of(alice).delete("/me/support-access").status_code == 204
+    assert acts(alice, Action.SUPPORT_ACCESS_ENDED) == []
+    with tenancy.as_system("test"):
+        assert SupportAccess.objects.get(user=alice).ended_at == START + timedelta(hours=1)
+
+
 def test_a_viewing_is_of_one_member_of_staff_alone(alice, looking):
     other = signed_in(member("other@example.com", roles.LEAD))
     assert is_over(other, alice)

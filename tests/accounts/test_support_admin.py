@@ -318,6 +318,25 @@ def test_figures_are_computed_from_the_rows(alice):
     assert [bar.value for bar in page.context["ratings"]] == [1, 1, 1, 1, 1]
 
 
+def test_the_chart_has_parts_of_hours_and_a_gap_where_nothing_was_answered(alice):
+    """A median of 20 minutes is not none at all, and no week vanishes from the axis."""
+    monday = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    monday -= timedelta(days=monday.weekday())
+    for back, minutes in ((9, 90), (8, 30), (1, 20)):
+        opened = monday - timedelta(weeks=back)
+        factories.support_request(
+            alice, opened_at=opened, first_answered_at=opened + timedelta(minutes=minutes),
+            waiting_since=None, state="answered", answered_at=opened,
+        )  # fmt: skip
+    factories.support_request(alice, opened_at=monday - timedelta(weeks=5))
+    drawn = figures_page().context["chart"]
+    assert [hours for _, (hours, _) in drawn.rows] == [
+        None, None, 1.5, 0.5, None, None, None, None, None, None, 0.3, None,
+    ]  # fmt: skip
+    assert [len(run.split()) for run in drawn.lines[0].runs] == [2, 2]
+    assert len({point for run in drawn.lines[0].runs for point in run.split()}) == 3
+
+
 def test_without_requests_the_figures_say_so(db):
     text = figures_page().content.decode()
     assert "Nothing was answered yet." in text

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts import messages
 from accounts.helpdesk import answering, limits, references
@@ -325,6 +326,25 @@ def test_an_answer_without_an_echo_is_closed_after_14_days_and_that_is_told(
     assert (found[silent]["state"], found[silent]["closed_by"]) == ("closed", "time")
     assert [found[key]["state"] for key in (fresh, waiting)] == ["answered", "open"]
     assert [event for event, _ in mail.written_to(alice)].count("support_closed") == 1
+
+
+def test_one_request_that_cannot_be_closed_holds_up_no_other(client_of, alice, helper):
+    broken, fine = (opened(client_of(alice))["id"] for _ in range(2))
+    for key, days in ((broken, 15), (fine, 14.1)):
+        answered(helper, key)
+        changed(key, answered_at=ago(days=days))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            CREATE FUNCTION refuse_one() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'refused'; END $$;
+            """
+            f"CREATE TRIGGER refuse_one BEFORE UPDATE ON support_requests FOR EACH ROW "
+            f"WHEN (NEW.id = '{broken}') EXECUTE FUNCTION refuse_one()"
+        )
+    close_silent_requests()
+    found = {row["id"]: row["state"] for row in client_of(alice).get(PATH).json()["results"]}
+    assert found == {broken: "answered", fine: "closed"}
 
 
 # --- rating -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ member of staff has them; without gunicorn and the network.
 """
 
 import statistics
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -60,14 +61,15 @@ def _supporter() -> User:
 
 
 # --- measuring ----------------------------------------------------------------------------------
-def _p95(client: Client, path: str, *, rounds: int = ROUNDS) -> float:
+def _p95(client: Client, path: str, *, rounds: int = ROUNDS, **posted: str) -> float:
     """Milliseconds within which 19 of 20 answers came; the first ones warm up what is cached."""
-    times = [1000 * seconds(lambda: _get(client, path)) for _ in range(_WARMING + rounds)]
+    times = [1000 * seconds(lambda: _get(client, path, posted)) for _ in range(_WARMING + rounds)]
     return statistics.quantiles(times[_WARMING:], n=20, method="inclusive")[-1]
 
 
-def _get(client: Client, path: str) -> Any:
-    answer = client.get(path, HTTP_HOST=settings.ALLOWED_HOSTS[0])
+def _get(client: Client, path: str, posted: Mapping[str, str] | None = None) -> Any:
+    ask = client.post if posted else client.get
+    answer = ask(path, posted or None, headers={"host": settings.ALLOWED_HOSTS[0]})
     assert answer.status_code in (200, 302), answer.status_code
     return answer
 
@@ -128,7 +130,7 @@ def _home_and_search(client: Client, person: User) -> list[Result]:
     anew = 1000 * seconds(fresh, rounds=10)
     kept = _p95(client, home)
     texts = (person.email, person.email[:3], str(person.id), "t-4711", "request-4711", "cus_nobody")
-    searched = max(_p95(client, f"{reverse('admin:find')}?q={text}", rounds=20) for text in texts)
+    searched = max(_p95(client, reverse("admin:find"), rounds=20, q=text) for text in texts)
     return [
         Result("admin front page, every tile read anew", anew, "ms", "", None, f"≤ {MOST_MS} ms",
                anew <= MOST_MS),

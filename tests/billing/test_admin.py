@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from accounts.models import User
+from accounts.staff import roles
 from audit.actions import Action
 from audit.models import ActivityLog
 from billing import figures
@@ -210,8 +211,23 @@ def test_the_page_shows_all_of_it_and_only_to_who_may_see_subscriptions(boss, al
         assert heading in page
 
 
-def test_who_may_not_see_subscriptions_sees_no_revenue(db):
-    assert staff("view_invoice").get(reverse("admin:billing_revenue")).status_code == 403
+def test_revenue_is_for_who_may_see_it_and_not_for_who_sees_subscriptions(db, alice):
+    factories.billed(alice)
+    listed = reverse("admin:billing_subscription_changelist")
+    support = staff("view_subscription", "view_invoice", "view_billingaccount")
+    assert support.get(reverse("admin:billing_revenue")).status_code == 403
+    assert reverse("admin:billing_revenue") not in support.get(listed).content.decode()
+    assert "recurring revenue" not in support.get(reverse("admin:index")).content.decode()
+
+
+def test_finance_and_auditors_see_revenue_and_support_does_not(db):
+    having = {role for role in roles.ROLES if "billing.view_revenue" in roles.permissions_of(role)}
+    assert having == {roles.FINANCE, roles.AUDITOR}
+    finance = staff("view_subscription", "view_revenue")
+    assert finance.get(reverse("admin:billing_revenue")).status_code == 200
+    listed = reverse("admin:billing_subscription_changelist")
+    assert reverse("admin:billing_revenue") in finance.get(listed).content.decode()
+    assert "recurring revenue" in finance.get(reverse("admin:index")).content.decode()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

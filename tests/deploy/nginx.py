@@ -50,6 +50,7 @@ def lay_out(folder: Path, *, web: int, live: int, plain: int, tls: int) -> None:
     for old, new in (
         ("listen 80", f"listen 127.0.0.1:{plain}"), ("listen 443", f"listen 127.0.0.1:{tls}"),
         (f"/etc/letsencrypt/live/{DOMAIN}", str(folder)), ("/var/www/acme", str(folder / "acme")),
+        ("/var/log/nginx", str(folder)),
     ):  # fmt: skip
         assert old in text
         text = text.replace(old, new)
