@@ -17,30 +17,25 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
-from django.db import connections
 from psycopg import sql
 from websockets.sync.client import connect
 
-from tests import emptying
+from tests import templates
 from tests.deploy import production as deployments
 from tests.deploy.files import DOMAIN
-from tests.processes import database_url
 
 pytestmark = [pytest.mark.xdist_group("deploy"), pytest.mark.timeout(600)]
 PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture(scope="module")
-def production(django_db_setup, django_db_blocker):
-    """On a copy of the test's database, so that only what is new has to be migrated."""
-    with django_db_blocker.unblock():
-        usual = os.environ["DATABASE_URL"]
-        if "host" not in parse_qs(urlsplit(usual).query):
-            pytest.skip("needs the embedded PostgreSQL")
-        template = urlsplit(database_url()).path.strip("/")
-        connections.close_all()
-        emptying.close()
-    name = f"{template}_deployed"
+def production():
+    """On a copy of the migrated database, so that only what is new has to be migrated."""
+    usual = os.environ["DATABASE_URL"]
+    if "host" not in parse_qs(urlsplit(usual).query):
+        pytest.skip("needs the embedded PostgreSQL")
+    template = templates.migrated(usual)
+    name = f"deployed_{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"
     with psycopg.connect(usual, autocommit=True) as admin:
         named = [sql.Identifier(name), sql.Identifier(template)]
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(named[0]))
@@ -144,8 +139,9 @@ def test_static_files_come_with_their_digest_and_stay_cached(production):
 @pytest.mark.parametrize(
     ("path", "size", "expected"),
     [
-        ("/api/v1/auth/login", 300 * 1024, {413}),  # the application's own limit
-        ("/api/v1/auth/login", 600 * 1024, {413}),  # nginx's
+        ("/api/v1/auth/login", 256 * 1024, {400}),  # read by the application
+        ("/api/v1/auth/login", 300 * 1024, {413}),
+        ("/api/v1/auth/login", 600 * 1024, {413}),
         ("/api/v1/imports", 1024 * 1024, {401}),  # read by the application
         ("/api/v1/imports", 7 * 1024 * 1024, {413}),
     ],
@@ -153,7 +149,10 @@ def test_static_files_come_with_their_digest_and_stay_cached(production):
 def test_what_is_too_large_is_refused(production, path, size, expected):
     """S31"""
     try:
-        status, _, _ = production.send("POST", path, b"x" * size, Content_Type="application/json")
+        status, _, body = production.send(
+            "POST", path, b"x" * size, Content_Type="application/json"
+        )
+        assert set(json.loads(body)) == {"code", "message", "details", "request_id"}
     except ConnectionError:  # nginx answers and hangs up before everything was sent
         status = 413
     assert status in expected
