@@ -1,5 +1,6 @@
 """What operators do when something burns: hold an exchange, drop a queue, sign everybody out."""
 
+import asyncio
 from datetime import timedelta
 from io import StringIO
 
@@ -13,6 +14,7 @@ from audit.actions import Action
 from audit.models import ActivityLog
 from exchanges import circuits, tasks
 from exchanges.circuits import Circuit
+from exchanges.gateway.budget import Budget
 from portfolios.sync import dispatch
 from tests import broker, factories
 from tracker import clock, tenancy
@@ -59,6 +61,33 @@ def test_an_exchange_that_is_held_is_left_alone_and_one_account_tries_when_that_
     assert run("hold_exchange") == "No exchange is left alone.\n"
     assert dispatched(clock.now() + timedelta(seconds=1)) == {"binance"}
     assert logged(Action.EXCHANGE_HELD) == [{"exchange": "binance", "seconds": 1800}]
+
+
+def test_nothing_that_was_under_way_cuts_a_hold_short(due, settings):
+    run("hold_exchange", "binance", "--minutes", "60")
+    now = clock.now()
+    asyncio.run(Budget(settings.REDIS_URL, {}).stop("binance", 5))
+    with tenancy.as_system("test"):
+        circuits.note(exchange="binance", answered=1, unanswered=0, now=now)
+        assert circuits.standing(now=now) == {"binance": Circuit.OPEN}
+    assert "binance: 0:59:5" in run("hold_exchange")
+    assert dispatched(now) == {"kraken"}
+    over = now + timedelta(minutes=61)
+    with tenancy.as_system("test"):
+        assert circuits.standing(now=over) == {"binance": Circuit.HALF_OPEN}
+        circuits.note(exchange="binance", answered=1, unanswered=0, now=over)
+        assert circuits.standing(now=over) == {}
+
+
+def test_a_longer_hold_stays_until_it_is_released(due):
+    said = run("hold_exchange", "binance", "--minutes", "60")
+    assert run("hold_exchange", "binance", "--minutes", "5")[:-10] == said[:-10]
+    assert "binance: 0:59:5" in run("hold_exchange")
+    run("hold_exchange", "binance", "--release")
+    now = clock.now()
+    with tenancy.as_system("test"):
+        circuits.note(exchange="binance", answered=1, unanswered=0, now=now)
+        assert circuits.standing(now=now) == {}
 
 
 def dispatched(now) -> set[str]:
