@@ -15,13 +15,14 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from django.db.models import Value
+from django.db.models import QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from audit import log
 from audit.actions import Action
 from exchanges.gateway import budget
-from exchanges.models import Exchange, ExchangeCircuit
+from exchanges.gateway.errors import RateLimited
+from exchanges.models import Exchange, ExchangeCircuit, ExchangeConnection
 from tracker import tenancy
 
 LONGEST = timedelta(days=7)
@@ -60,6 +61,7 @@ def release(*, exchange: str, now: datetime) -> bool:
         opened = ExchangeCircuit.objects.filter(exchange_id=exchange, open_until__gt=now).update(
             open_until=now, trying_until=None
         )
+        _put_off(exchange).filter(next_sync_at__gt=now).update(next_sync_at=now)
         log.record(Action.EXCHANGE_RELEASED, user_id=None, exchange=exchange)
     return bool(stopped or opened)
 
@@ -88,6 +90,11 @@ def _held_back(exchange: str, lasting: timedelta) -> timedelta:
             pipe.pttl(key)
         left = pipe.execute()[-len(keys) :]
     return max(lasting, timedelta(milliseconds=max(left)))
+
+
+def _put_off(exchange: str) -> QuerySet[ExchangeConnection]:
+    """Accounts whose visits were told to wait for as long as the hold was to last."""
+    return ExchangeConnection.objects.filter(exchange_id=exchange, reason=RateLimited.code)
 
 
 def _opened(until: datetime) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Migration(migrations.Migration):
             index=models.Index(
                 condition=models.Q(("late_after__isnull", False), ("next_sync_at__isnull", False)),
                 fields=["exchange", "late_after"],
+                include=["user"],
                 name="connections_late",
             ),
         ),
