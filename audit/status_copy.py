@@ -27,6 +27,7 @@ from audit.models import (
 DAYS = 90
 KEY = "status:copy:2"  # a new number for a new shape: old and new releases run side by side
 KEPT_SECONDS = 30 * 86_400
+LATE_AFTER = timedelta(minutes=5)  # a copy is made each minute
 _CURRENT = timedelta(minutes=5)  # a part that was measured within these is as it was then
 UNKNOWN = "unknown"
 _WORST_FIRST = (Health.DOWN, Health.DEGRADED, UNKNOWN, Health.UP)
@@ -67,6 +68,11 @@ def make(*, now: datetime) -> dict[str, Any]:
         "incidents": told,
         "service_levels": [_level(row) for row in service_levels.standings(now.date())],
     }
+
+
+def is_late(copy: Mapping[str, Any], *, now: datetime) -> bool:
+    """Whether a copy is so old that it says nothing of how the service does now."""
+    return now - datetime.fromisoformat(copy["as_of"]) > LATE_AFTER
 
 
 def outdated(copy: Mapping[str, Any]) -> dict[str, Any]:

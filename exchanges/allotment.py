@@ -11,8 +11,8 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import connection as database
-from django.db.models import Count, IntegerField, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce, Greatest, Least
 
 from billing import entitlements, plans
 from billing.entitlements import Entitlements
@@ -108,17 +108,22 @@ def surplus_of(connection_ids: Collection[UUID], *, now: datetime) -> set[UUID]:
 
 def put_off(connection_ids: Collection[UUID], *, now: datetime) -> None:
     """Look at them again tomorrow. Call inside ``as_system``."""
-    ExchangeConnection.objects.filter(id__in=connection_ids).update(next_sync_at=now + LOOK_AGAIN)
+    ExchangeConnection.objects.filter(id__in=connection_ids).update(
+        next_sync_at=now + LOOK_AGAIN, late_after=None
+    )
 
 
 def look_now(*, user_id: UUID, now: datetime) -> None:
-    """A plan or an order has changed: what was not read for as long as the plan's pace is due.
+    """A plan or an order has changed: what was not read for as long as the plan's pace is due,
+    and the others as soon as it is so long ago.
 
     Call inside ``as_user``.
     """
     pace = entitlements.of_users([user_id], now=now)[user_id].plan.sync_every
     stopped = (ConnectionState.PAUSED, ConnectionState.NEEDS_NEW_KEY)
-    long_ago = Q(last_synced_at=None) | Q(last_synced_at__lte=now - pace)
-    ExchangeConnection.objects.filter(long_ago, user_id=user_id, next_sync_at__gt=now).exclude(
-        state__in=stopped
-    ).update(next_sync_at=now)
+    due = Greatest(Value(now), F("last_synced_at") + pace)  # now, where it was never read
+    mine = ExchangeConnection.objects.filter(user_id=user_id, next_sync_at__isnull=False)
+    mine.exclude(state__in=stopped).update(
+        next_sync_at=Least("next_sync_at", due),
+        late_after=Least("late_after", due + pace / 2),  # as lateness.after
+    )

@@ -56,7 +56,7 @@ def trying(*, exchange: str, now: datetime) -> bool:
 def note(*, exchange: str, answered: int, unanswered: int, now: datetime) -> None:
     """What a batch of visits met: accounts with any answer, and accounts without one."""
     if answered:
-        _close(exchange)
+        _close(exchange, now)
     elif unanswered:
         _fail(exchange, unanswered, now)
 
@@ -67,15 +67,17 @@ def unreachable_since(exchanges: Iterable[str]) -> dict[str, datetime]:
     return {row.exchange_id: row.failing_since for row in rows if row.failing_since}
 
 
-def _close(exchange: str) -> None:
-    was_open = ExchangeCircuit.objects.filter(exchange_id=exchange, openings__gt=0)
+def _close(exchange: str, now: datetime) -> None:
+    """An exchange that is held by hand stays so, whatever answers what had begun before."""
+    held = Q(held_until__gt=now)
+    was_open = ExchangeCircuit.objects.filter(~held, exchange_id=exchange, openings__gt=0)
     if was_open.update(
-        failures=0, openings=0, open_until=None, trying_until=None, failing_since=None
-    ):
+        failures=0, openings=0, open_until=None, trying_until=None, failing_since=None,
+        held_until=None,
+    ):  # fmt: skip
         log.info("exchange.answers_again", exchange=exchange)
-    ExchangeCircuit.objects.filter(exchange_id=exchange, failures__gt=0).update(
-        failures=0, failing_since=None
-    )
+    failed = ExchangeCircuit.objects.filter(~held, exchange_id=exchange, failures__gt=0)
+    failed.update(failures=0, failing_since=None)
 
 
 _FAIL = """

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from accounts.models import User
+from exchanges import lateness
 from exchanges.models import ConnectionKind, ConnectionState, ExchangeConnection
 from tracker import tenancy
 
@@ -35,7 +36,10 @@ def go_on(*, user_id: UUID, now: datetime) -> int:
         paused = ExchangeConnection.objects.filter(
             user_id=user_id, state=ConnectionState.PAUSED, reason=REASON
         )
-        return paused.update(state=ConnectionState.PENDING, reason="", next_sync_at=now, failures=0)
+        return paused.update(
+            state=ConnectionState.PENDING, reason="", next_sync_at=now, failures=0,
+            late_after=lateness.from_now(user_id, now=now),
+        )  # fmt: skip
 
 
 def _stays(user_id: UUID) -> bool:

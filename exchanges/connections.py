@@ -12,7 +12,7 @@ from django.db import IntegrityError
 from accounts.models import User
 from audit import log
 from audit.actions import Action
-from exchanges import allotment, credentials, gateway, querysets
+from exchanges import allotment, credentials, gateway, lateness, querysets
 from exchanges.gateway.errors import CredentialUnreadable, GatewayError
 from exchanges.models import ConnectionKind, ConnectionState, Exchange, ExchangeConnection
 from exchanges.reports import Credential, Privileges, SealedCredential
@@ -76,11 +76,13 @@ def create(
     with tenancy.as_user(user_id):
         allotment.require_room(user, now=now)
         _check_offer(user_id, exchange, label, credential)
+        late_after = lateness.from_now(user_id, now=now)
     connection_id = ids.new_id()
     privileges = _test(user_id, exchange, credential, connection_id)
     connection = ExchangeConnection(
         id=connection_id, user_id=user_id, exchange_id=exchange, label=label,
         privileges=privileges, privileges_read_at=now, created_at=now, next_sync_at=now,
+        late_after=late_after,
     )  # fmt: skip
     try:
         with tenancy.as_user(user_id):
@@ -190,8 +192,9 @@ def resume(
 ) -> None:
     """Sync again, starting now. Call inside a tenancy context."""
     changed = ExchangeConnection.objects.filter(id=connection_id, user_id=user_id).update(
-        state=ConnectionState.PENDING, reason="", next_sync_at=now, failures=0
-    )
+        state=ConnectionState.PENDING, reason="", next_sync_at=now, failures=0,
+        late_after=lateness.from_now(user_id, now=now),
+    )  # fmt: skip
     if changed:
         log.record(
             Action.CONNECTION_RESUMED, user_id=user_id, actor_id=actor_id,
@@ -309,6 +312,7 @@ def _apply(
         credentials.store(user_id=user_id, connection_id=connection_id, credential=credential)
         changes |= {"privileges": privileges, "privileges_read_at": now}
         changes |= {"next_sync_at": now, "failures": 0}
+        changes |= {"late_after": lateness.from_now(user_id, now=now)}
         changes |= {"address_restricted": None}  # read with the next full visit
         changes |= {"state": ConnectionState.PENDING, "reason": ""}
     if changes:

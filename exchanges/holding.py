@@ -2,22 +2,27 @@
 
 Two things are set. The key that a 429 sets holds back every call of every process that draws
 weight, whatever it is for; not the exchange's clock, and not streams of prices. The open circuit
-keeps accounts from being dispatched meanwhile, and tells people that the exchange is not read.
-When the time is over one account tries, and the others follow its answer.
-Both are undone by `release`.
+keeps accounts from being dispatched meanwhile, and tells people that the exchange is not read;
+nothing that was under way closes or shortens it. When the time is over one account tries, and the
+others follow its answer. Both are undone by `release`, which processes learn of within seconds.
+A longer time, of an earlier hold or told by the exchange, is not cut short but by `release`.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import redis
 from django.conf import settings
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from audit import log
 from audit.actions import Action
 from exchanges.gateway import budget
-from exchanges.models import Exchange, ExchangeCircuit
+from exchanges.gateway.errors import RateLimited
+from exchanges.models import Exchange, ExchangeCircuit, ExchangeConnection
 from tracker import tenancy
 
 LONGEST = timedelta(days=7)
@@ -32,17 +37,15 @@ def hold(*, exchange: str, lasting: timedelta, now: datetime) -> datetime:
     _require(exchange)
     if not timedelta(0) < lasting <= LONGEST:
         raise NotHeld(f"a hold lasts for {LONGEST.days} days at most")
-    with _redis() as client:
-        for key in budget.stop_keys(exchange):
-            client.set(key, 1, px=lasting)
+    until = now + _held_back(exchange, lasting)
     with tenancy.as_system("hold an exchange"):
         ExchangeCircuit.objects.update_or_create(
-            exchange_id=exchange, create_defaults=_opened(now, lasting) | {"failing_since": now},
-            defaults=_opened(now, lasting),
+            exchange_id=exchange, create_defaults=_opened(until) | {"failing_since": now},
+            defaults=_opened(until) | {"failing_since": Coalesce("failing_since", Value(now))},
         )  # fmt: skip
         log.record(Action.EXCHANGE_HELD, user_id=None, exchange=exchange,
                    seconds=int(lasting.total_seconds()))  # fmt: skip
-    return now + lasting
+    return until
 
 
 def release(*, exchange: str, now: datetime) -> bool:
@@ -54,9 +57,11 @@ def release(*, exchange: str, now: datetime) -> bool:
     with _redis() as client:
         stopped = client.delete(*budget.stop_keys(exchange))
     with tenancy.as_system("release an exchange"):
+        ExchangeCircuit.objects.filter(exchange_id=exchange).update(held_until=None)
         opened = ExchangeCircuit.objects.filter(exchange_id=exchange, open_until__gt=now).update(
             open_until=now, trying_until=None
         )
+        _put_off(exchange).filter(next_sync_at__gt=now).update(next_sync_at=now)
         log.record(Action.EXCHANGE_RELEASED, user_id=None, exchange=exchange)
     return bool(stopped or opened)
 
@@ -74,8 +79,27 @@ def held() -> dict[str, timedelta]:
     return left
 
 
-def _opened(now: datetime, lasting: timedelta) -> dict[str, object]:
-    return {"failures": 0, "openings": 1, "open_until": now + lasting, "trying_until": None}
+def _held_back(exchange: str, lasting: timedelta) -> timedelta:
+    """For how long the calls of all processes are held back now: at least as long as asked."""
+    keys = budget.stop_keys(exchange)
+    with _redis() as client:
+        pipe = client.pipeline(transaction=True)
+        for key in keys:
+            budget.lengthen(pipe, key, round(lasting.total_seconds() * 1000))
+        for key in keys:
+            pipe.pttl(key)
+        left = pipe.execute()[-len(keys) :]
+    return max(lasting, timedelta(milliseconds=max(left)))
+
+
+def _put_off(exchange: str) -> QuerySet[ExchangeConnection]:
+    """Accounts whose visits were told to wait for as long as the hold was to last."""
+    return ExchangeConnection.objects.filter(exchange_id=exchange, reason=RateLimited.code)
+
+
+def _opened(until: datetime) -> dict[str, Any]:
+    return {"failures": 0, "openings": 1, "open_until": until, "held_until": until,
+            "trying_until": None}  # fmt: skip
 
 
 def _require(exchange: str) -> None:

@@ -40,6 +40,7 @@ class ExchangeCircuit(models.Model):
     open_until = models.DateTimeField(null=True, blank=True)
     trying_until = models.DateTimeField(null=True, blank=True, help_text="One account tries.")
     failing_since = models.DateTimeField(null=True, blank=True)
+    held_until = models.DateTimeField(null=True, blank=True, help_text="Left alone by hand.")
 
     class Meta:
         db_table = "exchange_circuits"
@@ -301,6 +302,10 @@ class ExchangeConnection(models.Model):
     last_complete_at = models.DateTimeField(null=True, blank=True)
     last_full_at = models.DateTimeField(null=True, blank=True)
     next_sync_at = models.DateTimeField(null=True, blank=True)
+    late_after = models.DateTimeField(
+        null=True, blank=True,
+        help_text="Not up to date from then on, unless it is read before (exchanges.lateness).",
+    )  # fmt: skip
     claimed_by = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0, help_text="Failed syncs in a row.")
@@ -318,6 +323,12 @@ class ExchangeConnection(models.Model):
             models.Index(
                 fields=["next_sync_at"], name="connections_due",
                 condition=models.Q(next_sync_at__isnull=False),
+            ),
+            # exchanges.lateness.counts, at each scrape: from the index alone, in which row security
+            # finds the user too
+            models.Index(
+                fields=["exchange", "late_after"], include=["user"], name="connections_late",
+                condition=models.Q(next_sync_at__isnull=False, late_after__isnull=False),
             ),
         ]  # fmt: skip
 

@@ -196,6 +196,7 @@ def asset(code: str = "BTC") -> Asset:
 def connection(user: User, label: str = "") -> ExchangeConnection:
     """A connection with a stored key; nothing is asked of any exchange."""
     row = ExchangeConnection(user=user, exchange=exchange(), label=label)
+    row.late_after = row.created_at + timedelta(days=1)
     with tenancy.as_user(user.id):
         row.save(force_insert=True)
         key = API_KEY

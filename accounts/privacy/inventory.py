@@ -392,7 +392,7 @@ TABLES: Mapping[str, Table] = {
     ),
     "exchanges.ExchangeCircuit": _shared(
         "leaving an exchange alone that does not answer", "exchange", "failures", "openings",
-        "open_until", "trying_until", "failing_since",
+        "open_until", "trying_until", "failing_since", "held_until",
     ),
     "exchanges.Asset": _shared(
         "coins and currencies", "id", "slug", "code", "name", "is_fiat", "created_at"
@@ -420,7 +420,7 @@ TABLES: Mapping[str, Table] = {
         "reading an exchange account that the person connected",
         personal="id user exchange kind label position state reason privileges privileges_read_at "
         "address_restricted created_at last_synced_at last_complete_at last_full_at",
-        operational="next_sync_at claimed_by lease_until failures",
+        operational="next_sync_at late_after claimed_by lease_until failures",
     ),
     "exchanges.ExchangeCredential": _table(
         "reading an exchange account: its read-only API key, encrypted",

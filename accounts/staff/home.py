@@ -68,10 +68,14 @@ def _key(figure: Figure) -> str:
 
 
 def _kept(found: dict[str, Any] | None) -> Tile | None:
+    """What another release has kept may have another shape, and is then read anew."""
     if found is None:
         return None
-    values = tuple((name, value) for name, value in found["values"])
-    return Tile(**{**found, "level": Level(found["level"]), "values": values})
+    try:
+        values = tuple((name, value) for name, value in found["values"])
+        return Tile(**{**found, "level": Level(found["level"]), "values": values})
+    except (TypeError, ValueError, KeyError):
+        return None
 
 
 def _read(figure: Figure, now: datetime) -> Tile:

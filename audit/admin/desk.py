@@ -2,7 +2,7 @@
 alerts, webhooks, the service and its backups; whose request or session something was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -125,18 +125,34 @@ def service(*, now: datetime) -> Tile:
     """How the parts of the service do, from the copy that the public page shows. No query."""
     copy = status_copy.read()
     url = reverse("admin:audit_incident_changelist")
-    if copy is None:
-        return Tile("–", Level.UNKNOWN, "Nothing was measured yet.", url=url, link="Incidents")
+    if copy is None or status_copy.is_late(copy, now=now):
+        return _unmeasured(copy, url, "Incidents")
     parts = copy["components"]
-    works = sum(part["state"] == Health.UP for part in parts)
+    measured = [part for part in parts if part["state"] != status_copy.UNKNOWN]
+    works = sum(part["state"] == Health.UP for part in measured)
     unsolved = sum(row["state"] != "resolved" for row in copy["incidents"])
-    ill = ", ".join(part["title"] for part in parts if part["state"] != Health.UP)
+    ill = _titles(part for part in measured if part["state"] != Health.UP)
+    unknown = _titles(part for part in parts if part["state"] == status_copy.UNKNOWN)
     return Tile(
-        f"{works} of {len(parts)}", _LEVELS.get(copy["overall"]["state"], Level.UNKNOWN),
-        f"parts work{f'; not {ill}' if ill else ''}. Open incidents: {unsolved}.",
+        f"{works} of {len(measured)}", _LEVELS.get(copy["overall"]["state"], Level.UNKNOWN),
+        f"parts work{f'; not {ill}' if ill else ''}."
+        f"{f' Not measured: {unknown}.' if unknown else ''} Open incidents: {unsolved}.",
         _bad_minutes(parts), "Minutes in which a part worked in part or not, 30 days",
         url=url, link="Incidents",
     )  # fmt: skip
+
+
+def _unmeasured(copy: dict[str, Any] | None, url: str, link: str) -> Tile:
+    """An old copy says how it was, and not how it is."""
+    said = "Nothing was measured yet."
+    if copy is not None:
+        at = datetime.fromisoformat(copy["measured_until"] or copy["as_of"])
+        said = f"Nothing was measured lately; last at {at:%Y-%m-%d %H:%M} UTC. Is beat running?"
+    return Tile("–", Level.UNKNOWN, said, url=url, link=link)
+
+
+def _titles(parts: Iterable[dict[str, Any]]) -> str:
+    return ", ".join(part["title"] for part in parts)
 
 
 def _bad_minutes(parts: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
@@ -150,9 +166,11 @@ def _bad_minutes(parts: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
 def promises(*, now: datetime) -> Tile:
     """The service levels and what is left of their error budgets, from the same copy."""
     copy, url = status_copy.read(), reverse("admin:audit_service_levels")
-    rows = [row for row in (copy or {}).get("service_levels", ()) if row["measured"] is not None]
+    if copy is None or status_copy.is_late(copy, now=now):
+        return _unmeasured(copy, url, "Service levels")
+    rows = [row for row in copy["service_levels"] if row["measured"] is not None]
     if not rows:
-        return Tile("–", Level.UNKNOWN, "Nothing was measured yet.", url=url, link="Service levels")
+        return _unmeasured(None, url, "Service levels")
     left = {row["title"]: float(row["budget_left"]) for row in rows}
     least = min(left, key=lambda title: left[title])
     level = Level.BAD if left[least] <= 0 else Level.WATCH if left[least] < 25 else Level.FINE

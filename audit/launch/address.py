@@ -7,6 +7,7 @@ import orjson
 from django.conf import settings
 from django.core.checks import WARNING, run_checks
 
+from audit import status_copy
 from tracker import own_address
 from tracker.launch import Missing, Occasion
 from tracker.own_address import Answer, NoAnswer
@@ -49,9 +50,16 @@ def look_at_status(occasion: Occasion) -> str:
         raise Missing(f"/status.json answers {answer.status}", remedy="Start beat and a worker.")
     if told.get("late", True):
         raise Missing("it shows old measurements", remedy="Start beat and a worker.")
+    if not told.get("measured_until"):
+        raise Missing("nothing was measured yet", remedy="Start beat and a worker.")
+    if (told.get("overall") or {}).get("state", status_copy.UNKNOWN) == status_copy.UNKNOWN:
+        raise Missing(
+            f"it does not know how the service does; last measured at {told['measured_until']}",
+            remedy="Start beat and a worker.",
+        )
     if _ask("/status").status != 200:
         raise Missing("/status does not answer 200", remedy="See the log of web.")
-    return f"answers; measured at {told.get('as_of', '')}"
+    return f"answers; measured until {told['measured_until']}"
 
 
 def _read(answer: Answer) -> dict[str, Any]:

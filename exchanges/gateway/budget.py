@@ -107,6 +107,14 @@ class _Place(NamedTuple):
         return _asked_from(self.exchange, self.address)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Until when an exchange is left alone, and when Redis is asked whether that still holds."""
+
+    until: float
+    look_at: float
+
+
 @dataclass
 class _Share:
     """What this process holds of one pool: an unused chunk, and who waits first."""
@@ -125,7 +133,7 @@ class Budget:
         self._redis, self._script = _connect(url)
         self._no_redis_until = 0.0
         self._shares: dict[_Place, _Share] = defaultdict(_Share)
-        self._stops: dict[str, float] = {}
+        self._stops: dict[str, _Stop] = {}
 
     async def take(
         self,
@@ -166,18 +174,23 @@ class Budget:
     async def stop(self, exchange: str, seconds: float | None, *, address: str = "") -> None:
         """Let all processes wait before they ask again from this address: it was told 429 or 418.
 
-        Other addresses have not been told to wait, and go on.
+        Other addresses have not been told to wait, and go on. A longer stop stays.
         """
         pause, asked_from = seconds or DEFAULT_STOP, _asked_from(exchange, address)
-        self._stops[asked_from] = max(self._stops.get(asked_from, 0), time.monotonic() + pause)
+        until = max(self._until(asked_from), time.monotonic() + pause)
+        self._stops[asked_from] = _Stop(until, look_at=math.inf)  # till Redis knows of it
         for place, share in self._shares.items():
             share.left = 0 if place.asked_from == asked_from else share.left
-        if not self._redis or time.monotonic() < self._no_redis_until:
+        if not self._has_redis():
             return
         try:
-            await self._redis.set(_stop_key(asked_from), 1, px=math.ceil(pause * 1000))
+            pipe = self._redis.pipeline(transaction=True)
+            lengthen(pipe, _stop_key(asked_from), math.ceil(pause * 1000))
+            await pipe.execute()
         except Exception:
             self._redis_failed()
+        else:
+            self._stops[asked_from] = _Stop(until, time.monotonic() + _LOOK_AGAIN)
 
     def _share(self, place: _Place) -> _Share:
         if len(self._shares) > _MANY_SHARES:  # pools of single accounts come and go
@@ -188,8 +201,8 @@ class Budget:
 
     def _spend(self, place: _Place, share: _Share, weight: float) -> bool:
         now = time.monotonic()
-        stopped_until = self._stops.get(place.asked_from, 0)
-        if now < stopped_until or now > share.until or share.left < weight:
+        stopped = now < self._until(place.asked_from)
+        if stopped or now > share.until or share.left < weight:
             return False
         share.left -= weight
         return True
@@ -208,10 +221,9 @@ class Budget:
         self, place: _Place, share: _Share, limit: float, need: float
     ) -> tuple[float, float]:
         """Weight granted now, else 0 and the seconds until it is worth asking again."""
-        stopped = self._stops.get(place.asked_from, 0) - time.monotonic()
-        if stopped > 0:
+        if (stopped := await self._stopped(place.asked_from)) > 0:
             return 0.0, stopped
-        if self._redis and time.monotonic() >= self._no_redis_until:
+        if self._has_redis():
             try:
                 return await self._ask_redis(place, limit, need)
             except Exception:
@@ -230,12 +242,34 @@ class Budget:
         )  # fmt: skip
         granted, pause, stopped = (float(part) for part in answer)
         if stopped:
-            self._stops[place.asked_from] = time.monotonic() + pause
+            self._heard(place.asked_from, pause)
         return granted, pause
 
     async def _wait_for_stop(self, asked_from: str, give_up: float) -> None:
-        while (pause := self._stops.get(asked_from, 0) - time.monotonic()) > 0:
+        while (pause := await self._stopped(asked_from)) > 0:
             await _sleep(pause, give_up)
+
+    async def _stopped(self, asked_from: str) -> float:
+        """Seconds for which an exchange is left alone, as Redis said some seconds ago at most: what
+        an operator releases there is released here. What it was not told stays as it is."""
+        stop = self._stops.get(asked_from)
+        if stop and stop.look_at <= time.monotonic() < stop.until and self._has_redis():
+            try:
+                self._heard(asked_from, await self._redis.pttl(_stop_key(asked_from)) / 1000)
+            except Exception:
+                self._redis_failed()
+        return self._until(asked_from) - time.monotonic()
+
+    def _heard(self, asked_from: str, seconds: float) -> None:
+        now = time.monotonic()
+        self._stops[asked_from] = _Stop(now + seconds, now + _LOOK_AGAIN)
+
+    def _until(self, asked_from: str) -> float:
+        stop = self._stops.get(asked_from)
+        return stop.until if stop else 0.0
+
+    def _has_redis(self) -> bool:
+        return bool(self._redis) and time.monotonic() >= self._no_redis_until
 
     def _redis_failed(self) -> None:
         if time.monotonic() >= self._no_redis_until:
@@ -293,6 +327,13 @@ def stop_keys(exchange: str) -> list[str]:
     ]
 
 
+def lengthen(pipe: Any, key: str, milliseconds: int) -> None:
+    """Add to a pipeline that a key stands for so long at least; it never stands for less than it
+    would have: who is told to wait five seconds may have been told an hour before."""
+    pipe.set(key, 1, px=milliseconds, nx=True)
+    pipe.pexpire(key, milliseconds, gt=True)
+
+
 def _used(granted: Mapping[bytes, bytes], now: float) -> float:
     """What slices that still count were granted, in either lane, as the script reckons."""
     return sum(
@@ -336,7 +377,7 @@ async def _take_turn(turn: asyncio.Lock, wait: float) -> None:
 async def _sleep(pause: float, give_up: float) -> None:
     if time.monotonic() + pause > give_up:
         raise RateLimited(retry_after=math.ceil(pause))
-    await asyncio.sleep(max(pause, 0.01))
+    await asyncio.sleep(min(max(pause, 0.01), _LOOK_AGAIN))  # it may be released meanwhile
 
 
 def _asked_from(exchange: str, address: str) -> str:

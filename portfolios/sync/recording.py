@@ -17,7 +17,7 @@ from django.db.models import F, QuerySet
 
 from audit import log
 from audit.actions import Action
-from exchanges import assets, quarantine
+from exchanges import assets, lateness, quarantine
 from exchanges.gateway.errors import (
     CredentialUnreadable,
     GatewayError,
@@ -276,7 +276,7 @@ def _success(
     claim: Claim, report: AccountReport, state: SyncState, before: ExchangeConnection, now: datetime
 ) -> dict[str, Any]:
     if state == SyncState.QUEUED:
-        return _to_go_on(report, before, now)
+        return _to_go_on(claim, report, before, now)
     complete = state == SyncState.COMPLETE
     changes: dict[str, Any] = {
         "state": ConnectionState.OK if complete else ConnectionState.PARTIAL,
@@ -284,6 +284,7 @@ def _success(
         "last_synced_at": now,
         "failures": 0,
         "next_sync_at": now + claim.sync_every + _jitter(claim),
+        "late_after": _late_after(claim, now),
     }
     if complete:
         changes["last_complete_at"] = report.read_at
@@ -299,13 +300,20 @@ def _success(
     return changes
 
 
-def _to_go_on(report: AccountReport, before: ExchangeConnection, now: datetime) -> dict[str, Any]:
+def _late_after(claim: Claim, now: datetime) -> datetime:
+    """It was read now, and is expected to be again after its plan's interval."""
+    return lateness.after(now + claim.sync_every, every=claim.sync_every)
+
+
+def _to_go_on(
+    claim: Claim, report: AccountReport, before: ExchangeConnection, now: datetime
+) -> dict[str, Any]:
     """The health that it had stays until all is read; the next visit follows at once, or as soon
     as the exchange allows."""
     again = now + timedelta(seconds=report.resume_after)
     return {
         "state": before.state, "reason": before.reason, "last_synced_at": now, "failures": 0,
-        "next_sync_at": _unless_paused(before, again),
+        "next_sync_at": _unless_paused(before, again), "late_after": _late_after(claim, now),
     }  # fmt: skip
 
 

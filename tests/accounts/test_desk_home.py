@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.text import slugify
 
 from accounts.models import Delivery, User, WebhookEndpoint
 from audit import log, status_copy
@@ -164,6 +165,59 @@ def test_the_state_of_the_service_and_its_promises_are_told(staff):
     assert level(tile(body, "Service")) == "Act now"
     assert "Least budget left: -900 % (availability)." in tile(body, "Service levels")
     assert level(tile(body, "Service levels")) == "Act now"
+
+
+def test_what_was_measured_long_ago_says_nothing_of_now(staff):
+    """The copy is kept for a month; with nobody to measure it says what was then."""
+    now = clock.now()
+    part = StatusComponent.objects.create(key="api", title="API")
+    ComponentDay.objects.create(component=part, day=now.date(), up=9, good=1000, total=1000)
+    at = now.replace(second=0, microsecond=0)
+    ComponentMinute.objects.create(component=part, minute_at=at, health="up")
+    status_copy.publish(now=now)
+    with time_machine.travel(now + timedelta(minutes=4), tick=False):
+        assert level(tile(kept_home(staff), "Service")) == "All right"
+    with time_machine.travel(now + timedelta(minutes=9), tick=False):
+        body = kept_home(staff)
+    for title in ("Service", "Service levels"):
+        assert level(tile(body, title)) == "Not known"
+        assert f"last at {at + timedelta(minutes=1):%Y-%m-%d %H:%M} UTC" in tile(body, title)
+
+
+def tile_key(title: str) -> str:
+    return f"desk:figure:{slugify(title)}"
+
+
+def kept_home(reader: User) -> str:
+    """The front page with the tiles read anew, and the copy of the status page as it is."""
+    cache.delete_many([tile_key(title) for title in TILES])
+    return " ".join(signed_in(reader).get(reverse("admin:index")).content.decode().split())
+
+
+def test_a_part_that_is_not_measured_is_not_told_as_not_working(staff):
+    now = clock.now()
+    for key, title in (("api", "API"), ("sync.left", "Left")):
+        part = StatusComponent.objects.create(key=key, title=title)
+        ComponentDay.objects.create(component=part, day=now.date(), up=9)
+        if key == "api":
+            at = now.replace(second=0, microsecond=0)
+            ComponentMinute.objects.create(component=part, minute_at=at, health="up")
+    status_copy.publish(now=now)
+    found = tile(kept_home(staff), "Service")
+    assert "1 of 1</span> parts work. Not measured: Left. Open incidents: 0." in found
+    assert level(found) == "All right"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"surprise": 1}, {"level": "purple"}, {"values": [["a"]]}, {"values": None}]
+)
+def test_a_tile_that_another_release_kept_is_read_anew(staff, changed):
+    home(staff)
+    kept = cache.get(tile_key("Backups"))
+    cache.set(tile_key("Backups"), kept | changed)
+    answer = signed_in(staff).get(reverse("admin:index"))
+    assert answer.status_code == 200
+    assert level(tile(answer.content.decode(), "Backups")) == "Act now"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def measure() -> list[Result]:
     people = rows.people(PEOPLE)
     rows.connections_of(people, now)
     with tenancy.as_system("benchmark"):
-        ExchangeConnection.objects.update(next_sync_at=now)
+        ExchangeConnection.objects.update(next_sync_at=now, late_after=now + timedelta(days=1))
     fleet = seconds(lambda: measuring.measure(now=clock.now()), rounds=3)
     newest = ComponentMinute.objects.filter(component_id="sync.binance").latest("minute_at")
     assert newest.total == PEOPLE

@@ -1,9 +1,11 @@
 """What operators do when something burns: hold an exchange, drop a queue, sign everybody out."""
 
+import asyncio
 from datetime import timedelta
 from io import StringIO
 
 import pytest
+import redis
 from django.contrib.sessions.models import Session as StaffSession
 from django.core.management import CommandError, call_command
 
@@ -13,6 +15,8 @@ from audit.actions import Action
 from audit.models import ActivityLog
 from exchanges import circuits, tasks
 from exchanges.circuits import Circuit
+from exchanges.gateway.budget import Budget
+from exchanges.models import ExchangeConnection
 from portfolios.sync import dispatch
 from tests import broker, factories
 from tracker import clock, tenancy
@@ -61,10 +65,45 @@ def test_an_exchange_that_is_held_is_left_alone_and_one_account_tries_when_that_
     assert logged(Action.EXCHANGE_HELD) == [{"exchange": "binance", "seconds": 1800}]
 
 
+def test_nothing_that_was_under_way_cuts_a_hold_short(due, settings):
+    run("hold_exchange", "binance", "--minutes", "60")
+    now = clock.now()
+    asyncio.run(Budget(settings.REDIS_URL, {}).stop("binance", 5))
+    with tenancy.as_system("test"):
+        circuits.note(exchange="binance", answered=1, unanswered=0, now=now)
+        assert circuits.standing(now=now) == {"binance": Circuit.OPEN}
+    assert "binance: 0:59:5" in run("hold_exchange")
+    assert dispatched(now) == {"kraken"}
+    over = now + timedelta(minutes=61)
+    with tenancy.as_system("test"):
+        assert circuits.standing(now=over) == {"binance": Circuit.HALF_OPEN}
+        circuits.note(exchange="binance", answered=1, unanswered=0, now=over)
+        assert circuits.standing(now=over) == {}
+
+
+def test_what_was_told_to_wait_for_the_end_of_a_hold_is_due_when_it_is_released(due):
+    run("hold_exchange", "binance", "--minutes", "60")
+    with tenancy.as_system("test"):
+        ExchangeConnection.objects.filter(exchange_id="binance").update(
+            next_sync_at=clock.now() + timedelta(hours=1), reason="exchange_rate_limited"
+        )
+    run("hold_exchange", "binance", "--release")
+    assert "binance" in dispatched(clock.now() + timedelta(seconds=1))
+
+
+def test_a_longer_hold_stays_until_it_is_released(due):
+    said = run("hold_exchange", "binance", "--minutes", "60")
+    assert run("hold_exchange", "binance", "--minutes", "5")[:-10] == said[:-10]
+    assert "binance: 0:59:5" in run("hold_exchange")
+    run("hold_exchange", "binance", "--release")
+    now = clock.now()
+    with tenancy.as_system("test"):
+        circuits.note(exchange="binance", answered=1, unanswered=0, now=now)
+        assert circuits.standing(now=now) == {}
+
+
 def dispatched(now) -> set[str]:
     with tenancy.as_system("test"):
-        from exchanges.models import ExchangeConnection
-
         before = set(ExchangeConnection.objects.filter(next_sync_at__lte=now))
     dispatch.dispatch_due(now=now)
     with tenancy.as_system("test"):
@@ -98,6 +137,20 @@ def test_a_queue_is_looked_at_and_dropped_whole_or_of_one_task():
     assert "3 messages were dropped." in run("drop_queue", "default", "--drop")
     assert run("drop_queue", "default") == "Nothing waits.\n"
     assert {row["dropped"] for row in logged(Action.QUEUE_DROPPED)} == {1_500, 3}
+
+
+class _TakenMeanwhile(redis.Redis):
+    """Workers take the last message between whatever is asked and renaming the queue."""
+
+    def rename(self, src, dst, **options):
+        self.delete(src)
+        return super().rename(src, dst, **options)
+
+
+def test_a_queue_that_workers_empty_while_it_is_dropped_is_no_error(monkeypatch):
+    monkeypatch.setattr("tracker.monitoring.dropping.redis.Redis", _TakenMeanwhile)
+    audit_tasks.judge.delay(user_id="1", action="x")
+    assert "0 messages were dropped." in run("drop_queue", "default", "--drop")
 
 
 def test_a_queue_that_is_none_is_refused():

@@ -10,23 +10,24 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as configured
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import override_settings
 
 from accounts.models import TotpDevice, User
-from audit import checking, sealing, secrets_in_use
+from audit import checking, sealing, secrets_in_use, status_copy
 from audit import log as activity
 from audit import tasks as audit_tasks
 from audit.actions import Action
-from audit.models import ActivityLog, DrillResult, SecretInUse, SecurityAlert
+from audit.models import ActivityLog, ComponentMinute, DrillResult, SecretInUse, SecurityAlert
 from tests import stripe_sandbox
 from tests.end_to_end.system import free_port
 from tests.tracker import launched
 from tests.tracker.backups.test_backups import places
 from tests.tracker.test_sentry import _events, sentry
 from tracker import clock, dependencies, launch, tenancy
-from tracker.monitoring import measuring, pages
+from tracker.monitoring import measuring, pages, requests
 from tracker.vault import Keyring
 
 __all__ = ["sentry"]
@@ -106,6 +107,7 @@ def _prepare() -> None:
         staff = User.objects.create_user("staff@tracker.test", "x" * 20, is_staff=True)
         TotpDevice.objects.create(user=staff, sealed_seed=b"x", confirmed=True)
     pages.forget()
+    requests._pending.write(alive_at=clock.now() - timedelta(minutes=1))
     measuring.measure(now=clock.now())
     audit_tasks.seal_activity()
     audit_tasks.check_activity_log()
@@ -150,6 +152,23 @@ def written(path: Path, text: str):
 
 
 @contextmanager
+def measured(ago: timedelta | None):
+    """Last so long ago, or never; a web process makes the page from the tables, as of now."""
+    kept = list(ComponentMinute.objects.all())
+    ComponentMinute.objects.all().delete()
+    if ago is not None:
+        api = kept[0].component
+        ComponentMinute.objects.create(component=api, minute_at=clock.now() - ago, health="up")
+    cache.delete(status_copy.KEY)
+    pages.forget()
+    yield
+    ComponentMinute.objects.all().delete()
+    ComponentMinute.objects.bulk_create(kept)
+    status_copy.publish(now=clock.now())
+    pages.forget()
+
+
+@contextmanager
 def unlistened(stripe, url: str):
     stripe.reset()
     yield
@@ -170,6 +189,8 @@ def test_on_a_ready_system_everything_is_ticked_and_one_fault_crosses_one_item(
         ("tls", "healthz", held(ready, "broken", {"/healthz": "502 Gone"}), "502"),
         ("status", "page", held(ready, "broken", {"/status": "500 Oh"}), "/status"),
         ("status", "json", held(ready, "broken", {"/status.json": "503 Oh"}), "503"),
+        ("status", "never", measured(None), "nothing was measured yet"),
+        ("status", "long ago", measured(timedelta(hours=1)), "does not know how the service does"),
         ("backups", "same key", mine(BACKUP_KEYRING=configured.ENCRYPTION_KEYRING), "ENCRYPTION"),
         ("backups", "none", without_backup(), "there is no backup"),
         ("drill", "old", changed(DrillResult.objects.filter(id__in=newest), ran_at=now - YEAR),

@@ -12,11 +12,14 @@ from django.test import override_settings
 from audit import measurements
 from audit.measurements import Reading
 from audit.models import ComponentDay, ComponentMinute, Health
-from billing.models import StripeEvent
+from billing import plans
+from billing.models import BillingAccount, StripeEvent
+from exchanges import allotment, connections, lateness
 from exchanges.connections import Busy
 from exchanges.gateway.errors import Malformed, OnMaintenance, TimedOut, WrongKey
 from exchanges.models import ExchangeCircuit, ExchangeConnection, Price
 from portfolios.models import SyncRun, SyncState
+from portfolios.sync import dispatch
 from tests import factories
 from tests.tracker.test_outage import database_gone, redis_gone
 from tracker import api, clock, ids, tenancy
@@ -65,10 +68,12 @@ def account(label: str, *, read: timedelta = timedelta(minutes=1), tier: str = "
     """An account of somebody's own, read so long ago."""
     user = factories.person(f"{label}@example.com", subscription_tier=tier)
     made = factories.connection(user, label=label)
+    pace = plans.table()[tier].sync_every
     with tenancy.as_user(user.id):
         ExchangeConnection.objects.filter(id=made.id).update(
-            last_synced_at=NOW - read, created_at=NOW - timedelta(days=9), next_sync_at=NOW
-        )
+            last_synced_at=NOW - read, created_at=NOW - timedelta(days=9), next_sync_at=NOW,
+            late_after=lateness.after(NOW - read + pace, every=pace),
+        )  # fmt: skip
     return made
 
 
@@ -217,15 +222,60 @@ def test_an_account_is_late_after_one_and_a_half_times_its_plans_interval(db):
 
 def test_accounts_that_are_paused_or_beyond_the_plan_are_not_late(db):
     paused = account("paused", read=timedelta(days=5))
-    first = account("first", tier="free")
+    first = account("first", read=timedelta(hours=35), tier="free")
     surplus = factories.connection(first.user, label="surplus")
     with tenancy.as_system("test"):
-        ExchangeConnection.objects.filter(id=paused.id).update(next_sync_at=None)
         ExchangeConnection.objects.filter(id=surplus.id).update(
             next_sync_at=NOW, position=1, created_at=NOW - timedelta(days=9)
         )
-    row = measured()["sync.binance"]
+        connections.pause(user_id=paused.user_id, connection_id=paused.id, reason="by_person")
+    dispatch.dispatch_due(now=NOW)
+    row = measured(NOW + timedelta(minutes=5))["sync.binance"]
     assert (row.good, row.total) == (1, 1)
+
+
+def test_a_larger_plan_makes_nothing_late_at_once_but_when_it_is_not_kept(db):
+    """Daily becomes every five minutes: the account is due now, and late two and a half later."""
+    made = account("grown", read=timedelta(hours=20), tier="free")
+    recent = account("recent", read=timedelta(minutes=1), tier="free")
+    tomorrow = NOW + timedelta(hours=23)
+    with tenancy.as_system("test"):
+        BillingAccount.objects.update_or_create(user_id=made.user_id, defaults={"tier": "pro"})
+        BillingAccount.objects.update_or_create(user_id=recent.user_id, defaults={"tier": "pro"})
+        ExchangeConnection.objects.update(next_sync_at=tomorrow)
+    for person in (made.user_id, recent.user_id):
+        with tenancy.as_user(person):
+            allotment.look_now(user_id=person, now=NOW)
+    with tenancy.as_system("test"):
+        due = [ExchangeConnection.objects.get(id=row.id).next_sync_at for row in (made, recent)]
+        assert due == [NOW, NOW + timedelta(minutes=4)]
+        assert late(NOW) == 0
+        assert late(NOW + timedelta(minutes=2)) == 0
+        assert late(NOW + timedelta(minutes=3)) == 1
+        assert late(NOW + timedelta(minutes=7)) == 2
+
+
+def test_what_is_resumed_is_late_when_it_is_not_read_after_that(db):
+    made = account("away", read=timedelta(days=5))
+    with tenancy.as_system("test"):
+        connections.pause(user_id=made.user_id, connection_id=made.id, reason="by_person")
+        connections.resume(user_id=made.user_id, connection_id=made.id, now=NOW)
+        assert late(NOW) == 0
+        assert late(NOW + timedelta(minutes=3)) == 1
+
+
+def test_dispatching_what_nobody_reads_keeps_nothing_from_being_late(db):
+    """Each tick moves when it is due again, and no worker lives."""
+    account("waiting", read=timedelta(minutes=5))
+    for seconds in range(0, 300, 60):
+        dispatch.dispatch_due(now=NOW + timedelta(seconds=seconds))
+    with tenancy.as_system("test"):
+        assert late(NOW) == 0
+        assert late(NOW + timedelta(minutes=5)) == 1
+
+
+def late(now: datetime) -> int:
+    return sum(row.accounts - row.in_time for row in lateness.counts(now=now))
 
 
 def test_an_exchange_with_many_late_accounts_works_in_part(db):

@@ -107,7 +107,7 @@ def everything(client) -> None:
     late, alert = factories.connection(user), factories.alert(user)
     with tenancy.as_system("test"):
         ExchangeConnection.objects.filter(id=late.id).update(
-            next_sync_at=now, last_synced_at=now - timedelta(days=3)
+            next_sync_at=now, late_after=now - timedelta(days=2)
         )
         ExchangeCircuit.objects.create(exchange=factories.exchange(), openings=1, open_until=now)
         Price.objects.create(

@@ -46,9 +46,12 @@ def drop(queue: str, *, task: str = "") -> int:
 def _empty(broker: Any, queue: str) -> int:
     """At once, however many there are."""
     aside = f"{queue}:dropped:{ids.new_id()}"
-    if not broker.exists(queue):
+    try:
+        broker.rename(queue, aside)
+    except redis.ResponseError:  # there is nothing, or workers have taken the last meanwhile
+        if broker.exists(queue):
+            raise
         return 0
-    broker.rename(queue, aside)
     dropped = int(broker.llen(aside))
     broker.unlink(aside)
     return dropped

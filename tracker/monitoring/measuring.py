@@ -5,8 +5,7 @@ What counts as works, works in part, does not work:
 - **API**: the share of its calls that ended in an error of ours; from 5 % in part, from half not.
   A minute without calls counts as good when a web process said that it is alive, else not at all.
 - **an exchange**: its circuit, then the share of visits that failed in five minutes; from 10 % in
-  part, from half not; also in part when a fifth of its accounts are late. An account is late when
-  it was not read for one and a half times its plan's interval.
+  part, from half not; also in part when a fifth of its accounts are late (``exchanges.lateness``).
 - **prices**: in how many of the sources asked the freshest price is younger than 15 minutes.
 - **billing**: how long the oldest message of Stripe's has waited, and when all was last compared.
 
@@ -14,7 +13,6 @@ Fewer than three of anything prove nothing.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -29,9 +27,8 @@ from audit.actions import Action
 from audit.measurements import MINUTE, Reading
 from audit.models import ActivityLog, Health
 from audit.service_levels import API, BILLING, PRICES, SYNC
-from billing import entitlements, plans
 from billing.models import StripeEvent
-from exchanges import circuits
+from exchanges import circuits, lateness
 from exchanges.circuits import Circuit
 from exchanges.gateway.errors import (
     AddressNotAllowed,
@@ -97,49 +94,6 @@ def _of_share(failed: int, total: int, *, partly: int) -> Health:
 
 
 # --- accounts of each exchange ------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Of the accounts of one exchange that are read by themselves: how many, how many in time,
-    and for how long the one that waits most has waited beyond its plan's interval (seconds)."""
-
-    exchange: str
-    name: str
-    accounts: int
-    in_time: int
-    lag: float
-
-
-# What a plan leaves out is not late: of somebody's accounts the first so many count.
-_PACES = f"""
-WITH ranked AS (
-    SELECT c.exchange_id, c.user_id, c.next_sync_at,
-           coalesce(c.last_synced_at, c.created_at) AS read_at,
-           row_number() OVER (PARTITION BY c.user_id ORDER BY c.position, c.id) AS place
-    FROM exchange_connections c WHERE c.kind = 'exchange'
-)
-SELECT c.exchange_id, e.name, count(*),
-       count(*) FILTER (WHERE c.read_at >= %(now)s - plan.every * 1.5),
-       extract(epoch FROM greatest(max(%(now)s - c.read_at - plan.every), interval '0'))::float
-FROM ranked c
-JOIN exchanges e ON e.id = c.exchange_id
-LEFT JOIN billing_accounts b ON b.user_id = c.user_id
-JOIN unnest(%(tiers)s::text[], %(every)s::interval[], %(most)s::int[]) AS plan (tier, every, most)
-  ON plan.tier = {entitlements.TIER}
-WHERE c.next_sync_at IS NOT NULL AND (plan.most IS NULL OR c.place <= plan.most)
-GROUP BY c.exchange_id, e.name ORDER BY c.exchange_id
-"""  # noqa: S608  (fixed text)
-
-
-def paces(*, now: datetime) -> list[Pace]:
-    """How far accounts are read in time, by exchange. Call inside ``as_system``."""
-    table = plans.table()
-    parameters: dict[str, Any] = {
-        "now": now, "tiers": list(table), "every": [plan.sync_every for plan in table.values()],
-        "most": [plan.connections for plan in table.values()],
-    }  # fmt: skip
-    return [Pace(*row) for row in _rows(_PACES, parameters)]
-
-
 _OF_KEYS = (WrongKey, MissingPermission, KeyTooPowerful, AddressNotAllowed)
 # Ids grow with time, so those of the last minutes are the end of the primary key's index.
 _VISITS = """
@@ -173,11 +127,11 @@ def syncs(minute: datetime, now: datetime) -> list[Reading]:
             _of_exchange(pace, standing.get(pace.exchange), ended.get(pace.exchange, (0, 0))),
             good=pace.in_time, total=pace.accounts, position=30,
         )
-        for pace in paces(now=now)
+        for pace in lateness.counts(now=now)
     ]  # fmt: skip
 
 
-def _of_exchange(pace: Pace, circuit: Circuit | None, ended: tuple[int, int]) -> Health:
+def _of_exchange(pace: lateness.Count, circuit: Circuit | None, ended: tuple[int, int]) -> Health:
     if circuit == Circuit.OPEN:
         return Health.DOWN
     total, failed = ended

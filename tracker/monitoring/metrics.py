@@ -25,10 +25,9 @@ from prometheus_client.metrics_core import (
 )
 
 from audit.models import ComponentMinute, WebhookDelivery
-from exchanges import circuits, gateway, ticks
+from exchanges import circuits, gateway, lateness, ticks
 from tracker import clock, tenancy
 from tracker.monitoring import measuring, queues, requests
-from tracker.monitoring.measuring import Pace
 
 Families = list[Metric]
 
@@ -73,7 +72,7 @@ class Collector:
     # --- the database -----------------------------------------------------------------------
     def _of_database(self) -> Families:
         with tenancy.as_system("metrics"):
-            paces = measuring.paces(now=self._now)
+            paces = lateness.counts(now=self._now)
             families = [*_syncs(paces, self._now), *_ages(self._now), *_connections()]
         budgets = _budgets(pace.exchange for pace in paces)  # asks Redis: no transaction is open
         return [*families, budgets]
@@ -139,7 +138,7 @@ def _ticks() -> Metric:
     return told
 
 
-def _syncs(paces: Sequence[Pace], now: datetime) -> Families:
+def _syncs(paces: Sequence[lateness.Count], now: datetime) -> Families:
     accounts = GaugeMetricFamily(
         "tracker_sync_accounts", "Accounts that are read by themselves.", labels=["exchange"]
     )
@@ -147,7 +146,9 @@ def _syncs(paces: Sequence[Pace], now: datetime) -> Families:
         "tracker_sync_accounts_late", "Of them, not read in time.", labels=["exchange"]
     )
     lag = GaugeMetricFamily(
-        "tracker_sync_lag_seconds", "The longest wait beyond an interval.", labels=["exchange"]
+        "tracker_sync_lag_seconds",
+        "How long the latest of them has been late.",
+        labels=["exchange"],
     )
     for pace in paces:
         accounts.add_metric([pace.exchange], pace.accounts)

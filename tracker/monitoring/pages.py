@@ -24,7 +24,6 @@ from tracker.monitoring import bars
 
 LOOK_EVERY = timedelta(seconds=15)
 _PATIENCE = 1.0  # seconds for who comes while the first look of a process is on
-LATE_AFTER = timedelta(minutes=5)
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'none'"
@@ -73,7 +72,7 @@ class _Shelf:
         self._until = now + LOOK_EVERY  # in vain too, lest every request waits for the database
         if found is None:
             return
-        late = _is_late(found, now)
+        late = status_copy.is_late(found, now=now)
         if self._shown is None or self._shown.late != late or self._shown.copy != found:
             self._shown = _written(found, late)
 
@@ -138,10 +137,6 @@ def _from_tables(now: datetime) -> dict[str, Any] | None:
     except (DatabaseError, InterfaceError):
         close_old_connections()
         return None
-
-
-def _is_late(copy: Mapping[str, Any], now: datetime) -> bool:
-    return now - datetime.fromisoformat(copy["as_of"]) > LATE_AFTER
 
 
 def _written(copy: Mapping[str, Any], late: bool) -> _Shown:

@@ -9,8 +9,9 @@ from tracker import clock
 
 class Command(BaseCommand):
     help = (
-        "Have nobody ask an exchange for a while: no visits, no prices, no tests of keys. Without "
-        "a name say which are left alone, by hand or because they asked for it."
+        "Have nobody ask an exchange for a while: no visits, no tests of keys, no prices that are "
+        "asked for. Streams of prices go on. A longer time that is set already stays. Without a "
+        "name say which are left alone, by hand or because they asked for it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -112,6 +112,74 @@ def test_a_stop_holds_all_processes(url: str) -> None:
     assert all(wait is not None and 25 < wait <= 30 for wait in waits)
 
 
+def test_a_shorter_stop_does_not_cut_a_longer_one(url: str, settings: Any) -> None:
+    """Neither by who was told both, nor by another process."""
+    settings.REDIS_URL = url
+
+    async def told() -> None:
+        one, other = Budget(url, {}), Budget(url, {})
+        await one.stop("binance", 3600)
+        await one.stop("binance", 5)
+        await other.stop("binance", 5)
+        with pytest.raises(RateLimited) as caught:
+            await one.take("binance", IP, 1, wait=10)
+        assert (caught.value.retry_after or 0) > 3500
+
+    asyncio.run(told())
+    assert _left() > 3500
+
+
+def _left() -> float:
+    state = budget.state("binance", [IP])
+    assert state is not None
+    return state.stopped_for or 0
+
+
+@pytest.mark.parametrize("limit", [6000, 0])
+def test_what_is_released_in_redis_is_released_in_running_processes(
+    url: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that were told to stop, and those that heard of it; without a limit too."""
+    import redis
+
+    monkeypatch.setattr(budget, "_LOOK_AGAIN", 0.05)
+    pool = Pool("ip", limit)
+
+    async def took(made: Budget) -> bool:
+        try:
+            await made.take("binance", pool, 1, wait=0)
+        except RateLimited:
+            return False
+        return True
+
+    async def asked() -> list[bool]:
+        told, heard = Budget(url, {}), Budget(url, {})
+        await told.stop("binance", 3600)
+        with pytest.raises(RateLimited):
+            await heard.take("binance", IP, 1, wait=0)
+        await asyncio.sleep(0.06)  # it is asked again, and still stands
+        found = [await took(told), await took(heard)]
+        redis.Redis.from_url(url).delete("exchange-stop:binance")
+        await asyncio.sleep(0.06)
+        return [*found, await took(told), await took(heard)]
+
+    assert asyncio.run(asked()) == [False, False, True, True]
+
+
+def test_a_stop_that_redis_was_not_told_stays(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "_LOOK_AGAIN", 0.05)
+
+    async def asked() -> None:
+        made = Budget(url, {})
+        made._redis_failed()
+        await made.stop("binance", 30)
+        await asyncio.sleep(0.06)
+        with pytest.raises(RateLimited):
+            await made.take("binance", IP, 1, wait=0)
+
+    asyncio.run(asked())
+
+
 def test_a_short_wait_is_waited(url: str) -> None:
     async def wait() -> None:
         made = Budget(url, {})
