@@ -5,6 +5,7 @@ our own style sheet (accounts/charts.css) by pygal's names of classes. Each char
 title and a sentence, and hands on its numbers for a table beside it.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +17,8 @@ from django.utils.safestring import SafeString, mark_safe
 from pygal.etree import etree
 from pygal.style import Style
 
+# Its finder of plugins, of which we have none, lacks what finders must have since Python 3.4.
+sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, pygal.PluginImportFixer)]
 # pygal takes lxml where there is one; the same everywhere is easier to rely on.
 etree.to_etree()
 
@@ -145,7 +148,8 @@ def bars(
     rows = tuple(Bar(*row) for row in values)
     shown = rows[:MOST_BARS][::-1]  # pygal begins below
     drawn = pygal.HorizontalBar(
-        **_BARE | {"style": _LYING}, width=_NARROW if narrow else _WIDE, height=_ROW * max(len(shown), 1) + 10,
+        **_BARE | {"style": _LYING}, width=_NARROW if narrow else _WIDE,
+        height=_ROW * max(len(shown), 1) + 10,
         range=(0, max((row.value for row in shown), default=0) or 1),
         x_labels=[_shortened(row.name) for row in shown], show_x_labels=False,
         margin_right=52, print_values=True, print_values_position="top", formatter=_spoken(),
@@ -159,7 +163,7 @@ def _few(labels: Sequence[str], most: int = _MOST_LABELS) -> dict[str, Any]:
     every = -(-len(labels) // most) or 1
     return {
         "x_labels": list(labels), "x_labels_major_every": every, "show_minor_x_labels": False,
-        "margin_right": 24,
+        "margin_right": 36,
     }  # fmt: skip
 
 
