@@ -24,12 +24,12 @@ etree.to_etree()
 
 Number = int | float | Decimal
 _LINES = {"width": 720, "height": 220}
-_SMALL = {"width": 320, "height": 76}
+_SMALL = {"width": 280, "height": 76}
 _ROW = 16  # height of a bar with its name
 _STEPS = 4  # of a scale
 _MOST_LABELS = 8
 _MOST_LETTERS = 30  # of a name beside a bar
-_WIDE, _NARROW = 640, 320  # charts of bars
+_WIDE, _NARROW = 640, 280  # charts of bars
 MOST_BARS = 12
 LEVELS = 5
 _LETTERS = Style(label_font_size=11, major_label_font_size=11, value_font_size=11)
@@ -97,7 +97,7 @@ def line_chart(
     rows = tuple(zip(labels, zip(*series.values(), strict=True), strict=True))
     drawn = pygal.Line(
         **_BARE | _LINES | _scale(round_up(max(known, default=0))) | _few(labels),
-        allow_interruptions=True, dots_size=1.5, formatter=_spoken(unit),
+        allow_interruptions=True, dots_size=1.5, **_says(unit),
     )  # fmt: skip
     for name, values in series.items():
         drawn.add(name, list(values))
@@ -116,7 +116,7 @@ def curve(
     labels = [label for label, _ in values]
     drawn = pygal.Line(
         **_BARE | _LINES | _few(labels, most=4), allow_interruptions=True, dots_size=2,
-        max_scale=_STEPS + 2, formatter=_spoken(f" {unit}"),
+        max_scale=_STEPS + 2, **_says(f" {unit}"),
     )  # fmt: skip
     drawn.add(unit, [None if value is None else float(value) for _, value in values])
     sentence = (
@@ -134,7 +134,7 @@ def columns(values: Sequence[tuple[str, float | None]], *, key: str, title: str)
     drawn = pygal.Bar(
         **_BARE | _SMALL, range=(min(least, 0), max(top, 0) or 1), y_labels=sorted({0, top}),
         x_labels=labels, x_labels_major=labels[:1] + labels[-1:], show_minor_x_labels=False,
-        margin_right=20, formatter=_spoken(),
+        margin_right=20, **_says(),
     )  # fmt: skip
     drawn.add(title, [value for _, value in values])
     sentence = _in_words(values)
@@ -152,7 +152,7 @@ def bars(
         height=_ROW * max(len(shown), 1) + 10,
         range=(0, max((row.value for row in shown), default=0) or 1),
         x_labels=[_shortened(row.name) for row in shown], show_x_labels=False,
-        margin_right=52, print_values=True, print_values_position="top", formatter=_spoken(),
+        margin_right=52, print_values=True, print_values_position="top", **_says(),
     )  # fmt: skip
     drawn.add(title, [row.value for row in shown])
     return Bars(_svg(drawn, key, title, _bars_in_words(rows), "bars"), rows)
@@ -171,8 +171,11 @@ def _scale(top: int) -> dict[str, Any]:
     return {"range": (0, top), "y_labels": [top * n // _STEPS for n in range(_STEPS + 1)]}
 
 
-def _spoken(unit: str = "") -> Callable[[Number | None], str]:
-    return lambda value: "" if value is None else f"{value:,.10g}{unit}"
+def _says(unit: str = "") -> dict[str, Callable[[Number | None], str]]:
+    def spoken(value: Number | None) -> str:
+        return "" if value is None else f"{value:,.10g}{unit}"
+
+    return {"formatter": spoken, "value_formatter": spoken}  # of points, and of the scale
 
 
 def _shortened(name: str) -> str:
