@@ -29,7 +29,7 @@ _ROW = 16  # height of a bar with its name
 _STEPS = 4  # of a scale
 _MOST_LABELS = 8
 _MOST_LETTERS = 30  # of a name beside a bar
-_WIDE, _NARROW = 640, 280  # charts of bars
+_WIDE, _NARROW = 420, 280  # charts of bars
 MOST_BARS = 12
 LEVELS = 5
 _LETTERS = Style(label_font_size=11, major_label_font_size=11, value_font_size=11)
