@@ -340,11 +340,21 @@ def _figures(now: datetime) -> dict[str, Any]:
         "weeks": [
             (week, figures.worded(week.median), figures.worded(week.p90)) for week in weeks
         ],
-        "chart": charts.line_chart(spans, [f"{week.since:%-d %b}" for week in weeks]),
+        "chart": charts.line_chart(
+            spans, [f"{week.since:%-d %b}" for week in weeks], key="first", unit=" h",
+            title="Hours to the first answer: median and 90th percentile by week",
+            sentence="A week without an answer is a gap. All numbers are in the table below.",
+        ),
         "drawn": any(week.answered for week in weeks),
         "rated": sum(given.values()), "rated_days": RATED_DAYS,
-        "ages": charts.bars((n, many, "") for n, many in figures.waiting_by_age(now=now).items()),
-        "ratings": charts.bars((f"{stars} of 5", many, "") for stars, many in given.items()),
+        "ages": charts.bars(
+            ((name, many, "") for name, many in figures.waiting_by_age(now=now).items()),
+            key="ages", title="Requests that wait for an answer, by how long",
+        ),
+        "ratings": charts.bars(
+            ((f"{stars} of 5", many, "") for stars, many in given.items()),
+            key="ratings", title="Requests by rating",
+        ),
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ cannot be read says so, and the others are shown all the same.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.core.cache import cache
@@ -19,6 +20,7 @@ from tracker.desk import Figure, Level, Tile
 from tracker.logs import get_logger
 
 log = get_logger(__name__)
+Values = tuple[tuple[str, float], ...]
 KEPT_SECONDS = 60
 _MOST_BARS = 6
 _BROKEN = "This could not be read; the log says why. It says nothing about whether all is well."
@@ -32,7 +34,7 @@ class Shown:
     title: str
     tile: Tile
     columns: charts.Columns | None = None
-    bars: Sequence[charts.Bar] = ()
+    bars: charts.Bars | None = None
     left_out: int = 0  # bars
 
 
@@ -94,7 +96,23 @@ def _laid_out(figure: Figure, tile: Tile) -> Shown:
     if not tile.values:
         return Shown(key, figure.title, tile)
     if not tile.by_name:
-        return Shown(key, figure.title, tile, columns=charts.columns(tile.values))
-    longest = sorted(tile.values, key=lambda pair: -pair[1])
-    bars = charts.bars((name, int(value), "") for name, value in longest[:_MOST_BARS])
-    return Shown(key, figure.title, tile, bars=bars, left_out=max(len(longest) - _MOST_BARS, 0))
+        return Shown(key, figure.title, tile, columns=_columns(*_drawn(key, tile)))
+    left_out = max(len(tile.values) - _MOST_BARS, 0)
+    return Shown(key, figure.title, tile, bars=_bars(*_drawn(key, tile)), left_out=left_out)
+
+
+def _drawn(key: str, tile: Tile) -> tuple[str, str, Values]:
+    return key, tile.values_are, tuple((name, value) for name, value in tile.values)
+
+
+# A chart is some milliseconds of work, and most look as they did a minute ago.
+@lru_cache(maxsize=64)
+def _columns(key: str, title: str, values: Values) -> charts.Columns:
+    return charts.columns(values, key=key, title=title)
+
+
+@lru_cache(maxsize=64)
+def _bars(key: str, title: str, values: Values) -> charts.Bars:
+    longest = sorted(values, key=lambda pair: -pair[1])[:_MOST_BARS]
+    rows = ((name, int(value), "") for name, value in longest)
+    return charts.bars(rows, key=key, title=title, narrow=True)

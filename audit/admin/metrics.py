@@ -50,12 +50,25 @@ def _shown() -> dict[str, Any]:
     labels = [f"{first + timedelta(days=n):%-d %b}" for n in range(DAYS)]
     used = figures.features(today, days=30)
     return {
-        "active": charts.line_chart(figures.active_people(first, today), labels),
+        "active": _active(figures.active_people(first, today), labels),
         "weeks": list(range(WEEKS)),
         "cohorts": [_row(cohort) for cohort in figures.cohorts(today, weeks=WEEKS)],
-        "features": charts.bars((name, people, f"{times:,}") for name, people, times in used),
+        "features": charts.bars(
+            ((name, people, f"{times:,}") for name, people, times in used),
+            key="features", title="People who used each feature",
+        ),
         "days": DAYS,
-    }
+    }  # fmt: skip
+
+
+def _active(people: dict[str, list[int]], labels: list[str]) -> charts.LineChart:
+    today = " ".join(
+        f"{name.capitalize()} active people today: {counts[-1]}." for name, counts in people.items()
+    )
+    return charts.line_chart(
+        people, labels, key="active", title="Daily, weekly and monthly active people",
+        sentence=f"{today} All numbers are in the table below.",
+    )  # fmt: skip
 
 
 def _row(cohort: figures.Cohort) -> dict[str, Any]:

@@ -75,23 +75,46 @@ def _shown() -> dict[str, Any]:
     labels = [f"{first + timedelta(days=n):%-d %b}" for n in range(DAYS)]
     recurring = figures.recurring(first, today)
     used = figures.groups(today - timedelta(days=29), today)
+    churn = [_share(row, "%Y-%m") for row in figures.churn(today, months=MONTHS)]
+    conversion = [_share(row, "%Y-%m-%d") for row in figures.conversion(today, weeks=WEEKS)]
     return {
-        "recurring": charts.line_chart({"MRR": [int(total) for total in recurring]}, labels),
+        "recurring": charts.line_chart(
+            {"MRR": [int(total) for total in recurring]}, labels, key="mrr",
+            title="Monthly recurring revenue by day",
+            sentence=f"Today: {recurring[-1]} USD. All numbers are in the table below.",
+        ),
         "recurring_now": recurring[-1],
-        "calls": charts.line_chart({"calls": figures.calls(first, today)}, labels),
-        "groups": charts.bars((name, calls, f"{people:,}") for name, calls, people in used),
-        "plans": charts.bars((name, people, "") for name, people in figures.on_plans()),
-        "churn": [_share(row, "%Y-%m") for row in figures.churn(today, months=MONTHS)],
-        "conversion": [_share(row, "%Y-%m-%d") for row in figures.conversion(today, weeks=WEEKS)],
+        "calls": charts.line_chart(
+            {"calls": figures.calls(first, today)}, labels, key="calls",
+            title="Data calls of everybody by day",
+            sentence="The last point is today. All numbers are in the table below.",
+        ),
+        "groups": charts.bars(
+            ((name, calls, f"{people:,}") for name, calls, people in used),
+            key="groups", title="Calls by group of endpoints",
+        ),
+        "plans": charts.bars(
+            ((name, people, "") for name, people in figures.on_plans()),
+            key="plans", title="People on each plan",
+        ),
+        "churn": churn, "churn_drawn": _drawn(churn, "churn", "Churn by month, in percent"),
+        "conversion": conversion,
+        "conversion_drawn": _drawn(conversion, "conversion", "Conversion by week, in percent"),
         "days": DAYS,
-    }
+    }  # fmt: skip
 
 
 def _share(row: figures.Share, how: str) -> dict[str, Any]:
     return {
         "since": f"{row.since:{how}}", "of": row.of, "part": row.part,
-        "text": f"{row.ratio:.1%}" if row.of else "–", "width": round(100 * row.ratio, 1),
+        "text": f"{row.ratio:.1%}" if row.of else "–",
+        "percent": round(100 * row.ratio, 1) if row.of else None,
     }  # fmt: skip
+
+
+def _drawn(shares: list[dict[str, Any]], key: str, title: str) -> charts.Columns:
+    by_time = sorted((row["since"], row["percent"]) for row in shares)
+    return charts.columns(by_time, key=key, title=title)
 
 
 @admin.register(Invoice)

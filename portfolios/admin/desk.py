@@ -142,8 +142,10 @@ def value(*, person_id: UUID, now: datetime) -> dict[str, Any]:
         "facts": [
             ("Shown last", f"{_amount(total)} {currency} ({status}), {at:%Y-%m-%d %H:%M} UTC"),
         ],
-        "curve": charts.curve(days), "curve_unit": currency,
-        "curve_title": f"Portfolio value in {currency}, the last snapshot of each of {DAYS} days",
+        "curve": charts.curve(
+            days, key="value", unit=currency,
+            title=f"Portfolio value in {currency}, the last snapshot of each of {DAYS} days",
+        ),
         "curve_rows": [
             (f"{day:%Y-%m-%d}", f"{_amount(shown)} {code}", state)
             for day, shown, code, state, _ in reversed(taken)

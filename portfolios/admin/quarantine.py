@@ -35,10 +35,13 @@ class QuarantinedPageAdmin(exchanges_admin.QuarantinedPageAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         found = drift.counts()
-        bars = charts.bars((row.feed, row.accounts, "") for row in found[:SHOWN])
+        bars = charts.bars(
+            ((f"{row.exchange} {row.feed}", row.accounts, "") for row in found[:SHOWN]),
+            key="quarantine", title="Accounts that each kind of trouble strikes",
+        )  # fmt: skip
         context = self.admin_site.each_context(request) | {
             "title": "What could not be read", "opts": self.opts,
-            "rows": list(zip(found, bars, strict=False)), "kinds": len(found), "shown": SHOWN,
+            "rows": found[:SHOWN], "bars": bars, "kinds": len(found), "shown": SHOWN,
             "total": sum(row.rows for row in found),
         }  # fmt: skip
         return TemplateResponse(request, "admin/exchanges/quarantine_counts.html", context)

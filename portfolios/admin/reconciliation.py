@@ -56,11 +56,11 @@ def shown(now: datetime) -> dict[str, Any]:
     rows = Discrepancy.objects.order_by()
     return {
         "days": DAYS,
-        "appeared": charts.line_chart(*_appeared(now)),
+        "appeared": _appeared(now),
         "tables": [
-            ("Likeliest causes", _bars("causes__0__code"), "Cause"),
-            ("Exchanges", _bars("connection__exchange_id"), "Exchange"),
-            ("Assets", _bars("asset__code"), "Asset"),
+            ("Likeliest causes", _bars("causes__0__code", "Cause"), "Cause"),
+            ("Exchanges", _bars("connection__exchange_id", "Exchange"), "Exchange"),
+            ("Assets", _bars("asset__code", "Asset"), "Asset"),
         ],
         "accounts": rows.values("connection_id").distinct().count(),
         "all_accounts": ExchangeConnection.objects.filter(kind=ConnectionKind.EXCHANGE).count(),
@@ -68,7 +68,7 @@ def shown(now: datetime) -> dict[str, Any]:
     }
 
 
-def _appeared(now: datetime) -> tuple[dict[str, list[int]], list[str]]:
+def _appeared(now: datetime) -> charts.LineChart:
     first = now.astimezone(UTC).date() - timedelta(days=DAYS - 1)
     days = [first + timedelta(days=number) for number in range(DAYS)]
     since = datetime(first.year, first.month, first.day, tzinfo=UTC)
@@ -78,17 +78,25 @@ def _appeared(now: datetime) -> tuple[dict[str, list[int]], list[str]]:
         .values_list(TruncDate("appeared_at", tzinfo=UTC))
         .annotate(Count("id"))
     )
-    return {"appeared": [found.get(day, 0) for day in days]}, [f"{day:%-d %b}" for day in days]
+    counts = [found.get(day, 0) for day in days]
+    return charts.line_chart(
+        {"appeared": counts}, [f"{day:%-d %b}" for day in days], key="appeared",
+        title="Differences by the day they appeared",
+        sentence=f"Appeared today: {counts[-1]}. All numbers are in the table below.",
+    )  # fmt: skip
 
 
-def _bars(column: str) -> list[charts.Bar]:
+def _bars(column: str, what: str) -> charts.Bars:
     rows = (
         Discrepancy.objects.order_by()
         .values_list(F(column))
         .annotate(found=Count("id"), accounts=Count("connection_id", distinct=True))
         .order_by("-found", column)[:_LONGEST]
     )
-    return charts.bars((str(name or "-"), found, f"{accounts:,}") for name, found, accounts in rows)
+    return charts.bars(
+        ((str(name or "-"), found, f"{accounts:,}") for name, found, accounts in rows),
+        key=what.lower(), title=f"Differences by {what.lower()}",
+    )  # fmt: skip
 
 
 @admin.register(TransferMatch)

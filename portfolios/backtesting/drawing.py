@@ -13,7 +13,6 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from portfolios.models import Backtest
-from tracker.charts import Mark
 from tracker.errors import DomainError
 
 WIDTH, HEIGHT = 800, 460
@@ -29,6 +28,14 @@ class NothingToDraw(DomainError):
     code = "backtest_without_chart"
     status = 409
     message = "There is a chart once this backtest is done."
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A step of an axis: where, and what it says."""
+
+    at: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,9 @@ def test_backups_are_red_when_they_cannot_be_relied_on(
 
 def test_charts_have_a_name_a_description_and_a_table(staff):
     found = tile(home(staff), "Sign-ups")
-    assert '<svg role="img"' in found
+    assert 'class="pygal-chart columns" role="img"' in found
+    assert 'aria-labelledby="chart-sign-ups-title chart-sign-ups-desc"' in found
+    assert found.count('class="bar"') == 30
     assert "People who signed up on each of the last 30 days</title>" in found
     assert "between 0 and 1 (on" in found
     assert found.count('<th scope="row">') == 30

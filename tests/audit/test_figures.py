@@ -13,7 +13,7 @@ from audit import figures
 from audit.admin.metrics import _shown
 from audit.models import UserMetric
 from tests import factories
-from tracker import charts, clock, tenancy
+from tracker import clock, tenancy
 
 MONDAY = date(2026, 3, 2)
 
@@ -116,6 +116,7 @@ def test_the_page_says_everything_in_text_as_well(system):
     assert "100%" in shown
     assert "portfolio&lt;b&gt;" in shown
     assert "<script" not in shown.split('class="charts"')[1]
+    assert shown.count('class="dots"') == 3 * 60
 
 
 def test_the_page_without_any_data_is_a_page(system):
@@ -136,23 +137,3 @@ def test_staff_without_the_permission_do_not_see_it(system):
     helper.save()
     helper.user_permissions.add(Permission.objects.get(codename="view_usermetric"))
     assert page(factories.User.objects.get(id=helper.id)).status_code == 200
-
-
-# --- where lines lie ----------------------------------------------------------------------------
-def test_a_scale_ends_at_a_round_number_and_begins_at_zero():
-    assert [charts.round_up(n) for n in (0, 4, 5, 9, 21, 100, 201)] == [4, 4, 8, 20, 40, 200, 400]
-    chart = charts.line_chart({"a": [0, 5, 8]}, ["x", "y", "z"])
-    assert [mark.text for mark in chart.scale] == ["0", "2", "4", "6", "8"]
-    xs = [float(point.split(",")[0]) for point in chart.lines[0].points.split()]
-    ys = [float(point.split(",")[1]) for point in chart.lines[0].points.split()]
-    assert (xs[0], xs[-1]) == (chart.left, chart.right)
-    assert (ys[0], ys[-1]) == (chart.base, charts.TOP)
-    assert chart.rows == (("x", (0,)), ("y", (5,)), ("z", (8,)))
-
-
-def test_bars_are_measured_by_the_longest_and_tints_by_the_share():
-    assert [bar.share for bar in charts.bars([("a", 4, ""), ("b", 1, ""), ("c", 0, "")])] == [
-        100, 25, 0
-    ]  # fmt: skip
-    assert charts.bars([("a", 0, "")])[0].share == 0
-    assert [charts.level(share) for share in (0, 0.01, 0.5, 1)] == [0, 1, 3, 5]

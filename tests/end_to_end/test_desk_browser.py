@@ -159,6 +159,14 @@ def test_the_desk_is_readable_on_phone_and_desktop(alice, staff, live_server, sc
         page.get_by_text("Nobody was found for").wait_for()
         _fits(page)
         picture(page, f"22-find-{width}-{scheme}")
+        page.goto(reverse("admin:audit_usermetric_charts"))
+        page.get_by_role("img", name="Daily, weekly and monthly active people").wait_for()
+        _fits(page)
+        picture(page, f"23-metrics-{width}-{scheme}")
+        page.goto(reverse("admin:billing_revenue"))
+        page.get_by_role("img", name="Monthly recurring revenue by day").wait_for()
+        _fits(page)
+        picture(page, f"24-revenue-{width}-{scheme}")
 
 
 def _fits(page) -> None:

@@ -518,7 +518,7 @@ def test_the_figure_counts_accounts_causes_and_days(alice, bob, db):
         found = shown(clock.now())
     assert (found["accounts"], found["all_accounts"], found["differences"]) == (3, 3, 3)
     (causes,) = (bars for title, bars, _ in found["tables"] if title == "Likeliest causes")
-    assert [(bar.name, bar.value, bar.note) for bar in causes] == [("missing_trade", 3, "3")]
+    assert [(bar.name, bar.value, bar.note) for bar in causes.rows] == [("missing_trade", 3, "3")]
     assert found["appeared"].lines[0].last == 3
 
 
