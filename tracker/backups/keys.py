@@ -6,7 +6,6 @@ after seven days no copy holds it. So what was sealed for them stays unreadable 
 while everybody else's stays readable.
 """
 
-import itertools
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -67,8 +66,8 @@ def bring_back(rows: list[Any]) -> int:
     brought = 0
     with tenancy.as_system("restore data keys"), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
-        for batch in itertools.batched(rows, BATCH):
-            cursor.execute(_BRING_BACK, [json.dumps(batch)])
+        for begin in range(0, len(rows), BATCH):
+            cursor.execute(_BRING_BACK, [json.dumps(rows[begin : begin + BATCH])])
             brought += cursor.rowcount
     return brought
 

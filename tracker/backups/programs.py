@@ -1,9 +1,9 @@
 """PostgreSQL's own programs: found in the right version, given no more than they need.
 
 They act as system: under forced policies a plain ``pg_dump`` fails, and with
-``--enable-row-security`` it writes no rows and says nothing. Passwords travel in the environment
-or in a file that only its owner reads, never on a command line. Of what they complain about only the lines that name the error are kept:
-the lines below may quote rows.
+``--enable-row-security`` it writes no rows and says nothing. Secrets of the connection travel in
+the environment or in a file for its owner only, never on a command line. Of what they complain
+about only the lines that name the error are kept: the lines below may quote rows.
 """
 
 import importlib.util
