@@ -103,7 +103,9 @@ class _Answers(BaseHTTPRequestHandler):
             for name in self.bucket.names()
             if name.startswith(prefix)
         )
-        return f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>".encode()
+        return (
+            f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>".encode()
+        )
 
     def do_PUT(self) -> None:
         number = int(self.asked.get("partNumber", ["0"])[0])
