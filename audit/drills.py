@@ -1,5 +1,6 @@
 """Backups and restore drills as operators see them: logged, stored, and told when they fail."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from audit import alerts, log, verification
 from audit.actions import Action
 from audit.models import ActivitySeal, DrillResult
 from tracker import tenancy
-from tracker.backups import drill, making
+from tracker.backups import drill, keys, making
 from tracker.backups.content import Told
 from tracker.backups.drill import Faulty, Outcome
 from tracker.backups.errors import AlreadyRunning, BackupError
@@ -17,6 +18,7 @@ from tracker.logs import get_logger
 
 logger = get_logger(__name__)
 BACKUP_FAILED, DRILL_FAILED = "backup_failed", "restore_drill_failed"
+PRUNING_FAILED = "backup_pruning_failed"
 OVERDUE = timedelta(days=92)  # a quarter
 _SAMPLE = 50  # seals
 
@@ -29,24 +31,42 @@ def back_up(*, now: datetime, told: Told = making.silent) -> Manifest:
     """
     try:
         made = making.make(now=now, told=told)
-        removed = making.prune(now=now)
     except AlreadyRunning:
         raise
     except Exception as error:
         _tell_of_failure(error, now)
         raise
-    _note(made, removed)
+    _note(made, _pruned(making.prune, now))
     return made
 
 
 def back_up_if_due(*, now: datetime, told: Told = making.silent) -> Manifest | None:
-    """The day's copy, unless it is there already or somebody is making it."""
-    if not making.due(now=now):
-        return None
+    """The day's copy, unless it is there already or somebody is making it. As ``back_up``."""
     try:
-        return back_up(now=now, told=told)
+        due = making.due(now=now)
+    except Exception as error:  # a store that does not answer
+        _tell_of_failure(error, now)
+        raise
+    try:
+        return back_up(now=now, told=told) if due else None
     except AlreadyRunning:
         return None
+
+
+def prune_keys(*, now: datetime) -> int:
+    """Remove the copies of keys whose time is over; when that fails, operators are alerted."""
+    return _pruned(keys.prune, now)
+
+
+def _pruned(prune: Callable[..., int], now: datetime) -> int:
+    """What is told on its own: a copy that was made stays made when an old one cannot go."""
+    try:
+        return prune(now=now)
+    except Exception as error:
+        why = _why(error)
+        logger.error("backup.pruning_failed", why=why)
+        _alert(PRUNING_FAILED, why, now)
+        return 0
 
 
 def _note(made: Manifest, removed: int) -> None:
@@ -61,12 +81,21 @@ def _note(made: Manifest, removed: int) -> None:
 
 def _tell_of_failure(error: Exception, now: datetime) -> None:
     """Once a day, however often it was tried."""
-    why = str(error) if isinstance(error, BackupError) else type(error).__name__
+    why = _why(error)
     logger.error("backup.failed", why=why)
     with tenancy.as_system("backup"):
         log.record(Action.BACKUP_FAILED, user_id=None, outcome="failed", why=why)
+    _alert(BACKUP_FAILED, why, now)
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, BackupError) else type(error).__name__
+
+
+def _alert(kind: str, why: str, now: datetime) -> None:
+    with tenancy.as_system("backup"):
         alerts.raise_alert(
-            kind=BACKUP_FAILED, severity="high", user_id=None, evidence={"why": why},
+            kind=kind, severity="high", user_id=None, evidence={"why": why},
             dedupe=f"{now:%Y-%m-%d}", now=now,
         )  # fmt: skip
 

@@ -5,7 +5,6 @@ from celery import shared_task
 from audit import checking, detection, digest, drills, log, metrics, sealing, secrets_in_use
 from audit.webhooks import outbound
 from tracker import clock, direct
-from tracker.backups import keys
 
 
 @shared_task(ignore_result=True)
@@ -63,7 +62,7 @@ def back_up(**kwargs: object) -> None:
     Copies of keys go when their time is over, also while no backup can be made.
     """
     with direct.connected():
-        keys.prune(now=clock.now())
+        drills.prune_keys(now=clock.now())
         drills.back_up_if_due(now=clock.now())
 
 

@@ -81,14 +81,14 @@ def _bare(folder: Path) -> tuple[float, float]:
     """Seconds of the programs themselves, with their defaults, acting as system."""
     options = os.environ | {"PGOPTIONS": f"-c {tenancy.SYSTEM}=benchmark"}
     archive = folder / "bare"
-    source = programs._conninfo(connection.settings_dict["NAME"])
+    source = programs._place(connection.settings_dict["NAME"]).conninfo
     dump = [programs._find("pg_dump"), "-Fc", "--enable-row-security", "-f", archive]
     begun = time.perf_counter()
     subprocess.run([*dump, f"--dbname={source}"], env=options, check=True)
     dumped = time.perf_counter() - begun
     with scratch.database("bare") as name:
         restore = [programs._find("pg_restore"), "--exit-on-error", archive]
-        target = programs._conninfo(name)
+        target = programs._place(name).conninfo
         begun = time.perf_counter()
         subprocess.run([*restore, f"--dbname={target}"], env=options, check=True)
         restored = time.perf_counter() - begun

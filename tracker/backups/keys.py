@@ -16,10 +16,14 @@ from django.db import connection
 from tracker import tenancy
 from tracker.backups import manifest, store
 from tracker.backups.content import Cursor
-from tracker.backups.errors import NothingThere
+from tracker.backups.errors import NothingThere, NotReadable
+from tracker.logs import get_logger
+
+logger = get_logger(__name__)
 
 TABLE = "user_data_keys"
 KEPT = timedelta(days=7)
+BATCH = 1_000
 _BRING_BACK = f"""
     INSERT INTO {TABLE} SELECT row.*
     FROM jsonb_populate_recordset(NULL::{TABLE}, %s::jsonb) AS row
@@ -35,24 +39,42 @@ def lines(run: Cursor) -> Iterator[bytes]:
 
 
 def newest() -> tuple[str, list[Any]]:
-    """The newest copy's name, and its keys. Raises NothingThere, NotReadable."""
+    """The name of the newest copy that opens, and its keys. Raises NothingThere, NotReadable."""
     names = store.key_copies()
     if not names:
         raise NothingThere("there is no copy of the data keys, so nothing sealed can be read")
-    text = b"".join(manifest.read_part(names[-1], manifest.KEYS))
-    return names[-1], [json.loads(line) for line in text.splitlines()]
+    for name in reversed(names):
+        try:
+            return name, _read(name)
+        except NotReadable as error:
+            logger.warning("backup.keys_unreadable", backup=name, why=str(error))
+            if name == names[0]:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _read(name: str) -> list[Any]:
+    text = b"".join(manifest.read_part(name, manifest.KEYS))
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def bring_back(rows: list[Any]) -> int:
-    """Put keys into the restored database, for the people it has; returns how many."""
+    """Put keys into the restored database, for the people it has; returns how many.
+
+    All or none, however many they are; what is there already stays, so it may be run again.
+    """
+    brought = 0
     with tenancy.as_system("restore data keys"), connection.cursor() as cursor:
-        cursor.execute(_BRING_BACK, [json.dumps(rows)])
-        return cursor.rowcount
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        for begin in range(0, len(rows), BATCH):
+            cursor.execute(_BRING_BACK, [json.dumps(rows[begin : begin + BATCH])])
+            brought += cursor.rowcount
+    return brought
 
 
 def prune(*, now: datetime) -> int:
     """Remove the copies of keys whose time is over, also when no newer one could be made."""
-    old = [name for name in store.key_copies() if store.made_at(name) <= now - KEPT]
+    old = [name for name in store.begun_key_copies() if store.made_at(name) <= now - KEPT]
     for name in old:
         store.remove_keys(name)
     return len(old)

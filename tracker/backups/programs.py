@@ -1,9 +1,9 @@
 """PostgreSQL's own programs: found in the right version, given no more than they need.
 
 They act as system: under forced policies a plain ``pg_dump`` fails, and with
-``--enable-row-security`` it writes no rows and says nothing. Passwords travel in the environment,
-never on a command line. Of what they complain about only the lines that name the error are kept:
-the lines below may quote rows.
+``--enable-row-security`` it writes no rows and says nothing. Secrets of the connection travel in
+the environment or in a file for its owner only, never on a command line. Of what they complain
+about only the lines that name the error are kept: the lines below may quote rows.
 """
 
 import importlib.util
@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,9 +29,19 @@ from tracker.backups.errors import ProgramFailed
 
 PIECE = 1 << 18
 _KNOWN = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+_SECRET = {option.keyword.decode() for option in pq.Conninfo.get_defaults()
+           if option.dispchar == b"*" or option.keyword.startswith(b"scram_")}  # fmt: skip
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE")
 # For restoring: indexes are built in memory, and nobody waits for a commit of what can be redone.
 _FAST = "-c maintenance_work_mem=256MB -c synchronous_commit=off"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a database is, and apart from that what nobody may read on a command line."""
+
+    conninfo: str
+    secrets: dict[str, str] = field(repr=False)
 
 
 def version() -> int:
@@ -42,26 +53,40 @@ def version() -> int:
 
 
 def dump(*arguments: str) -> Iterator[bytes]:
-    """What pg_dump writes, in pieces. Raises ProgramFailed, at the latest after the last piece."""
-    command = [_find("pg_dump"), "--no-password", *arguments, f"--dbname={_conninfo(_database())}"]
-    with _started(command, stdout=subprocess.PIPE) as process:
+    """What pg_dump writes, in pieces. Raises ProgramFailed, at the latest after the last piece.
+
+    Where the database is gets settled now, by this thread: who reads may be another one, which
+    has a connection of its own.
+    """
+    place = _place(_database())
+    command = [_find("pg_dump"), "--no-password", *arguments, f"--dbname={place.conninfo}"]
+    return _dumped(command, place)
+
+
+def _dumped(command: list[str], place: Place) -> Iterator[bytes]:
+    with _started(command, place, stdout=subprocess.PIPE) as process:
         yield from iter(lambda: process.stdout.read(PIECE), b"")
 
 
 def restore(pieces: Iterator[bytes], *, database: str) -> None:
     """Have pg_restore read an archive into an empty database. Raises ProgramFailed."""
+    place = _place(database)
     command = [
         _find("pg_restore"), "--no-password", "--exit-on-error", "--no-owner", "--no-privileges",
-        "--schema=public", f"--dbname={_conninfo(database)}",
+        "--schema=public", f"--dbname={place.conninfo}",
     ]  # fmt: skip
-    with _started(command, stdin=subprocess.PIPE) as process:
+    with _started(command, place, stdin=subprocess.PIPE) as process:
         _feed(process.stdin, pieces)
 
 
 def as_sql(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The rows of an archive as the text that COPY reads, in pieces. Raises ProgramFailed."""
     command = [_find("pg_restore"), "--data-only", "--file=-"]
-    with _started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    return _as_sql(command, _place(_database()), pieces)
+
+
+def _as_sql(command: list[str], place: Place, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    with _started(command, place, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         feeding = _Feeding(process, pieces)
         feeding.start()
         try:
@@ -103,10 +128,10 @@ def _feed(stdin: IO[bytes], pieces: Iterator[bytes]) -> None:
 
 
 @contextmanager
-def _started(command: list[str], **pipes: Any) -> Iterator[Any]:
-    with tempfile.TemporaryFile() as complaints:
+def _started(command: list[str], place: Place, **pipes: Any) -> Iterator[Any]:
+    with tempfile.TemporaryFile() as complaints, _environment(place) as environment:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL} | pipes
-        process = subprocess.Popen(command, stderr=complaints, env=_environment(), **pipes)
+        process = subprocess.Popen(command, stderr=complaints, env=environment, **pipes)
         try:
             yield process
             code = process.wait()
@@ -130,22 +155,41 @@ def _complaint(complaints: IO[bytes]) -> str:
     return named[0][:300] if named else "it did not say why"
 
 
-def _environment() -> dict[str, str]:
+def _place(database: str) -> Place:
+    """As this thread's connection has it, with our identity in place of the usual."""
+    found = connection.get_connection_params()
+    kept = {name: found[name] for name in found if name in _KNOWN - _SECRET - {"options"}}
+    secrets = {name: str(found[name]) for name in found if name in _SECRET and found[name]}
+    conninfo = make_conninfo("", **(kept | {"dbname": database, "application_name": "backup"}))
+    return Place(conninfo, secrets)
+
+
+@contextmanager
+def _environment(place: Place) -> Iterator[dict[str, str]]:
+    """The password stands in a variable; other secrets have none and go into a file of ours."""
     passed = {
         name: value
         for name, value in os.environ.items()
         if name in _PASSED_ON or (name.startswith("PG") and name != "PGOPTIONS")
     }
-    password = connection.get_connection_params().get("password")
-    options = f"-c {tenancy.SYSTEM}=backup {_FAST}"
-    return passed | {"PGOPTIONS": options} | ({"PGPASSWORD": password} if password else {})
+    passed["PGOPTIONS"] = f"-c {tenancy.SYSTEM}=backup {_FAST}"
+    secrets = dict(place.secrets)
+    if password := secrets.pop("password", ""):
+        passed["PGPASSWORD"] = password
+    if not secrets:
+        yield passed
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="service") as file:  # for its owner only
+        file.write(_service(secrets))
+        file.flush()
+        yield passed | {"PGSERVICEFILE": file.name, "PGSERVICE": "backup"}
 
 
-def _conninfo(database: str) -> str:
-    """Where the database is, without the password, and with our identity in place of the usual."""
-    found = connection.get_connection_params()
-    kept = {name: found[name] for name in found if name in _KNOWN - {"password", "options"}}
-    return make_conninfo("", **(kept | {"dbname": database, "application_name": "backup"}))
+def _service(secrets: dict[str, str]) -> str:
+    """The text of a service file. Raises ProgramFailed for what cannot be written there."""
+    if any("\n" in value or value != value.rstrip() for value in secrets.values()):
+        raise ProgramFailed("a secret of the connection ends with a blank or has several lines")
+    return "\n".join(["[backup]", *(f"{name}={secrets[name]}" for name in secrets), ""])
 
 
 def _database() -> str:

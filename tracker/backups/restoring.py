@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from tracker.backups import keys, making, manifest, media, programs, store
 from tracker.backups.content import Told
@@ -19,16 +19,43 @@ def find(name: str = "") -> Manifest:
     return manifest.read(name or names[-1])
 
 
-def restore(made: Manifest, *, told: Told = making.silent) -> tuple[str, int]:
+def restore(
+    made: Manifest, *, told: Told = making.silent, without_keys: bool = False
+) -> tuple[str, int]:
     """Fill the database that this thread works on, which must be empty.
 
-    Returns where the data keys came from and how many there were. Raises BackupError.
+    Returns where the data keys came from (nowhere, without them) and how many there were; without
+    them nothing that was sealed can be read any more. Raises BackupError.
     """
     refuse_unless_empty()
-    source, wrapped = keys.newest()  # before the hours that the rest may take
+    # before the hours that the rest may take
+    source, wrapped = ("", []) if without_keys else _newest_keys()
     database = str(connection.settings_dict["NAME"])
     programs.restore(making.read_database(made, told), database=database)
-    return source, keys.bring_back(wrapped)
+    return source, _bring_back(wrapped)
+
+
+def restore_keys() -> tuple[str, int]:
+    """Only the data keys, into a database that was restored; may be run again. As ``restore``."""
+    source, wrapped = keys.newest()
+    return source, _bring_back(wrapped)
+
+
+def _newest_keys() -> tuple[str, list[Any]]:
+    try:
+        return keys.newest()
+    except NothingThere as error:
+        raise NothingThere(f"{error}; to restore all else: --without-keys") from None
+
+
+def _bring_back(wrapped: list[Any]) -> int:
+    try:
+        return keys.bring_back(wrapped)
+    except DatabaseError as error:  # its text may quote a row
+        raise BackupError(
+            f"the rows are restored, their data keys are not ({type(error).__name__}); "
+            "try again with --only-keys"
+        ) from None
 
 
 def restore_files(made: Manifest, *, into: Path) -> int:

@@ -28,24 +28,34 @@ _HEADER = len(_MAGIC) + _ID + _SALT
 
 
 class Pieces(io.RawIOBase):
-    """A file to read from, made of what an iterator gives."""
+    """A file to read from, made of what an iterator gives.
+
+    A read is short only at the end: who uploads takes a short one for the whole file.
+    """
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
+        wanted, done = memoryview(buffer), 0
+        while done < len(wanted) and self._have_rest():
+            size = min(len(self._rest), len(wanted) - done)
+            wanted[done : done + size] = self._rest[:size]
+            self._rest = self._rest[size:]
+            done += size
+        return done
+
+    def _have_rest(self) -> bool:
         while not self._rest:
             following = next(self._pieces, None)
             if following is None:
-                return 0
-            self._rest = following
-        piece, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(piece)] = piece
-        return len(piece)
+                return False
+            self._rest = memoryview(following)
+        return True
 
 
 class Sealed(Pieces):

@@ -4,20 +4,24 @@
 kept for days. A copy exists once its manifest does; that is written last.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Any
 
 from django.core.files import File
+from storages.backends.s3 import S3Storage
 
 from tracker import ids
+from tracker.backups import buckets
 from tracker.backups.errors import BackupError, NothingThere
 
 ALIAS = "backups"
 COPIES, KEYS = "copies", "keys"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _MANIFEST = ".manifest"
+_UNFINISHED = ".unfinished"
 
 
 def new_name(now: datetime) -> str:
@@ -36,30 +40,46 @@ def path_of(name: str, part: str) -> str:
 
 
 def save(path: str, content: Any) -> None:
-    """Write a file as it is read; what was written of one that failed is removed."""
+    """Write a file as it is read. It stands under its name only once it is whole."""
+    storage = _storage()
+    if storage.exists(path):
+        raise BackupError(f"{path} is there already")
+    if isinstance(storage, S3Storage):
+        buckets.save(storage, path, content)
+        return
     try:
-        got = _storage().save(path, File(content, name=path))
+        _write(storage, path, content)
     except BaseException:
         with suppress(Exception):
-            _storage().delete(path)
+            storage.delete(path + _UNFINISHED)
         raise
-    if got != path:
-        _storage().delete(got)
-        raise BackupError(f"{path} is there already")
+
+
+def _write(storage: Any, path: str, content: Any) -> None:
+    """Into a folder: on the disk under another name first, so that a kill leaves no half file."""
+    begun = storage.path(storage.save(path + _UNFINISHED, File(content, name=path)))
+    with open(begun, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(begun, storage.path(path))
 
 
 def read(path: str) -> IO[bytes]:
     """A file to be read in pieces. Raises NothingThere."""
+    storage = _storage()
     try:
-        return _storage().open(path)
+        if isinstance(storage, S3Storage):
+            return buckets.read(storage, path)
+        opened: IO[bytes] = storage.open(path)
     except FileNotFoundError:
         raise NothingThere(f"{path} is not there") from None
+    return opened
 
 
 def copies() -> list[str]:
     """Names of the copies that are whole, oldest first."""
-    found = (name for name in _names(COPIES) if name.endswith(_MANIFEST))
-    return sorted(_dated(name.removesuffix(_MANIFEST) for name in found))
+    names = set(_names(COPIES))
+    whole = (name.removesuffix(_MANIFEST) for name in names if name.endswith(_MANIFEST))
+    return sorted(name for name in _dated(whole) if f"{name}.database" in names)
 
 
 def unfinished() -> list[str]:
@@ -69,8 +89,14 @@ def unfinished() -> list[str]:
 
 
 def key_copies() -> list[str]:
-    """Names of the copies of keys, oldest first."""
-    return sorted(_dated(name.partition(".")[0] for name in _names(KEYS)))
+    """Names of the copies of keys that are whole, oldest first."""
+    found = (name for name in _names(KEYS) if name.endswith(f".{KEYS}"))
+    return sorted(_dated(name.removesuffix(f".{KEYS}") for name in found))
+
+
+def begun_key_copies() -> list[str]:
+    """As ``key_copies``, with those that were never finished."""
+    return sorted(_dated({name.partition(".")[0] for name in _names(KEYS)}))
 
 
 def remove_copy(name: str) -> None:
@@ -81,7 +107,9 @@ def remove_copy(name: str) -> None:
 
 
 def remove_keys(name: str) -> None:
-    _storage().delete(path_of(name, KEYS))
+    for path in _names(KEYS):
+        if path.partition(".")[0] == name:
+            _storage().delete(f"{KEYS}/{path}")
 
 
 def _names(folder: str) -> list[str]:

@@ -150,7 +150,8 @@ def test_the_newest_backup_is_restored_and_found_whole(backup, now):
     assert result.backup == backup.name
     assert list(said(result)) == [
         "manifest", "restore", "rows and checksums", "policies", "nobody sees rows",
-        "private files", "activity log", "second factors", "credentials", "erased people",
+        "private files", "migrations", "activity log", "second factors", "credentials",
+        "erased people",
     ]  # fmt: skip
     assert backup.rows > 300
     assert f"{backup.rows:,} rows" in said(result)["rows and checksums"]
