@@ -99,8 +99,8 @@ def risk(growth: Floats, *, risk_free: float = 0.0) -> Risk | None:
         sharpe=mean / spread * year if spread else None,
         sortino=mean / downside * year if downside > _NOTHING else None,
         drawdown=_drawdown(index, places),
-        best=int(places[factors.argmax()]),
-        worst=int(places[factors.argmin()]),
+        best=int(places[np.argmax(factors)]),
+        worst=int(places[np.argmin(factors)]),
     )
 
 
@@ -120,7 +120,7 @@ def _mean_and_deviation(excess: Floats) -> tuple[float, float | None]:
 def _drawdown(index: Floats, places: NDArray[np.intp]) -> Drawdown:
     peaks = np.maximum(np.maximum.accumulate(index), 1.0)
     below = index / peaks
-    trough = int(below.argmin())
+    trough = int(np.argmin(below))
     depth = float(below[trough] - 1)
     if depth >= 0:
         return Drawdown(0.0, -1, -1, None)
@@ -180,6 +180,6 @@ def extremes(values: Floats, *, points: int) -> NDArray[np.intp]:
     kept: set[int] = set()
     for start, end in pairwise(edges):
         stretch = values[start:end]
-        least, greatest = start + stretch.argmin(), start + stretch.argmax()
+        least, greatest = start + int(np.argmin(stretch)), start + int(np.argmax(stretch))
         kept |= {int(start), int(end) - 1, int(least), int(greatest)}
     return np.array(sorted(kept), dtype=np.intp)

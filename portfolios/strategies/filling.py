@@ -60,7 +60,7 @@ def outcome(
         else:
             path = _one_by_one(market, decisions, cash, costs, told, stop)
         equity = _equity(market, path)
-    if not equity.max() < np.inf:
+    if not np.max(equity) < np.inf:
         message = "The prices of these assets lead to more money than can be counted."
         raise StrategyInvalid.at("/assets", "out_of_range", message)
     tell(told, len(path.at), len(path.at))

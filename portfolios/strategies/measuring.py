@@ -86,8 +86,8 @@ def metrics(outcome: Outcome, market: Market) -> Metrics:
         exposure=outcome.bars_invested / market.bars,
         turnover=float(fills.value.sum() / 2 / equity.mean()),
         fees=float(fills.fee.sum()), trades=int(closed.sum()), open_trades=int((~closed).sum()),
-        best_trade=float(shares.max()) if shares.size else None,
-        worst_trade=float(shares.min()) if shares.size else None,
+        best_trade=float(np.max(shares)) if shares.size else None,
+        worst_trade=float(np.min(shares)) if shares.size else None,
     )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def deepest(equity: Floats) -> tuple[float, int]:
     """Depth of the deepest fall (negative or zero) and the bar of its trough."""
     below = np.maximum.accumulate(equity)
     np.divide(equity, below, out=below)
-    trough = int(below.argmin())
+    trough = int(np.argmin(below))
     return float(below[trough] - 1), trough
 
 
@@ -154,7 +154,7 @@ def drawdown(equity: Floats, market: Market) -> Drawdown:
     depth, trough = deepest(equity)
     if depth >= 0:
         return Drawdown(0.0, None, None, None)
-    top = equity[: trough + 1].max()
+    top = np.max(equity[: trough + 1])
     peak = np.flatnonzero(equity[: trough + 1] == top)[-1]
     later = np.flatnonzero(equity[trough:] >= top)
     recovered = int(market.at[trough + later[0]]) if later.size else None
