@@ -1,10 +1,9 @@
 """Disturbances that staff write about: their state follows from what was said last."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from audit import status_copy
 from audit.models import Incident, IncidentState, IncidentUpdate
@@ -29,12 +28,3 @@ def settle(*, incident_id: UUID, now: datetime) -> None:
 def tell_after_commit(*, now: datetime) -> None:
     """Make the public copy anew once what was written is there for all to see."""
     transaction.on_commit(lambda: status_copy.publish(now=now), robust=True)
-
-
-def latest(*, now: datetime) -> list[Incident]:
-    """Open ones, and those that began or ended in the last 14 days; the newest first, with
-    updates and parts. What is announced for later than that is not told yet."""
-    since = now - timedelta(days=14)
-    told = Q(started_at__gt=since) | Q(resolved_at__gt=since) | ~Q(state=IncidentState.RESOLVED)
-    rows = Incident.objects.filter(told, started_at__lte=now + timedelta(days=14))
-    return list(rows.prefetch_related("updates", "components").order_by("-started_at")[:50])

@@ -12,9 +12,9 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Max
+from django.db.models import Max, Q
 
-from audit import incidents, service_levels
+from audit import service_levels
 from audit.models import (
     ComponentDay,
     ComponentMinute,
@@ -58,7 +58,7 @@ def read() -> dict[str, Any] | None:
 def make(*, now: datetime) -> dict[str, Any]:
     """Everything that the page tells, from the tables."""
     parts = _components(now)
-    told = [_incident(row, now) for row in incidents.latest(now=now)]
+    told = [_incident(row, now) for row in _latest_incidents(now)]
     measured = ComponentMinute.objects.aggregate(last=Max("minute_at"))["last"]
     return {
         "as_of": _instant(now),
@@ -185,3 +185,12 @@ def _level(row: service_levels.Standing) -> dict[str, Any]:
 
 def _instant(at: datetime) -> str:
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _latest_incidents(now: datetime) -> list[Incident]:
+    """Open ones, and those that began or ended in the last 14 days; the newest first, with
+    updates and parts. What is announced for later than that is not told yet."""
+    since = now - timedelta(days=14)
+    told = Q(started_at__gt=since) | Q(resolved_at__gt=since) | ~Q(state=IncidentState.RESOLVED)
+    rows = Incident.objects.filter(told, started_at__lte=now + timedelta(days=14))
+    return list(rows.prefetch_related("updates", "components").order_by("-started_at")[:50])
