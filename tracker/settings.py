@@ -602,7 +602,7 @@ SETTINGS_PROBLEMS += [
     for _key in OPERATOR
     if PRODUCTION and not os.environ.get(f"OPERATOR_{_key.upper()}", "").strip()
 ]
-# Where people's requests for help arrive, and what answers to them come from.
+# The inbox that people who need help write to: told outside, and looked at by `launch_checklist`.
 SUPPORT_EMAIL = os.environ.get("SUPPORT_EMAIL", "").strip()
 TERMS_VERSION = os.environ.get("TERMS_VERSION", "").strip() or "2026-11-01"
 PRIVACY_VERSION = os.environ.get("PRIVACY_VERSION", "").strip() or "2026-11-01"
