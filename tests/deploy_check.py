@@ -20,6 +20,10 @@ def main() -> int:
         "PRIVATE_FILES": "s3://bucket/files",
         "BACKUPS": "s3://vault/backups",
         "EMAIL_FROM": "tracker@example.com",
+        "OPERATOR_NAME": "Example Ltd",
+        "OPERATOR_ADDRESS": "1 Example Street",
+        "OPERATOR_EMAIL": "ops@example.com",
+        "OPERATOR_COUNTRY": "Switzerland",
     } | {
         name: secrets.token_hex(32)
         for name in ("SECRET_KEY", "JWT_SECRET_KEY", "JWT_REFRESH_SECRET_KEY")

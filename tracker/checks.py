@@ -1,4 +1,5 @@
-"""System checks: every wrong or missing setting stops the start with one sentence of its own."""
+"""System checks: a setting that is wrong, or lacking in production, stops the start with one
+sentence of its own."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Settings, all from the environment; `docs/operations.md` has the table.
+"""Settings, all from the environment; `docs/deploy/environment.md` has the table.
 
 Nothing here starts, connects or guesses. What is missing or wrong is collected in
 ``SETTINGS_PROBLEMS`` and reported by a system check, one sentence each, so that a bad environment
@@ -234,6 +234,7 @@ MIDDLEWARE = [
     "tracker.middleware.RequestIdMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "tracker.middleware.OutageMiddleware",
+    "tracker.health.ProbeMiddleware",  # before whatever looks at the host
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -448,8 +449,8 @@ STRIPE_LIVE_MODE = STRIPE_API_KEY.split("_")[1:2] == ["live"]
 # A POST of any room is answered once: `tracker.api.OnceMixin` finds the function here.
 IDEMPOTENT_POSTS = "accounts.idempotency.answer_once"
 # django-ratelimit: the blunt shield of sign-up and login, per client address.
-AUTH_SHIELD_RATES = env.list("AUTH_SHIELD_RATES", default=["20/m", "200/h"])
-AUTH_ACCOUNT_RATES = env.list("AUTH_ACCOUNT_RATES", default=["10/m", "50/h"])
+AUTH_SHIELD_RATES = env.list("AUTH_SHIELD_RATES", default=[]) or ["20/m", "200/h"]
+AUTH_ACCOUNT_RATES = env.list("AUTH_ACCOUNT_RATES", default=[]) or ["10/m", "50/h"]
 RATELIMIT_ENABLE = _switch("AUTH_SHIELD", default=True)
 RATELIMIT_USE_CACHE = "limits"
 SILENCED_SYSTEM_CHECKS = [
@@ -471,7 +472,7 @@ for _exchange, _proxies in EXCHANGE_PROXIES.items():
         SETTINGS_PROBLEMS.append(
             f"EXCHANGE_PROXIES of {_exchange} is not a list of http:// addresses and 'direct'."
         )
-PRICE_EXCHANGES = env.list("PRICE_EXCHANGES", default=["binance", "kraken"])
+PRICE_EXCHANGES = env.list("PRICE_EXCHANGES", default=[]) or ["binance", "kraken"]
 PRICE_CACHE_SECONDS = 300
 PRICE_STALE_AFTER = timedelta(minutes=15)
 BALANCE_STALE_AFTER = timedelta(hours=36)
@@ -485,7 +486,9 @@ QUARANTINE_ALARM_WITHIN = timedelta(minutes=_int("QUARANTINE_ALARM_MINUTES", 60)
 
 # --- e-mail, push, pages ------------------------------------------------------------------------
 # Where the API and its pages are reached from outside; links in e-mails begin with it.
-PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://localhost:8000" if DEBUG else "").rstrip("/")
+PUBLIC_URL = os.environ.get("PUBLIC_URL", "").rstrip("/") or (
+    "http://localhost:8000" if DEBUG else ""
+)
 if not re.fullmatch(r"https?://[^/\s]+", PUBLIC_URL) or (
     PRODUCTION and not PUBLIC_URL.startswith("https://")
 ):
@@ -557,7 +560,7 @@ if not DEFAULT_FROM_EMAIL:
     SETTINGS_PROBLEMS.append("EMAIL_FROM is not set.")
 EMAIL_TIMEOUT = 10
 EXPO_ACCESS_TOKEN = os.environ.get("EXPO_ACCESS_TOKEN", "")
-EXPO_URL = os.environ.get("EXPO_URL", "https://exp.host")
+EXPO_URL = os.environ.get("EXPO_URL", "").strip() or "https://exp.host"
 
 # --- what browsers may do with our pages --------------------------------------------------------
 # No script that is not a file of ours. Styles stand in pages too: widths of bars, Django's admin.
@@ -589,20 +592,25 @@ LIVE_PATIENCE_SECONDS = _int("LIVE_PATIENCE_SECONDS", 30)
 # --- privacy and retention ----------------------------------------------------------------------
 # Who runs this, as /terms and /privacy name them.
 OPERATOR = {
-    "name": os.environ.get("OPERATOR_NAME", "The operator"),
+    "name": os.environ.get("OPERATOR_NAME", "").strip() or "The operator",
     "address": os.environ.get("OPERATOR_ADDRESS", ""),
     "email": os.environ.get("OPERATOR_EMAIL", ""),
     "country": os.environ.get("OPERATOR_COUNTRY", ""),
 }
-# Where people's requests for help arrive, and what answers to them come from.
+SETTINGS_PROBLEMS += [
+    f"OPERATOR_{_key.upper()} is not set."
+    for _key in OPERATOR
+    if PRODUCTION and not os.environ.get(f"OPERATOR_{_key.upper()}", "").strip()
+]
+# The inbox that people who need help write to: told outside, and looked at by `launch_checklist`.
 SUPPORT_EMAIL = os.environ.get("SUPPORT_EMAIL", "").strip()
-TERMS_VERSION = os.environ.get("TERMS_VERSION", "2026-11-01")
-PRIVACY_VERSION = os.environ.get("PRIVACY_VERSION", "2026-11-01")
+TERMS_VERSION = os.environ.get("TERMS_VERSION", "").strip() or "2026-11-01"
+PRIVACY_VERSION = os.environ.get("PRIVACY_VERSION", "").strip() or "2026-11-01"
 # Outside the database on purpose: it must survive a restore of an older backup.
-ERASURE_LOG = os.environ.get("ERASURE_LOG", str(BASE_DIR / "var" / "erasures.jsonl"))
-PRIVATE_FILES = os.environ.get("PRIVATE_FILES", str(BASE_DIR / "var" / "files"))
+ERASURE_LOG = os.environ.get("ERASURE_LOG") or str(BASE_DIR / "var" / "erasures.jsonl")
+PRIVATE_FILES = os.environ.get("PRIVATE_FILES") or str(BASE_DIR / "var" / "files")
 STORAGES["private"] = files.storage_settings(PRIVATE_FILES)
-BACKUPS = os.environ.get("BACKUPS", str(BASE_DIR / "var" / "backups"))
+BACKUPS = os.environ.get("BACKUPS") or str(BASE_DIR / "var" / "backups")
 STORAGES["backups"] = files.storage_settings(BACKUPS)
 # Where pg_dump and pg_restore are, when the PATH has none of the server's version.
 POSTGRES_PROGRAMS = os.environ.get("POSTGRES_PROGRAMS", "")

@@ -10,14 +10,13 @@ from audit import views_security
 from billing import views as billing
 from portfolios.live import pages
 from portfolios.views import exports
-from tracker import described, health
+from tracker import described
 from tracker.monitoring import desk as _desk  # noqa: F401  (brings the queues to the admin)
 from tracker.monitoring import metrics
 from tracker.monitoring import pages as monitoring_pages
 
 urlpatterns = [
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
+    # /healthz and /readyz: tracker.health.ProbeMiddleware.
     path("metrics", metrics.metrics),
     path("status", monitoring_pages.status, name="status"),
     path("status.json", monitoring_pages.status_json),

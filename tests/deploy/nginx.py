@@ -1,8 +1,11 @@
 """The real nginx on the file that is deployed, with ports and paths of this machine."""
 
 import datetime
+import errno
 import os
+import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +50,9 @@ def lay_out(folder: Path, *, web: int, live: int, plain: int, tls: int) -> None:
     upstreams = upstreams.replace(":8000;", f":{web};").replace(":8020;", f":{live};")
     (folder / "upstreams.conf").write_text(upstreams)
     text = (DEPLOY / "nginx" / "tracker.conf").read_text()
+    if not _has_ipv6():
+        text = re.sub(r"^ *listen \[::\].*\n", "", text, flags=re.MULTILINE)
+    text = text.replace("[::]:80", f"[::1]:{plain}").replace("[::]:443", f"[::1]:{tls}")
     for old, new in (
         ("listen 80", f"listen 127.0.0.1:{plain}"), ("listen 443", f"listen 127.0.0.1:{tls}"),
         (f"/etc/letsencrypt/live/{DOMAIN}", str(folder)), ("/var/www/acme", str(folder / "acme")),
@@ -57,6 +63,11 @@ def lay_out(folder: Path, *, web: int, live: int, plain: int, tls: int) -> None:
     (folder / "tracker.conf").write_text(text)
     user = "user root;\n" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(_AROUND.format(user=user))
+
+
+def _has_ipv6() -> bool:
+    with socket.socket(socket.AF_INET6) as probe:
+        return probe.connect_ex(("::1", 9)) != errno.EADDRNOTAVAIL
 
 
 @contextmanager

@@ -176,6 +176,8 @@ def _environment(folder: Path, ports: dict[str, int], exchange: str) -> dict[str
         "EMAIL_PROVIDER": "smtps://127.0.0.1:1", "EMAIL_FROM": "tracker@example.com",
         "EMAIL_CONFIRMATION": "off", "PRIVATE_FILES": str(folder / "files"),
         "BACKUPS": str(folder / "backups"), "ERASURE_LOG": str(folder / "erasures.jsonl"),
+        "OPERATOR_NAME": "Example Ltd", "OPERATOR_ADDRESS": "1 Example Street",
+        "OPERATOR_EMAIL": "ops@example.com", "OPERATOR_COUNTRY": "Switzerland",
         "EXCHANGE_BUDGETS": json.dumps({"binance": _LIMITS}), "PRICE_EXCHANGES": "binance",
         "EXCHANGE_BASE_URLS": json.dumps({"binance": exchange}),
     }  # fmt: skip

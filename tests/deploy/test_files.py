@@ -6,6 +6,7 @@ S55: requirements are pinned with hashes, audited in CI, and their bill of mater
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -63,9 +64,11 @@ def test_a_release_is_the_same_everywhere():
     unit = files.unit(files.SYSTEMD / "tracker-release.service")["ExecStart"]
     assert files.words(" && ".join(unit)) == release
     (railway,) = json.loads((PROJECT / "railway.json").read_text())["deploy"]["preDeployCommand"]
-    assert files.words(railway) == release
-    shell, flag, compose = files.words(files.compose()["release"]["command"])
-    assert (shell, flag, files.words(compose)) == ("sh", "-c", release)
+    # Neither gives a command to a shell by itself, and && is the shell's.
+    for command in (railway, files.compose()["release"]["command"]):
+        shell, flag, script = files.words(command)
+        assert (shell, flag, files.words(script)) == ("sh", "-c", release)
+        assert script.count(" && ") == len(unit) - 1
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
@@ -78,7 +81,48 @@ def test_the_container_runs_as_nobody_in_particular_and_installs_by_hash():
     lines = (files.DEPLOY / "Dockerfile").read_text().splitlines()
     assert "USER tracker" in lines
     assert any("--require-hashes -r requirements/production.txt" in line for line in lines)
-    assert ".env" in (files.DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("path", "kept_out"),
+    [
+        (".env", True), (".env.example", True), ("docs/deploy/.env", True),
+        ("docs/deploy/.env.production", True), (".git/config", True), (".venv/bin/python", True),
+        ("var/secrets.env", True), (".mypy_cache/3.13/x.json", True), (".hypothesis/x", True),
+        ("accounts/__pycache__/tokens.pyc", True), ("tests/factories.py", True),
+        ("manage.py", False), ("requirements/production.txt", False),
+        ("requirements/audited.json", False), ("exchanges/environment.py", False),
+        ("templates/public/terms.html", False),
+    ],
+)  # fmt: skip
+def test_no_secret_and_nothing_superfluous_gets_into_the_container(path, kept_out):
+    lines = (files.DEPLOY / "Dockerfile.dockerignore").read_text().split()
+    parts = Path(path).parts
+    above = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    found = any(re.fullmatch(_as_docker_reads(line), name) for line in lines for name in above)
+    assert found == kept_out
+
+
+def _as_docker_reads(pattern: str) -> str:
+    """``**/`` is any number of folders, ``*`` anything within one name."""
+    text = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?")
+    return text.replace(r"\*", "[^/]*")
+
+
+def test_what_herokus_build_looks_for_at_the_top_leads_to_the_pinned_requirements():
+    lines = (PROJECT / "requirements.txt").read_text().splitlines()
+    said = [line for line in lines if line and not line.startswith("#")]
+    assert said == ["-r requirements/production.txt"]
+
+
+def test_commands_on_the_machine_run_as_the_services_do(tmp_path):
+    """The same person, environment and folder as in the units."""
+    wrapper = (files.DEPLOY / "manage").read_text()
+    common = files.unit(files.SYSTEMD / "tracker-.service.d" / "common.conf")
+    for name in ("User", "Group", "EnvironmentFile", "WorkingDirectory", "StateDirectory", "UMask"):
+        assert f"--property={name}={common[name][0]}" in wrapper
+    checked = subprocess.run(["sh", "-n", files.DEPLOY / "manage"], check=False)
+    assert checked.returncode == 0
 
 
 # --- the environment ----------------------------------------------------------------------------
@@ -148,12 +192,20 @@ def test_compose_takes_its_file(tmp_path):
         pytest.skip("docker-compose is not installed")
     folder = tmp_path / "docs" / "deploy"
     shutil.copytree(files.DEPLOY, folder)
-    (folder / ".env").write_text("DATABASE_PASSWORD=a\nDATABASE_ADMIN_PASSWORD=b\n")
-    command = [program, "--file", "compose.yaml", "config"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    template = (PROJECT / ".env.example").read_text()
+    for name, value in (("DATABASE_PASSWORD", "a"), ("DATABASE_ADMIN_PASSWORD", "b")):
+        template = template.replace(f"# {name}=", f"{name}={value}")
+    (folder / ".env").write_text(template)
+    command = [program, "--project-name", "tracker", "--file", "docs/deploy/compose.yaml"]
+    assert shlex.join(command[1:]) in (files.DEPLOY / "README.md").read_text()
+    result = subprocess.run(
+        [*command, "config"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
-    web = yaml.safe_load(result.stdout)["services"]["web"]
-    assert web["environment"]["DATABASE_URL"] == "postgresql://tracker:a@database:5432/tracker"
+    environment = yaml.safe_load(result.stdout)["services"]["web"]["environment"]
+    assert environment["DATABASE_URL"] == "postgresql://tracker:a@database:5432/tracker"
+    assert environment["BACKUPS"] == "/var/lib/tracker/backups"
+    assert environment["EMAIL_FROM"] == "Portfolio tracker <hello@example.com>"
 
 
 # --- workflows ----------------------------------------------------------------------------------
@@ -186,6 +238,8 @@ def test_only_what_was_tested_on_main_is_deployed():
     }
     (job,) = deploy["jobs"].values()
     assert "conclusion == 'success'" in job["if"]
+    # Its condition is looked at before the environment's own variables are there.
+    assert "repository variable" in (files.WORKFLOWS / "deploy.yml").read_text()
     assert job["steps"][0]["with"]["ref"] == "${{ github.event.workflow_run.head_sha }}"
 
 

@@ -62,6 +62,19 @@ def test_the_process_is_alive_without_touching_anything(client):
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "healthcheck.railway.app"])
+def test_probes_are_answered_whatever_the_host(client, db, host):
+    """In production too, where other hosts are refused and plain HTTP leads to HTTPS."""
+    strict = {"ALLOWED_HOSTS": ["api.example.com"], "SECURE_SSL_REDIRECT": True,
+              "SECURE_REDIRECT_EXEMPT": [r"^healthz$", r"^readyz$"]}  # fmt: skip
+    with override_settings(**strict):
+        strict_client = Client(raise_request_exception=False)
+        for path in ("/healthz", "/readyz"):
+            assert strict_client.get(path, headers={"host": host}).status_code == 200
+        refused = strict_client.get("/status", headers={"host": host}, secure=True)
+    assert refused.status_code == 400
+
+
 def test_ready_means_that_every_part_answers(client, db):
     answer = client.get("/readyz")
     assert answer.status_code == 200

@@ -11,6 +11,8 @@ import sys
 import pytest
 from django.conf import settings
 
+from tests.deploy import files
+
 SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY", "JWT_REFRESH_SECRET_KEY")
 PRODUCTION = {
     "ENVIRONMENT": "production",
@@ -25,6 +27,10 @@ PRODUCTION = {
     "EMAIL_FROM": "tracker@example.com",
     "PRIVATE_FILES": "s3://bucket/files",
     "BACKUPS": "s3://vault/backups",
+    "OPERATOR_NAME": "Example Ltd",
+    "OPERATOR_ADDRESS": "1 Example Street",
+    "OPERATOR_EMAIL": "ops@example.com",
+    "OPERATOR_COUNTRY": "Switzerland",
 } | {name: secrets.token_hex(32) for name in SECRETS}
 DEVELOPMENT = PRODUCTION | {"ENVIRONMENT": "development", "ALLOWED_HOSTS": "localhost"}
 SAME = secrets.token_hex(32)
@@ -215,6 +221,11 @@ BAD: dict[str, tuple[dict[str, str | None], str]] = {
         PRODUCTION | {"STATEMENT_TIMEOUT_MS": "30s"},
         "STATEMENT_TIMEOUT_MS is not a whole number.",
     ),
+    **{
+        f"{name} missing": (PRODUCTION | {name: None}, f"{name} is not set.")
+        for name in PRODUCTION
+        if name.startswith("OPERATOR_")
+    },
     "BURST_LIMITS a word": (
         PRODUCTION | {"BURST_LIMITS": "perhaps"},
         "BURST_LIMITS is neither 'on' nor 'off'.",
@@ -280,6 +291,16 @@ def test_good_settings_start():
     for environment in (PRODUCTION, DEVELOPMENT):
         result = run(environment, "-c", "import tracker.wsgi")
         assert result.returncode == 0, result.stderr
+
+
+def test_a_line_of_the_template_that_is_left_empty_means_the_default():
+    """Everything that production does not need, empty: it starts, and gunicorn's file is read."""
+    empty = dict.fromkeys(files.template() - PRODUCTION.keys(), "")
+    for program in ("tracker.wsgi", "tracker.gunicorn"):
+        result = run(PRODUCTION | empty, "-c", f"import {program}")
+        assert result.returncode == 0, result.stderr
+    shown = "s.EXPO_URL, s.PRICE_EXCHANGES, s.TERMS_VERSION, s.AUTH_SHIELD_RATES"
+    assert _shown(PRODUCTION | empty, shown) == _shown(PRODUCTION, shown)
 
 
 def _shown(environment: dict[str, str | None], expression: str) -> str:
