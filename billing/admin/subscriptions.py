@@ -79,7 +79,7 @@ def _shown() -> dict[str, Any]:
     conversion = [_share(row, "%Y-%m-%d") for row in figures.conversion(today, weeks=WEEKS)]
     return {
         "recurring": charts.line_chart(
-            {"MRR": [int(total) for total in recurring]}, labels, key="mrr",
+            {"MRR": [float(total) for total in recurring]}, labels, key="mrr",
             title="Monthly recurring revenue by day",
             sentence=f"Today: {recurring[-1]} USD. All numbers are in the table below.",
         ),
