@@ -60,6 +60,8 @@ class People:
 
     def __init__(self, *, fanout: Fanout, redis: Redis, counts: Counter[str]) -> None:
         self._fanout, self._redis, self._counts = fanout, redis, counts
+        # Currencies that no exchange has named yet; they are looked for again with each heartbeat.
+        self._baseless: set[str] = set()
         self._people: dict[UUID, Person] = {}
         self._holding: defaultdict[UUID, set[Person]] = defaultdict(set)
         self._moved: set[Person] = set()
@@ -206,6 +208,8 @@ class People:
 
     def all_moved(self) -> None:
         """Work out every portfolio anew: what was missed, nobody knows."""
+        for currency in self._baseless:
+            self._start(self.know_base(currency))
         self._moved.update(person for person in self._people.values() if person.watchers)
 
     def catch_up(self, client: Client) -> None:
@@ -365,9 +369,13 @@ class People:
             base = await reads.in_thread(reads.base_of, currency)
         except reads.UNAVAILABLE:
             raise Refused("unavailable") from None
-        if base is not None:
-            self._fanout.bases[currency] = base
-            await self._know([base])
+        if base is None:
+            self._baseless.add(currency)
+            self._fanout.bases.pop(currency, None)
+            return
+        self._baseless.discard(currency)
+        self._fanout.bases[currency] = base
+        await self._know([base])
 
     async def _held_or_none(self, assets: list[UUID]) -> list[Quote]:
         try:

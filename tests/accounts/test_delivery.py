@@ -88,12 +88,12 @@ def test_the_link_in_an_email_works(alice, server):
 
 def test_an_email_can_go_to_another_address_than_the_persons(alice, server):
     assert sent(told(alice, Event.EMAIL_CHANGE_ANNOUNCED, address="old@example.com"))
-    assert server.recipients == ["rcpt TO:<old@example.com>"]
+    assert [line.lower() for line in server.recipients] == ["rcpt to:<old@example.com>"]
 
 
 def test_an_international_domain_is_reached_by_its_ascii_name(alice, server):
     assert sent(told(alice, Event.EMAIL_CHANGE_ANNOUNCED, address="post@bücher.example"))
-    assert server.recipients == ["rcpt TO:<post@xn--bcher-kva.example>"]
+    assert [line.lower() for line in server.recipients] == ["rcpt to:<post@xn--bcher-kva.example>"]
 
 
 def test_the_task_sends_what_was_queued(alice, server):

@@ -313,9 +313,9 @@ def test_figures_are_computed_from_the_rows(alice):
     assert (week.since, week.opened, week.answered) == (monday.date(), 6, 5)
     assert (median, p90) == ("3 h 0 min", "13 h 36 min")
     assert page.context["weeks"][-1][1:] == ("–", "–")
-    ages = {bar.name: bar.value for bar in page.context["ages"]}
+    ages = {bar.name: bar.value for bar in page.context["ages"].rows}
     assert (ages["1 to 3 days"], ages["up to 4 hours"]) == (1, 1)
-    assert [bar.value for bar in page.context["ratings"]] == [1, 1, 1, 1, 1]
+    assert [bar.value for bar in page.context["ratings"].rows] == [1, 1, 1, 1, 1]
 
 
 def test_the_chart_has_parts_of_hours_and_a_gap_where_nothing_was_answered(alice):

@@ -3,11 +3,12 @@
 import time
 from decimal import Decimal
 
+from accounts.models import User
 from exchanges.models import Price
 from tests import factories
 from tests.portfolios.live import listening
-from tests.portfolios.live.listening import tick
-from tracker import clock
+from tests.portfolios.live.listening import eventually, tick
+from tracker import clock, tenancy
 
 
 def test_the_latest_price_comes_at_once_and_later_ones_follow(listen, alice):
@@ -44,6 +45,23 @@ def test_an_asset_without_a_price_is_said_to_have_none(listen, alice):
     assert row["status"] == "unpriced"
     tick("NEW", 2)
     assert listener.prices()["NEW"]["price"] == "2"
+
+
+def test_a_currency_that_is_named_later_is_found_with_a_heartbeat(listen, alice):
+    """Somebody may be connected before the first exchange was read at all."""
+    with tenancy.as_system("test"):
+        User.objects.filter(id=alice.id).update(base_currency="SEK")
+    found = tick("BTC", 100)
+    listener = listen(alice)
+    listener.subscribe("prices", assets=[str(found.asset_id)])
+    assert listener.prices()["BTC"]["price"] is None
+    tick("SEK", "0.1")
+
+    def priced() -> str | None:
+        tick("BTC", 100)
+        return listener.prices()["BTC"]["price"]
+
+    eventually(priced, "a price in SEK", seconds=60)
 
 
 def test_of_many_ticks_within_a_second_the_first_and_the_latest_arrive(listen, alice):
