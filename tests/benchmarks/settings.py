@@ -14,4 +14,4 @@ DEBUG = False
 LOGGING = LOGGING | {"root": {"handlers": ["console"], "level": "WARNING"}}  # noqa: F405
 # The bare reference stands before nothing but Django's own handler.
 if os.environ.get("BENCH_MIDDLEWARE") == "off":
-    MIDDLEWARE = []
+    MIDDLEWARE = ["tracker.health.ProbeMiddleware"]
