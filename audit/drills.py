@@ -33,7 +33,7 @@ def back_up(*, now: datetime, told: Told = making.silent) -> Manifest:
         made = making.make(now=now, told=told)
     except AlreadyRunning:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever it is, operators are told below
         _tell_of_failure(error, now)
         raise
     _note(made, _pruned(making.prune, now))
@@ -62,7 +62,7 @@ def _pruned(prune: Callable[..., int], now: datetime) -> int:
     """What is told on its own: a copy that was made stays made when an old one cannot go."""
     try:
         return prune(now=now)
-    except Exception as error:
+    except Exception as error:  # whatever it is, operators are told below
         why = _why(error)
         logger.error("backup.pruning_failed", why=why)
         _alert(PRUNING_FAILED, why, now)
